@@ -1,0 +1,138 @@
+// Reading bytes that came from a disk or a network.
+//
+// A `ByteReader` walks over memory that it does not own. Every read checks the length first and
+// throws `MalformedBytes` instead of trapping, because bytes from outside are never trusted.
+// Our own formats are little-endian; the CQL native protocol is big-endian, hence both readers.
+//
+// Cost: one comparison and one unaligned load for each fixed-size read; no allocation.
+
+/// The bytes do not have the shape that their reader expects.
+package struct MalformedBytes: Error, Equatable, CustomStringConvertible {
+    /// What was being read, for a person.
+    package let reason: String
+    /// Where in the reader's bytes it went wrong.
+    package let offset: Int
+
+    package init(_ reason: String, offset: Int) {
+        self.reason = reason
+        self.offset = offset
+    }
+
+    package var description: String { "\(reason) at byte \(offset)" }
+}
+
+/// A cursor over bytes owned by somebody else. It must not outlive them.
+package struct ByteReader {
+    /// All bytes, read or not.
+    package let bytes: UnsafeRawBufferPointer
+    /// The offset of the next byte to read.
+    package var position: Int
+
+    @inlinable
+    package init(_ bytes: UnsafeRawBufferPointer) {
+        self.init(bytes, position: 0)
+    }
+
+    /// Starts at `position`, which must lie inside `bytes` or at their end.
+    @inlinable
+    package init(_ bytes: UnsafeRawBufferPointer, position: Int) {
+        precondition(position >= 0 && position <= bytes.count)
+        self.bytes = bytes
+        self.position = position
+    }
+
+    /// How many bytes are left.
+    @inlinable
+    package var remaining: Int { bytes.count - position }
+    @inlinable
+    package var isAtEnd: Bool { position == bytes.count }
+
+    @inlinable
+    mutating func advance(_ count: Int) throws(MalformedBytes) -> UnsafeRawPointer {
+        guard count >= 0, count <= bytes.count - position, let base = bytes.baseAddress else {
+            throw MalformedBytes("need \(count) bytes, have \(remaining)", offset: position)
+        }
+        let start = base + position
+        position += count
+        return start
+    }
+
+    @inlinable
+    package mutating func readUInt8() throws(MalformedBytes) -> UInt8 {
+        try advance(1).load(as: UInt8.self)
+    }
+
+    /// Reads a fixed-width little-endian integer, as our own formats write it.
+    @inlinable
+    package mutating func readLittleEndian<T: FixedWidthInteger & BitwiseCopyable>(
+        _ type: T.Type = T.self
+    ) throws(MalformedBytes) -> T {
+        T(littleEndian: try advance(MemoryLayout<T>.size).loadUnaligned(as: T.self))
+    }
+
+    /// Reads a fixed-width big-endian integer, as the native protocol and CQL values write it.
+    @inlinable
+    package mutating func readBigEndian<T: FixedWidthInteger & BitwiseCopyable>(
+        _ type: T.Type = T.self
+    ) throws(MalformedBytes) -> T {
+        T(bigEndian: try advance(MemoryLayout<T>.size).loadUnaligned(as: T.self))
+    }
+
+    /// Reads an unsigned LEB128 integer of at most ten bytes.
+    @inlinable
+    package mutating func readVarint() throws(MalformedBytes) -> UInt64 {
+        let start = position
+        var value: UInt64 = 0
+        var shift: UInt64 = 0
+        while shift < 64 {
+            let byte = try readUInt8()
+            value |= UInt64(byte & 0x7F) << shift
+            if byte < 0x80 {
+                if shift == 63, byte > 1 { break }
+                return value
+            }
+            shift += 7
+        }
+        throw MalformedBytes("varint over 64 bits", offset: start)
+    }
+
+    /// Reads a varint that counts or measures something that must lie in the rest of the bytes.
+    @inlinable
+    package mutating func readCount() throws(MalformedBytes) -> Int {
+        let start = position
+        let value = try readVarint()
+        guard value <= UInt64(remaining) else {
+            throw MalformedBytes("count \(value) exceeds what is left", offset: start)
+        }
+        return Int(value)
+    }
+
+    /// The next `count` bytes, not copied.
+    @inlinable
+    package mutating func readBytes(_ count: Int) throws(MalformedBytes) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: try advance(count), count: count)
+    }
+
+    /// A varint length and that many bytes, not copied.
+    @inlinable
+    package mutating func readLengthPrefixed() throws(MalformedBytes) -> UnsafeRawBufferPointer {
+        let count = try readCount()
+        return try readBytes(count)
+    }
+
+    /// A varint length and that many bytes of UTF-8.
+    package mutating func readString() throws(MalformedBytes) -> String {
+        let start = position
+        let raw = try readLengthPrefixed()
+        guard let text = String(validating: raw, as: UTF8.self) else {
+            throw MalformedBytes("text is not UTF-8", offset: start)
+        }
+        return text
+    }
+
+    /// Moves over `count` bytes.
+    @inlinable
+    package mutating func skip(_ count: Int) throws(MalformedBytes) {
+        _ = try advance(count)
+    }
+}

@@ -1,0 +1,195 @@
+// Writing bytes into a buffer that is kept and used again.
+//
+// A `ByteWriter` is one growing block of raw memory. `removeAll` keeps the memory, so a writer that
+// is reused on the request path allocates nothing once it has grown to its working size. It is a
+// class because it is a resource with one owner; hand out ranges (`ByteRange`) or copies, never
+// pointers that outlive the next append.
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// A stretch of a buffer that somebody else owns.
+package struct ByteRange: Equatable, Sendable {
+    package var offset: Int
+    package var count: Int
+
+    @inlinable
+    package init(offset: Int, count: Int) {
+        self.offset = offset
+        self.count = count
+    }
+
+    @inlinable package var end: Int { offset + count }
+}
+
+/// A growing, reusable byte buffer with one owner.
+package final class ByteWriter {
+    @usableFromInline var base: UnsafeMutableRawPointer
+    @usableFromInline var capacity: Int
+    /// How many bytes were written.
+    package var count: Int
+
+    package init(capacity: Int = 256) {
+        let size = max(capacity, 16)
+        guard let memory = malloc(size) else { preconditionFailure("out of memory for \(size) bytes") }
+        self.base = memory
+        self.capacity = size
+        self.count = 0
+    }
+
+    deinit { free(base) }
+
+    /// The written bytes, valid until the next append.
+    @inlinable
+    package var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
+
+    /// The bytes of `range`, valid until the next append.
+    @inlinable
+    package subscript(_ range: ByteRange) -> UnsafeRawBufferPointer {
+        precondition(range.offset >= 0 && range.count >= 0 && range.end <= count)
+        return UnsafeRawBufferPointer(start: base + range.offset, count: range.count)
+    }
+
+    /// A copy of what was written.
+    package var array: [UInt8] { Array(bytes) }
+
+    /// Forgets the bytes and keeps the memory.
+    @inlinable
+    package func removeAll() { count = 0 }
+
+    /// Forgets what was written after the first `newCount` bytes.
+    @inlinable
+    package func truncate(to newCount: Int) {
+        precondition(newCount >= 0 && newCount <= count)
+        count = newCount
+    }
+
+    /// Gives memory back if far more is held than `limit` bytes; for use between bursts.
+    package func shrink(to limit: Int) {
+        guard count == 0, capacity > limit, let smaller = realloc(base, max(limit, 16)) else { return }
+        base = smaller
+        capacity = max(limit, 16)
+    }
+
+    /// Makes room for `more` bytes without moving again until they are written.
+    @inlinable
+    package func reserve(_ more: Int) {
+        precondition(more >= 0)
+        if count + more > capacity { grow(more) }
+    }
+
+    @usableFromInline
+    func grow(_ more: Int) {
+        let needed = count + more
+        let size = max(needed, capacity &* 2)
+        guard let memory = realloc(base, size) else {
+            preconditionFailure("out of memory for \(size) bytes")
+        }
+        base = memory
+        capacity = size
+    }
+
+    @inlinable
+    func claim(_ more: Int) -> UnsafeMutableRawPointer {
+        reserve(more)
+        let start = base + count
+        count += more
+        return start
+    }
+
+    @inlinable
+    package func append(_ byte: UInt8) {
+        claim(1).storeBytes(of: byte, as: UInt8.self)
+    }
+
+    @inlinable
+    package func appendLittleEndian<T: FixedWidthInteger & BitwiseCopyable>(_ value: T) {
+        claim(MemoryLayout<T>.size).storeBytes(of: value.littleEndian, as: T.self)
+    }
+
+    @inlinable
+    package func appendBigEndian<T: FixedWidthInteger & BitwiseCopyable>(_ value: T) {
+        claim(MemoryLayout<T>.size).storeBytes(of: value.bigEndian, as: T.self)
+    }
+
+    /// Appends an unsigned LEB128 integer.
+    @inlinable
+    package func appendVarint(_ value: UInt64) {
+        var rest = value
+        while rest >= 0x80 {
+            append(UInt8(truncatingIfNeeded: rest) | 0x80)
+            rest >>= 7
+        }
+        append(UInt8(rest))
+    }
+
+    @inlinable
+    package func append(_ bytes: UnsafeRawBufferPointer) {
+        guard let source = bytes.baseAddress, bytes.count > 0 else { return }
+        claim(bytes.count).copyMemory(from: source, byteCount: bytes.count)
+    }
+
+    @inlinable
+    package func append(_ bytes: [UInt8]) {
+        bytes.withUnsafeBytes { append($0) }
+    }
+
+    /// Appends the text's UTF-8, without a length.
+    package func append(utf8 text: String) {
+        var text = text
+        text.withUTF8 { append(UnsafeRawBufferPointer($0)) }
+    }
+
+    /// Appends a varint length and the bytes.
+    @inlinable
+    package func appendLengthPrefixed(_ bytes: UnsafeRawBufferPointer) {
+        appendVarint(UInt64(bytes.count))
+        append(bytes)
+    }
+
+    /// Appends a varint length and the bytes.
+    @inlinable
+    package func appendLengthPrefixed(_ bytes: [UInt8]) {
+        bytes.withUnsafeBytes { appendLengthPrefixed($0) }
+    }
+
+    /// Appends a varint length and the text's UTF-8.
+    package func appendString(_ text: String) {
+        var text = text
+        text.withUTF8 { appendLengthPrefixed(UnsafeRawBufferPointer($0)) }
+    }
+
+    /// Appends `count` zero bytes.
+    @inlinable
+    package func appendZeros(_ count: Int) {
+        claim(count).initializeMemory(as: UInt8.self, repeating: 0, count: count)
+    }
+
+    /// Overwrites bytes written before, for a length that was not known then.
+    @inlinable
+    package func overwriteLittleEndian<T: FixedWidthInteger & BitwiseCopyable>(
+        at offset: Int, _ value: T
+    ) {
+        precondition(offset >= 0 && offset + MemoryLayout<T>.size <= count)
+        (base + offset).storeBytes(of: value.littleEndian, as: T.self)
+    }
+
+    /// Overwrites bytes written before, for a length that was not known then.
+    @inlinable
+    package func overwriteBigEndian<T: FixedWidthInteger & BitwiseCopyable>(
+        at offset: Int, _ value: T
+    ) {
+        precondition(offset >= 0 && offset + MemoryLayout<T>.size <= count)
+        (base + offset).storeBytes(of: value.bigEndian, as: T.self)
+    }
+
+    /// Removes the first `prefix` bytes and moves the rest down; for input buffers.
+    package func removeFirst(_ prefix: Int) {
+        precondition(prefix >= 0 && prefix <= count)
+        memmove(base, base + prefix, count - prefix)
+        count -= prefix
+    }
+}

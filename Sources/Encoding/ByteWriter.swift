@@ -6,9 +6,9 @@
 // pointers that outlive the next append.
 
 #if canImport(Glibc)
-    import Glibc
+    internal import Glibc
 #elseif canImport(Darwin)
-    import Darwin
+    internal import Darwin
 #endif
 
 /// A stretch of a buffer that somebody else owns.

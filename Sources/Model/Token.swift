@@ -1,6 +1,6 @@
 // Where a partition lies on the ring: the Murmur3 hash of its key, as Cassandra computes it.
 
-package import Encoding
+internal import Encoding
 
 /// A position on the ring: one of 2^64 places. `Int64.min` is the place before all keys: no key hashes
 /// to it, so it serves as the open start of a range that begins at the ring's origin.
@@ -16,7 +16,6 @@ package struct Token: Hashable, Comparable, Sendable, CustomStringConvertible {
     package static let maximum = Token(.max)
 
     /// The token of a serialized partition key.
-    @inlinable
     package static func of(_ partitionKey: UnsafeRawBufferPointer) -> Token {
         Token(Murmur3.cassandraToken(partitionKey))
     }

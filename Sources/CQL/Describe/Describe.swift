@@ -3,7 +3,6 @@
 // Listings have the columns keyspace_name, type and name; elements also their create_statement; the
 // cluster has columns of its own. Errors are worded as Cassandra words them.
 
-package import Encoding
 package import Model
 
 /// What DESCRIBE CLUSTER shows of a node that only the node knows.

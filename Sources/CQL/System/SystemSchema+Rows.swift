@@ -1,7 +1,6 @@
 // The rows of system_schema.* and system_virtual_schema.*: a schema described in tables. This is where
 // drivers learn what there is.
 
-package import Encoding
 package import Model
 
 extension SystemSchema {

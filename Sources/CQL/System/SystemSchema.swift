@@ -3,7 +3,7 @@
 // The tables are written in CQL and read once by this room's own parser. Their ids are name-based as
 // Cassandra's are, so they are the same on every node and in every run.
 
-package import Encoding
+internal import Encoding
 package import Model
 
 /// The definitions of system keyspaces.

@@ -1,4 +1,6 @@
-// Files as a shard's jobs and its start see them: one flat folder per shard, synchronous calls.
+// Files as a shard's jobs and its start see them: one flat folder per node, synchronous calls. The
+// node's shards share it: each shard's file names begin with its own prefix and are never used again,
+// so that no two shards touch one file.
 //
 // Two worlds fulfil it: real files in `Disk`, and the simulated disk, where every write, sync, rename
 // and folder sync is a point at which the node may crash. It is used
@@ -11,7 +13,7 @@
 
 package import Encoding
 
-/// A file's name inside the shard's folder, for example `commitlog-17.log`.
+/// A file's name inside the node's folder, for example `g1s0-commitlog-17.log`.
 package struct FileName: Hashable, Comparable, Sendable, CustomStringConvertible {
     package let text: String
     package init(_ text: String) { self.text = text }
@@ -42,7 +44,7 @@ package struct DiskFailure: Error, Equatable, Sendable, CustomStringConvertible 
     package var description: String { "\(file): \(detail)" }
 }
 
-/// One shard's folder. Offsets are bytes from the start of the file.
+/// The node's folder. Offsets are bytes from the start of the file.
 package protocol FileSystem: AnyObject {
     /// Names in the folder, sorted.
     func list() throws(DiskFailure) -> [FileName]
@@ -58,6 +60,8 @@ package protocol FileSystem: AnyObject {
     /// Returns when the file's bytes would survive a power loss.
     func sync(_ file: FileName) throws(DiskFailure)
     func rename(_ file: FileName, to: FileName) throws(DiskFailure)
+    /// Gives the same bytes a second name (a hard link); each name is removed on its own.
+    func link(_ file: FileName, to: FileName) throws(DiskFailure)
     func remove(_ file: FileName) throws(DiskFailure)
     /// Returns when creations, renames and removals would survive a power loss.
     func syncFolder() throws(DiskFailure)

@@ -177,6 +177,11 @@ package final class NodeServer: @unchecked Sendable {
         return best
     }
 
+    /// The machine's clock that only goes forward, for whoever measures how long something took.
+    package static func monotonicMilliseconds() -> Int64 {
+        SystemClocks.monotonic().nanoseconds / 1_000_000
+    }
+
     /// Obeys an operator's command: `status` gets the process's own lines in front, everything else
     /// is for shard 0.
     package func obey(_ command: String, answer: @escaping @Sendable (String) -> Void) {

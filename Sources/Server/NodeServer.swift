@@ -60,7 +60,7 @@ package final class NodeServer: @unchecked Sendable {
         precondition(options.shardCount > 0 && options.shardCount <= 1024)
         let log = NodeLog(node: Environment.SocketAddress(
             address: options.address, port: options.clientPort
-        ).host)
+        ).description)
         let folder = try DataFolder(path: options.dataFolder)
         let store = try NodeIdentity.open(folder)
         let loaded = try Self.beginIncarnation(store)

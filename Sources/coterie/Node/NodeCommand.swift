@@ -102,7 +102,7 @@ enum NodeProcess {
             let address = SocketAddress(address: options.address, port: options.clientPort)
             servers.append(
                 try NodeServer(options) { reason in
-                    NodeLog(node: address.host).error("the node ends: \(reason)")
+                    NodeLog(node: address.description).error("the node ends: \(reason)")
                     // Not `exit`: other threads go on until the last moment and must not act.
                     _exit(70)
                 })

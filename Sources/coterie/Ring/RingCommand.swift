@@ -155,7 +155,7 @@ extension RingCommand {
             try CommandFailure.reporting {
                 let ring = try place.ring()
                 let count = try ring.stop(Array(ring.layout.numbers))
-                print(count == 0 ? "the ring was not running" : "\(count) nodes stopped")
+                print(count == 0 ? "the ring was not running" : "\(count) of \(ring.layout.nodes.count) nodes stopped")
             }
         }
     }

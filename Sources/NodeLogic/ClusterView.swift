@@ -18,8 +18,8 @@ struct ClusterView {
     let state: ClusterState?
     let schema: SchemaSnapshot
     let topology: PlacementSnapshot
-    /// The epoch at which the schema last changed, as far as this shard saw it.
-    let schemaEpoch: UInt64
+    /// The epoch at which the schema last changed.
+    var schemaEpoch: UInt64 { schema.epoch }
     let ownIndex: NodeIndex?
     let ownDatacenter: Int
     private let routes: [TableID: TableRoute]
@@ -29,12 +29,11 @@ struct ClusterView {
     var lineage: UInt32 { state?.lineage ?? 0 }
     var name: String { state?.name ?? "" }
 
-    init(_ state: ClusterState?, host: HostID, schemaEpoch: UInt64) {
+    init(_ state: ClusterState?, host: HostID) {
         self.state = state
-        self.schemaEpoch = schemaEpoch
         schema =
             state?.schema ?? SchemaSnapshot(epoch: 0, version: UniqueID(name: []), keyspaces: [])
-        topology = state?.topology ?? PlacementSnapshot(epoch: 0, nodes: [], keyspaces: [])
+        topology = state?.placement ?? PlacementSnapshot(epoch: 0, nodes: [], keyspaces: [])
         ownIndex = topology.index(of: host)
         ownDatacenter = ownIndex.map { [topology] in topology.datacenter(of: $0) } ?? 0
         var routes: [TableID: TableRoute] = [:]
@@ -45,6 +44,17 @@ struct ClusterView {
             }
         }
         self.routes = routes
+    }
+
+    /// The state that a node finds in its own store when it starts.
+    init(loading image: MetadataImage, host: HostID) throws(ShardStartFailure) {
+        do {
+            var entries: [MetadataEntry] = []
+            for record in image.log { entries.append(try MetadataEntry(record.body)) }
+            self.init(try ClusterState.fold(entries), host: host)
+        } catch {
+            throw ShardStartFailure("the metadata log in the store cannot be read: \(error)")
+        }
     }
 
     /// The table and its placement; nil for a table that is not (or no longer) there.

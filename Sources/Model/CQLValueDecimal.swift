@@ -71,7 +71,7 @@ package struct CQLDecimal: Equatable {
         if let mark = rest.first {
             guard mark == UInt8(ascii: "e") || mark == UInt8(ascii: "E"),
                 let exponent = Int(String(decoding: rest.dropFirst(), as: UTF8.self)),
-                abs(exponent) <= Int(Int32.max)
+                (-(1 << 32)...(1 << 32)).contains(exponent)
             else { return nil }
             scale -= exponent
         }

@@ -6,9 +6,9 @@
 // pointers that outlive the next append.
 
 #if canImport(Glibc)
-    import Glibc
+    internal import Glibc
 #elseif canImport(Darwin)
-    import Darwin
+    internal import Darwin
 #endif
 
 /// A stretch of a buffer that somebody else owns.
@@ -166,6 +166,29 @@ package final class ByteWriter {
     @inlinable
     package func appendZeros(_ count: Int) {
         claim(count).initializeMemory(as: UInt8.self, repeating: 0, count: count)
+    }
+
+    /// Offers room for `limit` bytes to `fill`, which says how many it wrote; returns that number.
+    package func appendUninitialized(
+        _ limit: Int, _ fill: (UnsafeMutableRawBufferPointer) -> Int
+    ) -> Int {
+        let start = claim(limit)
+        let written = fill(UnsafeMutableRawBufferPointer(start: start, count: limit))
+        precondition(written >= 0 && written <= limit)
+        count -= limit - written
+        return written
+    }
+
+    /// Inserts bytes at `offset` and moves the rest up; for a part whose need shows only afterwards.
+    package func insert(_ bytes: [UInt8], at offset: Int) {
+        precondition(offset >= 0 && offset <= count)
+        let tail = count - offset
+        _ = claim(bytes.count)
+        memmove(base + offset + bytes.count, base + offset, tail)
+        bytes.withUnsafeBytes { source in
+            guard let start = source.baseAddress else { return }
+            (base + offset).copyMemory(from: start, byteCount: source.count)
+        }
     }
 
     /// Inverts every bit of the bytes written from `offset` on.

@@ -1,0 +1,126 @@
+// The values that a client binds to a statement's markers.
+//
+// The values of a request stay where the network put them: a `BoundValues` is a base pointer into the
+// frame and a table of (offset, length), so that binding a value costs no allocation and no copy. The
+// table is reused from request to request (`removeAll` keeps its memory). Whoever needs a value after
+// the frame is gone copies it.
+//
+// **Invariants.** Every range lies inside the frame that `base` points to; whoever appends has checked
+// that. The table must not be read after the frame's memory is given back.
+
+package import Encoding
+
+/// The bound values of one statement, as a table over somebody else's bytes.
+package struct BoundValues {
+    /// One bound value.
+    package enum Value {
+        /// The client bound `null`.
+        case null
+        /// The client left the marker unset: the statement acts as if the column were not named.
+        case unset
+        /// The serialized value, not copied; may be empty.
+        case bytes(UnsafeRawBufferPointer)
+    }
+
+    @usableFromInline static let nullCount = -1
+    @usableFromInline static let unsetCount = -2
+
+    @usableFromInline var base: UnsafeRawPointer?
+    // A count below zero marks null and unset.
+    @usableFromInline var ranges: [ByteRange]
+    @usableFromInline var first: Int
+    /// How many values are bound.
+    package private(set) var count: Int
+    /// The names that the client gave to the values, one each, or nil if it bound by position.
+    package var names: [String]?
+
+    /// No values.
+    package init() {
+        base = nil
+        ranges = []
+        first = 0
+        count = 0
+    }
+
+    @inlinable package var isEmpty: Bool { count == 0 }
+
+    /// The value at `index`, which must be below `count`.
+    @inlinable
+    package subscript(index: Int) -> Value {
+        precondition(index >= 0 && index < count)
+        let range = ranges[first + index]
+        if range.count >= 0 {
+            guard let base else { return .bytes(UnsafeRawBufferPointer(start: nil, count: 0)) }
+            return .bytes(UnsafeRawBufferPointer(start: base + range.offset, count: range.count))
+        }
+        return range.count == Self.nullCount ? .null : .unset
+    }
+
+    /// The bytes at `index`, or nil for null and for unset alike.
+    @inlinable
+    package func bytes(at index: Int) -> UnsafeRawBufferPointer? {
+        if case .bytes(let value) = self[index] { value } else { nil }
+    }
+
+    /// Some of the values, for one statement of a batch; shares the table.
+    package func slice(_ bounds: Range<Int>) -> BoundValues {
+        precondition(bounds.lowerBound >= 0 && bounds.upperBound <= count)
+        var slice = self
+        slice.first = first + bounds.lowerBound
+        slice.count = bounds.count
+        slice.names = names.map { Array($0[bounds]) }
+        return slice
+    }
+
+    /// Forgets the values, keeps the table's memory, and points at a new frame.
+    package mutating func removeAll(base: UnsafeRawPointer? = nil) {
+        ranges.removeAll(keepingCapacity: true)
+        self.base = base
+        first = 0
+        count = 0
+        names = nil
+    }
+
+    /// Binds the bytes of `range`, counted from `base`; only on a table that is no slice.
+    package mutating func append(_ range: ByteRange) {
+        assert(range.offset >= 0 && range.count >= 0 && first == 0 && ranges.count == count)
+        ranges.append(range)
+        count += 1
+    }
+
+    /// Binds `null`.
+    package mutating func appendNull() {
+        ranges.append(ByteRange(offset: 0, count: Self.nullCount))
+        count += 1
+    }
+
+    /// Leaves the next marker unset.
+    package mutating func appendUnset() {
+        ranges.append(ByteRange(offset: 0, count: Self.unsetCount))
+        count += 1
+    }
+}
+
+extension BoundValues {
+    /// Runs `body` with values that live in an array of their own (nil binds null); for internal
+    /// statements and tests, not for the request path.
+    package static func withValues<Result, Failure: Error>(
+        _ values: [[UInt8]?], names: [String]? = nil,
+        _ body: (BoundValues) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        let writer = ByteWriter(capacity: 256)
+        var ranges: [ByteRange?] = []
+        for value in values {
+            ranges.append(value.map { ByteRange(offset: writer.count, count: $0.count) })
+            if let value { writer.append(value) }
+        }
+        var bound = BoundValues()
+        bound.removeAll(base: writer.bytes.baseAddress)
+        for range in ranges {
+            if let range { bound.append(range) } else { bound.appendNull() }
+        }
+        bound.names = names
+        defer { withExtendedLifetime(writer) {} }
+        return try body(bound)
+    }
+}

@@ -1,12 +1,14 @@
 // `decimal`: an i32 scale and a whole number of any size; the value is number x 10^-scale.
 //
-// Two values are equal in order when they are the same number, whatever their scale. The normal form
-// used for that is a sign, digits without zeros at either end, and the exponent E of 0.DIGITS x 10^E.
+// Two values are equal in order when they are the same number, whatever their scale. The normal
+// form used for that is a sign, digits without zeros at either end, and the exponent E of 0.DIGITS
+// x 10^E.
 
 /// A decimal number in parts.
 package struct CQLDecimal: Equatable {
     var isNegative: Bool
-    /// Decimal digits of the unscaled number, most significant first, no leading zeros; none for zero.
+    /// Decimal digits of the unscaled number, most significant first, no leading zeros; none for
+    /// zero.
     var digits: [UInt8]
     var scale: Int
 

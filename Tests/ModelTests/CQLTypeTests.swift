@@ -44,7 +44,8 @@ import Testing
             type.frozen
                 == .map(.int, .list(.set(.int, frozen: true), frozen: true), frozen: true))
         #expect(!CQLType.tuple([.int]).isMultiCell && CQLType.tuple([.int]).isFrozen)
-        #expect(CQLType.set(.int, frozen: false).isCollection && !CQLType.tuple([.int]).isCollection)
+        #expect(
+            CQLType.set(.int, frozen: false).isCollection && !CQLType.tuple([.int]).isCollection)
     }
 
     @Test func fixedLengthsAreTheSerializedOnes() {
@@ -55,7 +56,8 @@ import Testing
         #expect(CQLType.vector(.vector(.double, dimensions: 2), dimensions: 3).fixedLength == 48)
         // Cassandra writes a length before each element of these.
         #expect(CQLType.vector(.smallint, dimensions: 3).fixedLength == nil)
-        let huge = CQLType.vector(.vector(.vector(.uuid, dimensions: 1 << 30), dimensions: 1 << 30), dimensions: 1 << 30)
+        let huge = CQLType.vector(
+            .vector(.vector(.uuid, dimensions: 1 << 30), dimensions: 1 << 30), dimensions: 1 << 30)
         #expect(huge.fixedLength == Int.max)
     }
 
@@ -70,8 +72,12 @@ import Testing
         }
         for frozen in [true, false] {
             let parts: [CQLType] = [
-                .list(.int, frozen: frozen), .set(.int, frozen: frozen), .map(.int, .text, frozen: frozen),
-                .userDefined(UserDefinedType(keyspace: "k", name: "n", fields: [.init(name: "f", type: .int)]), frozen: frozen),
+                .list(.int, frozen: frozen), .set(.int, frozen: frozen),
+                .map(.int, .text, frozen: frozen),
+                .userDefined(
+                    UserDefinedType(
+                        keyspace: "k", name: "n", fields: [.init(name: "f", type: .int)]),
+                    frozen: frozen),
             ]
             for type in parts { #expect(try roundTrip(type) == type) }
         }
@@ -79,14 +85,21 @@ import Testing
 
     @Test func tagsNeverChange() {
         let types: [(CQLType, String)] = [
-            (.ascii, "01"), (.bigint, "02"), (.blob, "03"), (.boolean, "04"), (.counter, "05"), (.date, "06"),
-            (.decimal, "07"), (.double, "08"), (.duration, "09"), (.float, "0a"), (.inet, "0b"), (.int, "0c"),
+            (.ascii, "01"), (.bigint, "02"), (.blob, "03"), (.boolean, "04"), (.counter, "05"),
+            (.date, "06"),
+            (.decimal, "07"), (.double, "08"), (.duration, "09"), (.float, "0a"), (.inet, "0b"),
+            (.int, "0c"),
             (.smallint, "0d"), (.text, "0e"), (.time, "0f"), (.timestamp, "10"), (.timeuuid, "11"),
             (.tinyint, "12"), (.uuid, "13"), (.varint, "14"), (.list(.int, frozen: false), "200c"),
             (.list(.int, frozen: true), "a00c"), (.set(.int, frozen: true), "a10c"),
             (.map(.int, .text, frozen: false), "220c0e"), (.tuple([.int, .text]), "23020c0e"),
             (.vector(.float, dimensions: 300), "24ac020a"), (.custom("x"), "260178"),
-            (.userDefined(UserDefinedType(keyspace: "k", name: "n", fields: [.init(name: "f", type: .int)]), frozen: true), "a5016b016e0101660c"),
+            (
+                .userDefined(
+                    UserDefinedType(
+                        keyspace: "k", name: "n", fields: [.init(name: "f", type: .int)]),
+                    frozen: true), "a5016b016e0101660c"
+            ),
         ]
         for (type, expected) in types {
             let writer = ByteWriter()
@@ -99,7 +112,9 @@ import Testing
         var random = SeededRandom(seed: 5)
         for _ in 0..<5_000 {
             let bytes = (0..<random.below(30)).map { _ in
-                random.chance(60) ? random.pick([32, 33, 34, 35, 36, 37, 160, 12, 14, 1, 2] as [UInt8]) : random.next8()
+                random.chance(60)
+                    ? random.pick([32, 33, 34, 35, 36, 37, 160, 12, 14, 1, 2] as [UInt8])
+                    : random.next8()
             }
             bytes.withUnsafeBytes { raw in
                 var reader = ByteReader(raw)

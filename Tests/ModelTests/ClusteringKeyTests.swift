@@ -20,7 +20,8 @@ private func component(_ value: [UInt8]?, _ type: CQLType, _ order: ClusteringOr
     return writer.array
 }
 
-private func column(_ type: CQLType, _ order: ClusteringOrder, _ position: Int = 0) -> ColumnSchema {
+private func column(_ type: CQLType, _ order: ClusteringOrder, _ position: Int = 0) -> ColumnSchema
+{
     ColumnSchema(
         id: ColumnID(UInt32(position)), name: "c\(position)", type: type,
         kind: .clustering(position: position, order: order))
@@ -33,7 +34,8 @@ private func compare(_ a: [UInt8], _ b: [UInt8]) -> Int {
 @Suite struct ClusteringKeyTests {
     @Test func theExamplesOfTheFormatPageHold() throws {
         let page = try String(
-            contentsOf: repository.appending(path: "docs/formats/clustering-key.md"), encoding: .utf8)
+            contentsOf: repository.appending(path: "docs/formats/clustering-key.md"),
+            encoding: .utf8)
         let examples = try #require(page.range(of: "## Examples"))
         var checked = 0
         for line in page[examples.upperBound...].split(separator: "\n") where line.hasPrefix("| ") {
@@ -52,7 +54,8 @@ private func compare(_ a: [UInt8], _ b: [UInt8]) -> Int {
 
     @Test func theKeyThatThePageWalksThroughIsRight() throws {
         let columns = [column(.text, .ascending), column(.int, .descending, 1)]
-        let key = component(Array("ab".utf8), .text, .ascending)
+        let key =
+            component(Array("ab".utf8), .text, .ascending)
             + component([0, 0, 0, 1], .int, .descending) + [0x38]
         #expect(HexText.text(key) == "40616200407ffffffe38")
         let values = try key.withUnsafeBytes { try ClusteringKey.decode($0, columns: columns) }

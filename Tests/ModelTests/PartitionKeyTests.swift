@@ -60,7 +60,8 @@ private func serialize(_ components: [[UInt8]]) -> [UInt8] {
     }
 
     @Test func tokensOfSeveralComponentsAreTheDrivers() {
-        // Statement.routing_key of the Python driver for (int 1, text 'ab'), and Murmur3Token of it.
+        // Statement.routing_key of the Python driver for (int 1, text 'ab'), and Murmur3Token of
+        // it.
         let key = serialize([[0, 0, 0, 1], Array("ab".utf8)])
         #expect(HexText.text(key) == "000400000001000002616200")
         #expect(key.withUnsafeBytes { Murmur3.cassandraToken($0) } == 4996121422650625275)

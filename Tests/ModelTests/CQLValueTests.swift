@@ -276,3 +276,26 @@ private func text(_ text: String) -> [UInt8] { Array(text.utf8) }
         #expect(format(.decimal, long).hasPrefix("0x7777"))
     }
 }
+
+@Suite struct CQLValueFuzzTests {
+    @Test(arguments: [61, 62] as [UInt64])
+    func anyTextIsParsedToAValidValueOrRefused(seed: UInt64) {
+        var generator = CQLValueGenerator(seed: seed)
+        let pieces = [
+            "0", "1", "9", "-", "+", ".", ":", "e", "E", "x", "T", "Z", " ", "P", "Y", "M", "D",
+            "W",
+            "h", "m", "s", "ns", "µs", "2011-02-03", "04:05:06", "::", "ff", "é", "NaN",
+            "Infinity", "99999999999999999999", "GMT", "\0", "00000000-0000-1000-8000-000000000000",
+        ]
+        var accepted = 0
+        for _ in 0..<20_000 {
+            let type = generator.random.pick(CQLValueGenerator.natives + [.duration])
+            let text = (0..<generator.random.below(6)).map { _ in generator.random.pick(pieces) }
+                .joined()
+            guard let bytes = try? type.parse(text) else { continue }
+            accepted += 1
+            #expect(refusal(type, bytes) == nil, "seed \(seed): \(type) '\(text)'")
+        }
+        #expect(accepted > 2_000)
+    }
+}

@@ -136,3 +136,15 @@ package struct ByteReader {
         _ = try advance(count)
     }
 }
+
+extension [UInt8] {
+    /// As `withUnsafeBytes`, but passes on which error the body throws.
+    @inlinable
+    package func withBytes<Result, Failure: Error>(
+        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try withUnsafeBufferPointer { (buffer) throws(Failure) -> Result in
+            try body(UnsafeRawBufferPointer(buffer))
+        }
+    }
+}

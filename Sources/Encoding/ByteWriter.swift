@@ -6,9 +6,9 @@
 // pointers that outlive the next append.
 
 #if canImport(Glibc)
-    import Glibc
+    internal import Glibc
 #elseif canImport(Darwin)
-    import Darwin
+    internal import Darwin
 #endif
 
 /// A stretch of a buffer that somebody else owns.
@@ -188,6 +188,23 @@ package final class ByteWriter {
         bytes.withUnsafeBytes { source in
             guard let start = source.baseAddress else { return }
             (base + offset).copyMemory(from: start, byteCount: source.count)
+        }
+    }
+
+    /// Inverts every bit of the bytes written from `offset` on.
+    @inlinable
+    package func invert(from offset: Int) {
+        precondition(offset >= 0 && offset <= count)
+        var index = offset
+        while count - index >= 8 {
+            let word = base.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            (base + index).storeBytes(of: ~word, as: UInt64.self)
+            index += 8
+        }
+        while index < count {
+            let byte = base.load(fromByteOffset: index, as: UInt8.self)
+            base.storeBytes(of: ~byte, toByteOffset: index, as: UInt8.self)
+            index += 1
         }
     }
 

@@ -1,7 +1,7 @@
-// One shard's folder as real files.
+// A node's folder as real files.
 //
-// The shard's event loop writes the log here (one `pwrite` a tick), and helper threads sync it, read
-// blocks and run job steps, all at once. So the table of open files has a lock, which is held for a
+// The shards' event loops write their logs here (one `pwrite` a tick), and helper threads sync them,
+// read blocks and run job steps, all at once. So the table of open files has a lock, which is held for a
 // look-up only; the system calls run outside it, on a file that its reference count keeps open even
 // when it is removed meanwhile.
 //
@@ -178,6 +178,14 @@ package final class RealFileSystem: FileSystem, @unchecked Sendable {
         }
     }
 
+    package func link(_ file: FileName, to target: FileName) throws(DiskFailure) {
+        try check(file)
+        try check(target)
+        if linkat(folder, file.text, folder, target.text, 0) != 0 {
+            throw SystemError(call: "link to \(target)").failure(file)
+        }
+    }
+
     package func remove(_ file: FileName) throws(DiskFailure) {
         try check(file)
         if unlinkat(folder, file.text, 0) != 0 { throw SystemError(call: "remove").failure(file) }
@@ -210,7 +218,7 @@ package final class RealFileSystem: FileSystem, @unchecked Sendable {
         if file.text.isEmpty || file.text.hasPrefix(".") || file.text.utf8.contains(UInt8(ascii: "/"))
             || file.text.utf8.contains(0)
         {
-            throw DiskFailure(.inputOutput, file: file, detail: "not a file name of a shard's folder")
+            throw DiskFailure(.inputOutput, file: file, detail: "not a file name of the node's folder")
         }
     }
 

@@ -32,7 +32,7 @@ package struct SystemError: Error, Equatable, Sendable, CustomStringConvertible 
         return String(cString: words)
     }
 
-    /// The same for a file of a shard's folder.
+    /// The same for a file of the node's folder.
     package func failure(_ file: FileName) -> DiskFailure {
         let reason: DiskFailure.Reason =
             switch number {

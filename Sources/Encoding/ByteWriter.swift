@@ -191,6 +191,23 @@ package final class ByteWriter {
         }
     }
 
+    /// Inverts every bit of the bytes written from `offset` on.
+    @inlinable
+    package func invert(from offset: Int) {
+        precondition(offset >= 0 && offset <= count)
+        var index = offset
+        while count - index >= 8 {
+            let word = base.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            (base + index).storeBytes(of: ~word, as: UInt64.self)
+            index += 8
+        }
+        while index < count {
+            let byte = base.load(fromByteOffset: index, as: UInt8.self)
+            base.storeBytes(of: ~byte, toByteOffset: index, as: UInt8.self)
+            index += 1
+        }
+    }
+
     /// Overwrites bytes written before, for a length that was not known then.
     @inlinable
     package func overwriteLittleEndian<T: FixedWidthInteger & BitwiseCopyable>(

@@ -60,7 +60,7 @@ package final class NodeServer: @unchecked Sendable {
         precondition(options.shardCount > 0 && options.shardCount <= 1024)
         let log = NodeLog(node: Environment.SocketAddress(
             address: options.address, port: options.clientPort
-        ).host)
+        ).description)
         let folder = try DataFolder(path: options.dataFolder)
         let store = try NodeIdentity.open(folder)
         let loaded = try Self.beginIncarnation(store)
@@ -175,6 +175,11 @@ package final class NodeServer: @unchecked Sendable {
             if load < least { (best, least) = (runner, load) }
         }
         return best
+    }
+
+    /// The machine's clock that only goes forward, for whoever measures how long something took.
+    package static func monotonicMilliseconds() -> Int64 {
+        SystemClocks.monotonic().nanoseconds / 1_000_000
     }
 
     /// Obeys an operator's command: `status` gets the process's own lines in front, everything else

@@ -80,6 +80,12 @@ final class PartitionReader {
             if outcome == .missing { return .missing }
             if outcome != .whole { break }
         }
+        if outcome != .whole, !ranges.isEmpty {
+            // Nothing is said about what lies behind the last row.
+            ranges = command.reversed
+                ? RangeTombstones.clipped(ranges, from: lastKey, to: nil)
+                : RangeTombstones.clipped(ranges, from: nil, to: lastKey + [0])
+        }
         if live == 0, outcome == .whole, behind == nil, staticRow.count > 0 {
             do throws(MalformedBytes) {
                 if try RowView(staticRow.bytes).isLive(nowInSeconds: rule.nowInSeconds) { live = 1 }
@@ -155,17 +161,21 @@ final class PartitionReader {
         var outcome = Outcome.whole
         while true {
             guard let first = smallest(reversed: command.reversed) else { break }
-            if live >= maximum || rows.count > 0 && used + rows.count >= limits.endOfBytes {
-                outcome = live >= limits.partitionRows && live < limits.rows ? .partitionLimit : .limit
-                break
-            }
+            let isFull =
+                live >= maximum || rows.count > 0 && used + rows.count >= limits.endOfBytes
             let key = first.key
+            let visible: Visible
             do throws(MalformedBytes) {
-                if try emit(first, key, rule) { live += 1 }
+                visible = try emit(first, key, rule, isPeeking: isFull)
             } catch {
                 throw .malformed(error)
             }
-            lastKey.replaceSubrange(0..<lastKey.count, with: key)
+            if isFull, visible != .nothing {
+                outcome = live >= limits.partitionRows && live < limits.rows ? .partitionLimit : .limit
+                break
+            }
+            if visible == .live { live += 1 }
+            if visible != .nothing { lastKey.replaceSubrange(0..<lastKey.count, with: key) }
             for source in sources
             where source !== first && source.state == .row && equalBytes(source.key, key) {
                 try source.advance()
@@ -174,8 +184,7 @@ final class PartitionReader {
             try first.advance()
             if first.state == .missing || isMissing { return .missing }
         }
-        collectRanges(
-            lower: lower, upper: upper, isCut: outcome != .whole, reversed: command.reversed)
+        collectRanges(lower: lower, upper: upper)
         return outcome
     }
 
@@ -195,10 +204,15 @@ final class PartitionReader {
 
     private var versions: [UnsafeRawBufferPointer] = []
 
-    /// Appends the row of `key`; whether it is live.
+    /// What a reader sees of a row.
+    private enum Visible { case nothing, dead, live }
+
+    /// Appends the row of `key` unless nothing is left of it, or only looks at it. At a limit one must
+    /// look whether anything is behind: rows that are shadowed or purged must not make a difference
+    /// between two replicas' answers.
     private func emit(
-        _ first: RowSource, _ key: UnsafeRawBufferPointer, _ rule: PurgeRule
-    ) throws(MalformedBytes) -> Bool {
+        _ first: RowSource, _ key: UnsafeRawBufferPointer, _ rule: PurgeRule, isPeeking: Bool
+    ) throws(MalformedBytes) -> Visible {
         var shadow = deletion
         versions.removeAll(keepingCapacity: true)
         versions.append(first.row)
@@ -215,18 +229,18 @@ final class PartitionReader {
             row = try RowView(versions[0])
         } else {
             merged.removeAll()
-            guard try mergeVersions(versions, shadow: shadow) else { return false }
+            guard try mergeVersions(versions, shadow: shadow) else { return .nothing }
             row = try RowView(merged.bytes)
         }
         let verdict = try RowPurge.inspect(row, rule)
         if verdict.needsRewrite {
             rewritten.removeAll()
-            guard try RowPurge.rewrite(row, rule, into: rewritten) else { return false }
-            PartitionWriter.append(key: key, row: rewritten.bytes, into: rows)
-        } else {
+            guard try RowPurge.rewrite(row, rule, into: rewritten) else { return .nothing }
+            if !isPeeking { PartitionWriter.append(key: key, row: rewritten.bytes, into: rows) }
+        } else if !isPeeking {
             PartitionWriter.append(key: key, row: row.bytes, into: rows)
         }
-        return verdict.isLive
+        return verdict.isLive ? .live : .dead
     }
 
     /// Merges into `merged`, which is empty; false if nothing is left.
@@ -236,19 +250,13 @@ final class PartitionReader {
         try PartitionMerge.mergeRows(versions, shadow: shadow, scratch: scratch, into: merged)
     }
 
-    /// Adds the sources' range deletions inside the bounds, and inside what was read of them.
-    private func collectRanges(
-        lower: [UInt8]?, upper: [UInt8]?, isCut: Bool, reversed: Bool
-    ) {
+    /// Adds the sources' range deletions inside the bounds.
+    private func collectRanges(lower: [UInt8]?, upper: [UInt8]?) {
         var all: [RangeTombstone] = []
         for source in sources where !source.ranges.isEmpty {
             all = RangeTombstones.merged(all, source.ranges)
         }
         if all.isEmpty { return }
-        var lower = lower
-        var upper = upper
-        if isCut, reversed { lower = lastKey }
-        if isCut, !reversed { upper = lastKey + [0] }
         all = RangeTombstones.clipped(all, from: lower, to: upper)
         // Slices come in order (or reversed), so that lists only join at an end.
         ranges = RangeTombstones.merged(ranges, all)

@@ -1,8 +1,8 @@
 // A node in the real world: its folder, its threads, its ports, its start and its end.
 //
-// Ordering at the start: lock the folder; raise and commit the incarnation, so that nothing of an
-// earlier life can be taken for this one's; divide the files anew if the number of shards has changed;
-// recover every shard; only then open the ports.
+// Ordering at the start: lock the folder; take the ports; raise and commit the incarnation, so that
+// nothing of an earlier life can be taken for this one's; divide the files anew if the number of shards
+// has changed; recover every shard; only then listen.
 // Ordering at the end: close the ports and connections; finish syncs; sync every file; close the
 // metadata. A kill at any moment is as good: the end only spares the next start some replay.
 
@@ -63,6 +63,12 @@ package final class NodeServer: @unchecked Sendable {
             address: options.address, port: options.clientPort
         ).description)
         let folder = try DataFolder(path: options.dataFolder)
+        let clients = try Acceptor(
+            address: Environment.SocketAddress(address: options.address, port: options.clientPort),
+            purpose: "CQL", log: log)
+        let peers = try Acceptor(
+            address: Environment.SocketAddress(address: options.address, port: options.peerPort),
+            purpose: "peer", log: log)
         let store = try NodeIdentity.open(folder)
         let files = try Self.openFiles(folder)
         let beginning: Beginning
@@ -98,7 +104,7 @@ package final class NodeServer: @unchecked Sendable {
             "starting host=\(host) incarnation=\(incarnation.value) shards=\(runners.count) "
                 + "data=\(folder.path) pid=\(ProcessFigures.processID)")
         try recoverShards(beginning)
-        try listen()
+        try listen(clients: clients, peers: peers)
     }
 
     private static func openFiles(_ folder: DataFolder) throws(ServerFailure) -> RealFileSystem {
@@ -133,23 +139,17 @@ package final class NodeServer: @unchecked Sendable {
         if let failure { throw failure }
     }
 
-    private func listen() throws(ServerFailure) {
+    private func listen(clients: Acceptor, peers: Acceptor) throws(ServerFailure) {
         let runners = runners
-        let clients = try Acceptor(
-            address: Environment.SocketAddress(address: options.address, port: options.clientPort),
-            purpose: "CQL", log: log)
-        let peers = try Acceptor(
-            address: Environment.SocketAddress(address: options.address, port: options.peerPort),
-            purpose: "peer", log: log)
         control = try ControlSocket(path: folder.controlPath, group: group) {
             [weak self] command, answer in
             guard let self else { return answer("error the node is stopping\n") }
             self.obey(command, answer: answer)
         }
-        let peerThread = peers.run { socket, _, remote in
+        let peerThread = try peers.run { socket, _, remote in
             Self.leastLoaded(runners).adoptPeer(socket, remote: remote)
         }
-        let clientThread = clients.run { socket, local, remote in
+        let clientThread = try clients.run { socket, local, remote in
             let runner = Self.leastLoaded(runners)
             runner.connectionCount.add(1, ordering: .relaxed)
             runner.adoptClient(socket, local: local, remote: remote)

@@ -27,10 +27,12 @@ package struct ByteRange: Equatable, Sendable {
 
 /// A growing, reusable byte buffer with one owner.
 package final class ByteWriter {
-    @usableFromInline var base: UnsafeMutableRawPointer
-    @usableFromInline var capacity: Int
+    // One owner, and no access spans a call: the dynamic check of exclusive access, which costs more
+    // than an append, has nothing to find.
+    @exclusivity(unchecked) @usableFromInline var base: UnsafeMutableRawPointer
+    @exclusivity(unchecked) @usableFromInline var capacity: Int
     /// How many bytes were written.
-    package var count: Int
+    @exclusivity(unchecked) package var count: Int
 
     package init(capacity: Int = 256) {
         let size = max(capacity, 16)

@@ -2,8 +2,8 @@
 //
 //     key    = { mark value }... 38          bound = { mark value }... 20 | 60
 //
-// **Invariants.** No key is a prefix of another key. A bound is never equal to a key. The value of a
-// descending column is inverted byte for byte, its mark is another one.
+// **Invariants.** No key is a prefix of another key. A bound is never equal to a key. The value of
+// a descending column is inverted byte for byte, its mark is another one.
 //
 // Cost: a component of a fixed length is one store; text is copied in stretches between its zeros.
 // Nothing is allocated but the writer's memory, except for decimals.
@@ -62,8 +62,8 @@ package enum ClusteringKey {
         writer.append(Mark.end)
     }
 
-    /// Ends a prefix as a bound: it sorts below or above all keys that continue the prefix, and is never
-    /// equal to a key. An empty prefix gives the lowest or the highest bound of all.
+    /// Ends a prefix as a bound: it sorts below or above all keys that continue the prefix, and is
+    /// never equal to a key. An empty prefix gives the lowest or the highest bound of all.
     package static func appendBound(_ bound: Bound, into writer: ByteWriter) {
         writer.append(bound == .below ? Mark.below : Mark.above)
     }
@@ -99,8 +99,8 @@ package enum ClusteringKey {
         return a.count - b.count
     }
 
-    /// Decodes a complete key into serialized values, one entry per column (nil = null). Where a type's
-    /// encoding is not injective, the canonical value comes back.
+    /// Decodes a complete key into serialized values, one entry per column (nil = null). Where a
+    /// type's encoding is not injective, the canonical value comes back.
     ///
     /// - Throws: `MalformedBytes` if these are not the bytes of a complete key of these columns.
     package static func decode(
@@ -112,8 +112,9 @@ package enum ClusteringKey {
         return ranges.map { range in range.count < 0 ? nil : Array(writer[range]) }
     }
 
-    /// Decodes a complete key as the other `decode` does, without allocation for each component: appends
-    /// the serialized values to `writer`, and one range of it per column (count -1 for null) to `ranges`.
+    /// Decodes a complete key as the other `decode` does, without allocation for each component:
+    /// appends the serialized values to `writer`, and one range of it per column (count -1 for
+    /// null) to `ranges`.
     package static func decode(
         _ key: UnsafeRawBufferPointer, columns: [ColumnSchema], into writer: ByteWriter,
         ranges: inout [ByteRange]
@@ -123,12 +124,13 @@ package enum ClusteringKey {
             try decodeComponent(&reader, columns[index], into: writer, ranges: &ranges)
         }
         guard try reader.readByte() == Mark.end, reader.isAtEnd else {
-            throw MalformedBytes("clustering key does not end after its columns", offset: reader.position)
+            throw MalformedBytes(
+                "clustering key does not end after its columns", offset: reader.position)
         }
     }
 
-    /// The length of the first `count` components of a key or bound, as bytes: what `appendBound` would
-    /// continue.
+    /// The length of the first `count` components of a key or bound, as bytes: what `appendBound`
+    /// would continue.
     ///
     /// - Throws: `MalformedBytes` if there are not as many.
     package static func prefixLength(

@@ -93,7 +93,7 @@ package final class FrameDecoder {
 
     /// Hands in the next bytes, which must stay where they are until `finish`.
     package func feed(_ chunk: UnsafeRawBufferPointer) {
-        precondition(self.chunk.isEmpty, "the previous chunk is not finished")
+        precondition(self.chunk.isEmpty || hasFailed, "the previous chunk is not finished")
         self.chunk = chunk
         position = 0
     }

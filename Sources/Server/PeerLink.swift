@@ -4,6 +4,7 @@
 // A message is dropped when the link is not connected or has too much unsent; the shard expects that.
 // Messages of one tick leave in one write.
 
+internal import Disk
 internal import Encoding
 internal import Environment
 internal import NIOCore
@@ -118,7 +119,8 @@ final class PeerLink: @unchecked Sendable {
         // Said once for each outage, not once for each attempt.
         if !hasReportedFailure {
             hasReportedFailure = true
-            runner.log.info("peer=\(host) address=\(address) cannot be reached: \(error)")
+            let words = (error as? IOError).map { SystemError.text($0.errnoCode) } ?? "\(error)"
+            runner.log.info("peer=\(host) address=\(address) cannot be reached: \(words)")
         }
         state = .waiting
         connectLater()

@@ -9,9 +9,9 @@ package protocol ShardMachine: AnyObject {
     func step(_ inbox: Inbox, clock: ClockReading, outbox: Outbox)
 }
 
-/// With what a shard of a simulated node is started.
-package struct ShardLaunch {
-    package var index: ShardIndex
+/// With what a simulated node is started.
+package struct NodeLaunch {
+    package var index: Int
     package var shardCount: Int
     package var configuration: Configuration
     package var host: HostID
@@ -23,19 +23,14 @@ package struct ShardLaunch {
     package var observer: (any Observer)?
 }
 
-/// A shard could not start, and why.
+/// A node could not start, and why.
 package struct LaunchFailure: Error, CustomStringConvertible {
     package let description: String
-    /// Whether the node died while it was starting; then nothing is wrong.
-    package let isCrash: Bool
 
-    package init(_ description: String, isCrash: Bool) {
-        self.description = description
-        self.isCrash = isCrash
-    }
+    package init(_ description: String) { self.description = description }
 }
 
-/// Makes and recovers a shard from its files.
-package typealias ShardFactory = (
-    _ launch: ShardLaunch, _ files: any FileSystem, _ clock: ClockReading, _ outbox: Outbox
-) throws(LaunchFailure) -> any ShardMachine
+/// Makes and recovers the shards of a node from its files; one outbox for each.
+package typealias NodeFactory = (
+    _ launch: NodeLaunch, _ files: any FileSystem, _ clock: ClockReading, _ outboxes: [Outbox]
+) throws(LaunchFailure) -> [any ShardMachine]

@@ -18,39 +18,34 @@ extension SimulatedWorld {
         node.store.commit(MetadataBatch([.setLocal("generation", String(node.life))]))
         node.isDying = false
         record(.started, node: index, shard: 0, detail: UInt64(node.life))
-        for shard in node.shards {
-            shard.disk.isDead = false
-            shard.outbox.removeAll()
-        }
+        node.disk.isDead = false
+        for shard in node.shards { shard.outbox.removeAll() }
         // Running from here on, so that a crash point inside recovery ends it properly.
         node.state = .running
-        let image = node.store.image
-        for shard in node.shards {
-            let launch = ShardLaunch(
-                index: ShardIndex(shard.index), shardCount: node.shardCount,
-                configuration: settings.configuration, host: node.host,
-                incarnation: Incarnation(node.life), metadata: image,
-                clientAddress: node.clientAddress, peerAddress: node.peerAddress,
-                randomSeed: RandomStream.derivedSeed(
-                    settings.seed, "node \(index) shard \(shard.index) life \(node.life)"),
-                observer: observer)
-            do {
-                shard.machine = try factory(
-                    launch, shard.disk, node.clock.read(now), shard.outbox)
-            } catch {
-                if !error.isCrash && !node.isDying {
-                    failures.append(
-                        "\(now) ms: node \(index) shard \(shard.index) cannot start: \(error)")
-                    node.crashKind = .stopped
-                }
-                node.lastDeath = error.description
-                finishDeath(of: node)
-                return
+        let launch = NodeLaunch(
+            index: index, shardCount: node.shardCount, configuration: settings.configuration,
+            host: node.host, incarnation: Incarnation(node.life), metadata: node.store.image,
+            clientAddress: node.clientAddress, peerAddress: node.peerAddress,
+            randomSeed: RandomStream.derivedSeed(
+                settings.seed, "node \(index) life \(node.life)"),
+            observer: observer)
+        do {
+            let machines = try factory(
+                launch, node.disk, node.clock.read(now), node.shards.map(\.outbox))
+            precondition(machines.count == node.shardCount)
+            for (shard, machine) in zip(node.shards, machines) { shard.machine = machine }
+        } catch {
+            if !node.isDying {
+                failures.append("\(now) ms: node \(index) cannot start: \(error)")
+                node.crashKind = .stopped
             }
-            if node.isDying {
-                finishDeath(of: node)
-                return
-            }
+            node.lastDeath = error.description
+            finishDeath(of: node)
+            return
+        }
+        if node.isDying {
+            finishDeath(of: node)
+            return
         }
         let life = node.life
         for shard in node.shards {
@@ -94,7 +89,8 @@ extension SimulatedWorld {
         }
         deferred[node.index].removeAll()
         node.store.crash(&node.stream)
-        if kind == .powerLoss { for shard in node.shards { shard.disk.losePower() } }
+        node.disk.isDead = true
+        if kind == .powerLoss { node.disk.losePower() }
         breakLinks(to: node.index, kind: kind)
     }
 

@@ -219,9 +219,10 @@ struct MetadataLogTests {
         for node in world.nodes {
             let state = try #require(node.log.installed)
             #expect(state.epoch == 1 && state.schema.keyspace(named: "a") != nil)
-            #expect(node.image.log.map(\.summary) == [
-                "INITIALISE CLUSTER Test WITH 3 NODES", "CREATE KEYSPACE a",
-            ])
+            #expect(
+                node.image.log.map(\.summary) == [
+                    "INITIALISE CLUSTER Test WITH 3 NODES", "CREATE KEYSPACE a",
+                ])
             #expect(node.log.schemaVersion(atEpoch: 1) == state.schema.version)
         }
         world.checkAgreement("simple")
@@ -409,8 +410,9 @@ struct MetadataLogTests {
         }
     }
 
-    /// Goal: one sequence for all, each proposal at most once, and progress once faults end. Method:
-    /// random losses, repeats, reordering, and kills between any two actions, then a quiet time.
+    /// Goal: one sequence for all, each proposal at most once, and progress once faults end.
+    /// Method: random losses, repeats, reordering, and kills between any two actions, then a quiet
+    /// time.
     @Test(arguments: [3, 5])
     func allAgreeOnOneSequenceWhateverHappens(voters: Int) throws {
         var commits = 0

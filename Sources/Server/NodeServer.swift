@@ -173,6 +173,9 @@ package final class NodeServer: @unchecked Sendable {
         SystemClocks.monotonic().nanoseconds / 1_000_000
     }
 
+    /// What this machine believes the time of day is.
+    package static func wallTime() -> WallTime { SystemClocks.wall() }
+
     /// Obeys an operator's command: `status` gets the process's own lines in front, everything else
     /// is for shard 0.
     package func obey(_ command: String, answer: @escaping @Sendable (String) -> Void) {

@@ -13,9 +13,7 @@ import Testing
         let copy = Array(bytes)
         let result = copy.withUnsafeBytes { raw in
             Result { () throws(MalformedBytes) in
-                try splitter.receive(raw) { message throws(MalformedBytes) in
-                    messages.append(Array(message))
-                }
+                try splitter.receive(raw) { messages.append(Array($0)) }
             }
         }
         try result.get()

@@ -109,7 +109,7 @@ extension Shard {
                 sendControl(message.kind, to: target) { message.encode(into: $0) }
             // Who is up is told to all shards at once, below; addresses change by agreement alone.
             case .up, .down, .readyChanged, .addressesChanged: break
-            case .epochSeen(let epoch, let peer):
+            case .epochSeen(let peer, let epoch):
                 withControl {
                     carryOut($0.log.epochSeen(epoch, at: peer, now: now.monotonic))
                 }
@@ -159,7 +159,9 @@ extension Shard {
         case .gossipSyn, .gossipAck, .gossipAck2:
             let message = try GossipMessage(kind: header.kind, body)
             carryOut(
-                control.membership.receive(message, from: header.sender, now: now.monotonic))
+                control.membership.receive(
+                    message, from: header.sender, incarnation: header.senderIncarnation,
+                    now: now.monotonic))
         default:
             let message = try MetadataMessage(kind: header.kind, body)
             carryOut(control.log.receive(message, from: header.sender, now: now.monotonic))

@@ -7,6 +7,7 @@ internal import Environment
 internal import Model
 internal import NativeProtocol
 internal import PeerProtocol
+internal import Storage
 internal import Topology
 
 extension Shard {

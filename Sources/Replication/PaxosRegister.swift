@@ -4,8 +4,8 @@
 // Durability: what an acceptor promises or accepts must be committed before the answer leaves;
 // `prepare` and `accept` say whether there is something to commit.
 //
-// Invariant: a ballot is used for at most one value, even across restarts of its proposer, because it
-// carries the proposer's host id and incarnation, and a `BallotSource` never repeats itself.
+// Invariant: a ballot is used for at most one value, even across restarts of its proposer, because
+// it carries the proposer's host id and incarnation, and a `BallotSource` never repeats itself.
 
 package import Encoding
 package import Environment
@@ -32,16 +32,16 @@ package struct PaxosAcceptor: Equatable, Sendable {
         return writer.array
     }
 
-    /// Promises `ballot` if it is above all promised before. The answer is `promised` and `accepted`.
-    /// Returns whether the state changed.
+    /// Promises `ballot` if it is above all promised before. The answer is `promised` and
+    /// `accepted`. Returns whether the state changed.
     package mutating func prepare(_ ballot: Ballot) -> Bool {
         guard ballot > promised else { return false }
         promised = ballot
         return true
     }
 
-    /// Accepts `value` if nothing higher was promised. The answer is `promised`. Returns whether the
-    /// state changed.
+    /// Accepts `value` if nothing higher was promised. The answer is `promised`. Returns whether
+    /// the state changed.
     package mutating func accept(_ ballot: Ballot, _ value: [UInt8]) -> Bool {
         guard ballot > .zero, ballot >= promised, accepted?.ballot != ballot else { return false }
         promised = ballot

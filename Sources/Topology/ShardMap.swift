@@ -1,5 +1,6 @@
-// Which shard of a node serves a token: shard s of S owns the s-th of S equal, contiguous slices of the
-// whole token space. The function is part of the formats (files name slices by it), so it never changes.
+// Which shard of a node serves a token: shard s of S owns the s-th of S equal, contiguous slices of
+// the whole token space. The function is part of the formats (files name slices by it), so it never
+// changes.
 
 package import Environment
 package import Model

@@ -148,7 +148,8 @@ struct ClusterStateTests {
                 .schema([
                     keyspaceEdit("ks"), .putTable(table("ks", "t", id: 1)),
                     .putTable(table("ks", "t", id: 2)),
-                ])).contains("another id"))
+                ])
+            ).contains("another id"))
         #expect(throws: InvalidEntry.self) {
             try ClusterState.following(nil, entry(0, .removeNode(host(0))))
         }
@@ -188,7 +189,8 @@ struct ClusterStateTests {
                 entry(1, .schema(SchemaEdit.difference(from: nil, to: version))))
             #expect(state.schema.version == whole.schema.version)
         }
-        // create; 2 tables and a type; parameters, drop u, type, t, new u; parameters, drop t and type
+        // create; 2 tables and a type; parameters, drop u, type, t, new u; parameters, drop t and
+        // type
         #expect(counts == [1, 3, 5, 3])
         #expect(SchemaEdit.difference(from: versions[2], to: versions[2]).isEmpty)
     }

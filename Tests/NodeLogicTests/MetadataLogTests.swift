@@ -8,6 +8,16 @@ import NodeLogic
 import PeerProtocol
 import Testing
 
+private enum PaxosAcceptorBytes {
+    /// The ballot at the start of a stored vote.
+    static func promised(_ bytes: [UInt8]) throws -> Ballot {
+        try bytes.withUnsafeBytes { raw in
+            var reader = ByteReader(raw)
+            return try Ballot(&reader)
+        }
+    }
+}
+
 /// What a client asked for, as the caller of the machine keeps it.
 private struct Wish {
     let id: ProposalID
@@ -209,9 +219,10 @@ struct MetadataLogTests {
         for node in world.nodes {
             let state = try #require(node.log.installed)
             #expect(state.epoch == 1 && state.schema.keyspace(named: "a") != nil)
-            #expect(node.image.log.map(\.summary) == [
-                "INITIALISE CLUSTER Test WITH 3 NODES", "CREATE KEYSPACE a",
-            ])
+            #expect(
+                node.image.log.map(\.summary) == [
+                    "INITIALISE CLUSTER Test WITH 3 NODES", "CREATE KEYSPACE a",
+                ])
             #expect(node.log.schemaVersion(atEpoch: 1) == state.schema.version)
         }
         world.checkAgreement("simple")
@@ -318,6 +329,35 @@ struct MetadataLogTests {
         #expect(proposal.installed == nil && proposal.deadline == nil)
     }
 
+    @Test func voteIsAnsweredOnlyWhenItIsDurable() throws {
+        var world = try World(seed: 9, nodes: 3, voters: 3)
+        let now = world.now
+        let low = Ballot(round: 1 << 24, host: host(0))
+        func sent(_ actions: [MetadataLog.Action]) -> [MetadataMessage] {
+            actions.compactMap { if case .send(_, let message) = $0 { message } else { nil } }
+        }
+        func vote(_ message: MetadataMessage) throws -> UInt64 {
+            let first = world.nodes[1].log.receive(message, from: host(0), now: now)
+            let again = world.nodes[1].log.receive(message, from: host(0), now: now)
+            #expect(sent(first).isEmpty && sent(again).isEmpty)
+            guard first.count == 1, again.isEmpty, case .commit(let batch, let number) = first[0],
+                case .putVote(epoch: 1, let bytes) = batch.changes.first
+            else {
+                Issue.record("\(first) \(again)")
+                return 0
+            }
+            #expect(try PaxosAcceptorBytes.promised(bytes) == low)
+            return number
+        }
+        let promised = try vote(.prepare(epoch: 1, ballot: low))
+        let promise = MetadataMessage.promise(
+            epoch: 1, ballot: low, promised: low, accepted: nil)
+        #expect(sent(world.nodes[1].log.committed(promised, now: now)) == [promise, promise])
+        let accepted = try vote(.accept(epoch: 1, ballot: low, value: [1]))
+        let acceptance = MetadataMessage.accepted(epoch: 1, ballot: low, promised: low)
+        #expect(sent(world.nodes[1].log.committed(accepted, now: now)) == [acceptance, acceptance])
+    }
+
     @Test func longLogsAreToldInPieces() throws {
         var settings = MetadataLog.Settings()
         settings.catchUpBytes = 300
@@ -370,8 +410,9 @@ struct MetadataLogTests {
         }
     }
 
-    /// Goal: one sequence for all, each proposal at most once, and progress once faults end. Method:
-    /// random losses, repeats, reordering, and kills between any two actions, then a quiet time.
+    /// Goal: one sequence for all, each proposal at most once, and progress once faults end.
+    /// Method: random losses, repeats, reordering, and kills between any two actions, then a quiet
+    /// time.
     @Test(arguments: [3, 5])
     func allAgreeOnOneSequenceWhateverHappens(voters: Int) throws {
         var commits = 0
@@ -385,7 +426,7 @@ struct MetadataLogTests {
                     world.propose("k\(round)_\(index)", at: index)
                 }
                 for count in 0..<700 {
-                    world.step(killChance: 3)
+                    world.step(killChance: 12)
                     if count % 60 == 0 { world.gossip() }
                     if count % 40 == 0 {
                         for index in world.nodes.indices
@@ -410,7 +451,7 @@ struct MetadataLogTests {
             try checkOutcomes(world, seed)
             commits += world.committed.count
         }
-        #expect(commits > 300 && kills > 300, "\(commits) commits, \(kills) kills")
+        #expect(commits > 300 && kills > 150, "\(commits) commits, \(kills) kills")
     }
 
     private func checkOutcomes(_ world: World, _ seed: UInt64) throws {

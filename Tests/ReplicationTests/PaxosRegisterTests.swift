@@ -83,8 +83,9 @@ struct PaxosProposerTests {
         #expect(stranger.isEmpty)
     }
 
-    /// Goal: whatever happens, all proposers decide one value. Method: random schedules of messages,
-    /// losses, repeats and acceptor restarts; acceptors keep what they answered, and nothing else.
+    /// Goal: whatever happens, all proposers decide one value. Method: random schedules of
+    /// messages, losses, repeats and acceptor restarts; acceptors keep what they answered, and
+    /// nothing else.
     @Test func allProposersDecideOneValue() throws {
         var decisions = 0
         for seed in UInt64(0)..<400 {
@@ -170,7 +171,11 @@ private struct RegisterWorld {
             _ = acceptors[to].prepare(ballot)
             acceptors[to] = try PaxosAcceptor(acceptors[to].encoded)
             network.append(
-                (from, .promise(from, voters[to], ballot, acceptors[to].promised, acceptors[to].accepted)))
+                (
+                    from,
+                    .promise(
+                        from, voters[to], ballot, acceptors[to].promised, acceptors[to].accepted)
+                ))
         case .accept(let from, let ballot, let value):
             let stored = acceptors[to]
             _ = acceptors[to].accept(ballot, value)

@@ -1,5 +1,5 @@
-// The fold of the metadata log: what the cluster looks like at one epoch. Every node that has the same
-// entries computes the same state, byte for byte and id for id.
+// The fold of the metadata log: what the cluster looks like at one epoch. Every node that has the
+// same entries computes the same state, byte for byte and id for id.
 
 package import Encoding
 package import Environment
@@ -23,12 +23,15 @@ package final class ClusterState: Sendable, Equatable {
     package let nodes: [NodeDescription]
     /// Who votes on the next entry; sorted.
     package let voters: [HostID]
-    /// The same object for as long as the schema does not change; its epoch is that of its last change.
-    /// Its version is a hash of its content, so all nodes show the same.
+    /// The same object for as long as the schema does not change; its epoch is that of its last
+    /// change. Its version is a hash of its content, so all nodes show the same.
     package let schema: SchemaSnapshot
     /// The same object for as long as nodes and replication do not change; its epoch is that of its
     /// last change, so a request that was planned at or after it has the same replicas.
     package let placement: PlacementSnapshot
+
+    /// A hash of each table's bytes, so that a change costs the hashing of what it changed.
+    private let tableDigests: [TableID: UniqueID]
 
     /// The most voters that there can be.
     package static let maximumVoters = 7
@@ -36,7 +39,7 @@ package final class ClusterState: Sendable, Equatable {
     private init(
         clusterID: UniqueID, lineage: UInt32, epoch: UInt64, name: String,
         nodes: [NodeDescription], voters: [HostID], schema: SchemaSnapshot,
-        placement: PlacementSnapshot
+        tableDigests: [TableID: UniqueID], placement: PlacementSnapshot
     ) {
         self.clusterID = clusterID
         self.lineage = lineage
@@ -45,6 +48,7 @@ package final class ClusterState: Sendable, Equatable {
         self.nodes = nodes
         self.voters = voters
         self.schema = schema
+        self.tableDigests = tableDigests
         self.placement = placement
     }
 
@@ -116,14 +120,16 @@ package final class ClusterState: Sendable, Equatable {
 
     private static func initial(_ entry: MetadataEntry) throws(InvalidEntry) -> ClusterState {
         guard entry.epoch == 0,
-            case .initialise(let clusterID, let name, let firstVoters, let firstNodes) = entry.change
+            case .initialise(let clusterID, let name, let firstVoters, let firstNodes) = entry
+                .change
         else { throw InvalidEntry("a log begins with entry 0, which initialises the cluster") }
         let nodes = firstNodes.sorted { $0.hostID < $1.hostID }
         let voters = firstVoters.sorted()
         try check(nodes, voters)
         return ClusterState(
             clusterID: clusterID, lineage: 1, epoch: 0, name: name, nodes: nodes, voters: voters,
-            schema: SchemaSnapshot(epoch: 0, version: Self.version(of: []), keyspaces: []),
+            schema: SchemaSnapshot(epoch: 0, version: Self.version(of: [], [:]), keyspaces: []),
+            tableDigests: [:],
             placement: PlacementSnapshot(epoch: 0, nodes: nodes, keyspaces: []))
     }
 
@@ -167,7 +173,7 @@ package final class ClusterState: Sendable, Equatable {
         }
         return ClusterState(
             clusterID: clusterID, lineage: lineage, epoch: epoch, name: name, nodes: nodes,
-            voters: voters, schema: schema, placement: placement)
+            voters: voters, schema: schema, tableDigests: tableDigests, placement: placement)
     }
 
     // MARK: Schema
@@ -179,8 +185,9 @@ package final class ClusterState: Sendable, Equatable {
         var draft = SchemaDraft(schema)
         for edit in edits { try draft.apply(edit) }
         let keyspaces = draft.keyspaces
+        let digests = digests(of: keyspaces)
         let schema = SchemaSnapshot(
-            epoch: epoch, version: Self.version(of: keyspaces), keyspaces: keyspaces)
+            epoch: epoch, version: Self.version(of: keyspaces, digests), keyspaces: keyspaces)
         var placement = placement
         let replication = keyspaces.map { KeyspaceReplication($0) }
         if replication != self.schema.keyspaces.map({ KeyspaceReplication($0) }) {
@@ -189,7 +196,7 @@ package final class ClusterState: Sendable, Equatable {
         }
         return ClusterState(
             clusterID: clusterID, lineage: lineage, epoch: epoch, name: name, nodes: nodes,
-            voters: voters, schema: schema, placement: placement)
+            voters: voters, schema: schema, tableDigests: digests, placement: placement)
     }
 
     private struct KeyspaceReplication: Equatable {
@@ -213,8 +220,22 @@ package final class ClusterState: Sendable, Equatable {
         }
     }
 
-    /// A name-based UUID of the schema's canonical bytes (keyspaces, types and tables sorted by name).
-    private static func version(of keyspaces: [KeyspaceSchema]) -> UniqueID {
+    private func digests(of keyspaces: [KeyspaceSchema]) -> [TableID: UniqueID] {
+        var digests: [TableID: UniqueID] = [:]
+        for table in keyspaces.flatMap(\.tables) {
+            let isUnchanged = schema.table(table.id) === table
+            digests[table.id] =
+                (isUnchanged ? tableDigests[table.id] : nil)
+                ?? UniqueID(name: TableSchemaCoding.encoded(table))
+        }
+        return digests
+    }
+
+    /// A name-based UUID of the schema's canonical bytes: keyspaces, types and the digests of
+    /// tables, each sorted by name.
+    private static func version(
+        of keyspaces: [KeyspaceSchema], _ digests: [TableID: UniqueID]
+    ) -> UniqueID {
         let writer = ByteWriter()
         for keyspace in keyspaces {
             let head = SchemaEdit.putKeyspace(
@@ -222,7 +243,9 @@ package final class ClusterState: Sendable, Equatable {
                 durableWrites: keyspace.durableWrites)
             head.encode(into: writer)
             for type in keyspace.types { SchemaEdit.putType(type).encode(into: writer) }
-            for table in keyspace.tables { SchemaEdit.putTable(table).encode(into: writer) }
+            for table in keyspace.tables {
+                if let digest = digests[table.id] { writer.append(digest) }
+            }
         }
         return UniqueID(name: writer.array)
     }

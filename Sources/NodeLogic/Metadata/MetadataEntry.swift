@@ -18,8 +18,8 @@ package enum SchemaEdit: Sendable {
     case putType(UserDefinedType)
     case dropType(keyspace: String, name: String)
 
-    /// What makes `new` of `old` (nil: the keyspace does not exist yet). Types come before the tables
-    /// that may use them.
+    /// What makes `new` of `old` (nil: the keyspace does not exist yet). Types come before the
+    /// tables that may use them.
     package static func difference(
         from old: KeyspaceSchema?, to new: KeyspaceSchema
     ) -> [SchemaEdit] {
@@ -83,8 +83,8 @@ package struct MetadataEntry: Sendable {
         self.change = change
     }
 
-    /// What it does in a few words, for example `CREATE TABLE ks.t`. `before` is the state that it is
-    /// applied to (nil for entry 0).
+    /// What it does in a few words, for example `CREATE TABLE ks.t`. `before` is the state that it
+    /// is applied to (nil for entry 0).
     package func summary(before: ClusterState?) -> String {
         switch change {
         case .initialise(_, let name, _, let nodes):
@@ -108,9 +108,12 @@ package struct MetadataEntry: Sendable {
                 + "\(table.keyspace).\(table.name)"
         case .dropTable(let keyspace, let name): "DROP TABLE \(keyspace).\(name)"
         case .putType(let type):
-            "\(schema?.keyspace(named: type.keyspace)?.type(named: type.name) == nil ? "CREATE" : "ALTER")"
-                + " TYPE \(type.keyspace).\(type.name)"
+            "\(isNew(type, schema) ? "CREATE" : "ALTER") TYPE \(type.keyspace).\(type.name)"
         case .dropType(let keyspace, let name): "DROP TYPE \(keyspace).\(name)"
         }
+    }
+
+    private static func isNew(_ type: UserDefinedType, _ schema: SchemaSnapshot?) -> Bool {
+        schema?.keyspace(named: type.keyspace)?.type(named: type.name) == nil
     }
 }

@@ -1,5 +1,5 @@
-// The bytes of metadata log entries. They come from disks and peers, so every count is bounded by what
-// is left and every invariant of the decoded types is checked before they are made.
+// The bytes of metadata log entries. They come from disks and peers, so every count is bounded by
+// what is left and every invariant of the decoded types is checked before they are made.
 
 package import Encoding
 internal import Environment

@@ -7,8 +7,8 @@ internal import Replication
 internal import Topology
 
 extension MetadataLog {
-    /// Proposes a change that was judged against the state of `expectedEpoch`. It ends by an `ended`
-    /// action; before that the caller may be asked to `revalidate` it.
+    /// Proposes a change that was judged against the state of `expectedEpoch`. It ends by an
+    /// `ended` action; before that the caller may be asked to `revalidate` it.
     ///
     /// `alive` are the members that answer at present: without a majority of voters among them the
     /// proposal ends at once instead of at its deadline.

@@ -8,10 +8,11 @@
 //   on which the voters of the state before it vote. Any node may propose; nobody leads.
 // - A node that is behind catches up by range from any node that is ahead.
 //
-// Durability: a vote is committed before it is answered, and an entry before it is installed. Batches
-// commit in order, so an answer waits for the last batch that was handed out before it.
+// Durability: a vote is committed before it is answered, and an entry before it is installed.
+// Batches commit in order, so an answer waits for the last batch that was handed out before it.
 //
-// Invariant: `entries[e].epoch == e`; `known` is their fold; voters vote only on epoch `entries.count`.
+// Invariant: `entries[e].epoch == e`; `known` is their fold; voters vote only on epoch
+// `entries.count`.
 
 package import Encoding
 package import Environment
@@ -35,8 +36,8 @@ package struct MetadataLog: Sendable {
         case commit(MetadataBatch, UInt64)
         /// These entries are agreed and durable; this is the state after the last of them.
         case installed(ClusterState, [MetadataEntry])
-        /// Another entry came first: judge the proposal against this state, then call `repropose` or
-        /// `abandon`.
+        /// Another entry came first: judge the proposal against this state, then call `repropose`
+        /// or `abandon`.
         case revalidate(ProposalID, ClusterState)
         case ended(ProposalID, Outcome)
         /// The log of that node differs from ours in that epoch: one of the two is damaged.
@@ -60,7 +61,8 @@ package struct MetadataLog: Sendable {
         package var patience = PaxosProposer.Patience()
         /// After this long without entries the next node is asked for them.
         package var catchUpInterval = Instant.Span.milliseconds(200)
-        /// Entries of one message have at most this many bytes together (but there is at least one).
+        /// Entries of one message have at most this many bytes together (but there is at least
+        /// one).
         package var catchUpBytes = 1 << 20
         package var maximumProposals = 128
         package init() {}
@@ -149,8 +151,8 @@ package struct MetadataLog: Sendable {
         }
     }
 
-    /// Entry 0 as the batch that founds a cluster in a node's empty store. Equal arguments give equal
-    /// bytes, so that several stores can be founded with the same entry.
+    /// Entry 0 as the batch that founds a cluster in a node's empty store. Equal arguments give
+    /// equal bytes, so that several stores can be founded with the same entry.
     package static func initialise(
         clusterID: UniqueID, name: String, voters: [HostID], nodes: [NodeDescription],
         time: WallTime

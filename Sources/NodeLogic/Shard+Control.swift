@@ -159,7 +159,9 @@ extension Shard {
         case .gossipSyn, .gossipAck, .gossipAck2:
             let message = try GossipMessage(kind: header.kind, body)
             carryOut(
-                control.membership.receive(message, from: header.sender, now: now.monotonic))
+                control.membership.receive(
+                    message, from: header.sender, incarnation: header.senderIncarnation,
+                    now: now.monotonic))
         default:
             let message = try MetadataMessage(kind: header.kind, body)
             carryOut(control.log.receive(message, from: header.sender, now: now.monotonic))

@@ -30,4 +30,9 @@ package enum ShardMap {
         if shard.value == count - 1 { return .maximum }
         return Token(firstToken(of: ShardIndex(shard.value + 1), count: count).value - 1)
     }
+
+    /// The tokens of that shard, both ends inside.
+    package static func slice(of shard: ShardIndex, count: Int) -> ClosedRange<Token> {
+        firstToken(of: shard, count: count)...lastToken(of: shard, count: count)
+    }
 }

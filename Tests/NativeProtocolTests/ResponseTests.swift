@@ -59,7 +59,8 @@ import Testing
         .schema(SchemaChange(.created, keyspace: "ks", .keyspace)),
         .schema(SchemaChange(.updated, keyspace: "ks", .table("t"))),
         .schema(SchemaChange(.dropped, keyspace: "ks", .type("point"))),
-        .schema(SchemaChange(.created, keyspace: "ks", .function("f", arguments: ["int", "text"]))),
+        .schema(
+            SchemaChange(.created, keyspace: "ks", .function("f", arguments: ["int", "text"]))),
         .schema(SchemaChange(.dropped, keyspace: "ks", .aggregate("a", arguments: []))),
     ]
 
@@ -101,7 +102,8 @@ import Testing
                 version, stream: 3,
                 PreparedAnswer(
                     id: [UInt8](repeating: 0xCD, count: 16),
-                    markers: RowsMetadata(Self.columns([.int, .text])), partitionKeyMarkers: [1, 0],
+                    markers: RowsMetadata(Self.columns([.int, .text])),
+                    partitionKeyMarkers: [1, 0],
                     columns: RowsMetadata(Self.columns([.uuid]))))
         }
         add("prepared_insert") {
@@ -196,7 +198,8 @@ import Testing
             return .writeFailure(
                 text, consistency: level, received: received, required: required,
                 failures: unnamed, type: type)
-        case (.readFailure(let text, _, _, _, _, _), .v3), (.writeFailure(let text, _, _, _, _, _), .v3):
+        case (.readFailure(let text, _, _, _, _, _), .v3),
+            (.writeFailure(let text, _, _, _, _, _), .v3):
             return .serverError(text)
         default: return error
         }
@@ -333,13 +336,17 @@ import Testing
             let rows = RowsWriter(encoder, .v4, stream: 2, RowsMetadata(Self.columns([.int])))
             rows.append(nil)
             rows.cancel()
-            encoder.error(.v4, stream: 2, .readTimeout(
-                "late", consistency: .one, received: 0, required: 1, dataPresent: false))
+            encoder.error(
+                .v4, stream: 2,
+                .readTimeout(
+                    "late", consistency: .one, received: 0, required: 1, dataPresent: false))
         }
         let plain = encoded(.server) { encoder in
             encoder.void(.v4, stream: 1)
-            encoder.error(.v4, stream: 2, .readTimeout(
-                "late", consistency: .one, received: 0, required: 1, dataPresent: false))
+            encoder.error(
+                .v4, stream: 2,
+                .readTimeout(
+                    "late", consistency: .one, received: 0, required: 1, dataPresent: false))
         }
         #expect(bytes == plain)
     }

@@ -23,8 +23,8 @@ package enum MembershipAction: Equatable, Sendable {
     case addressesChanged(HostID, client: SocketAddress, peer: SocketAddress)
     /// The peer has installed a newer epoch of the metadata log than it was known to have.
     case epochSeen(HostID, UInt64)
-    /// Others know a later life of this very host: its data folder was copied or restored, and going
-    /// on would let two nodes speak with one name.
+    /// Others know a later life of this very host: its data folder was copied or restored, and
+    /// going on would let two nodes speak with one name.
     case superseded(generation: UInt32)
 }
 
@@ -164,7 +164,8 @@ package struct ClusterMembership: Sendable {
         return convict(host)
     }
 
-    /// A message of the peer itself, of any kind, arrived. Worth calling where the peer is not alive.
+    /// A message of the peer itself, of any kind, arrived. Worth calling where the peer is not
+    /// alive.
     package mutating func heard(
         from host: HostID, incarnation: Incarnation, now: Instant
     ) -> [MembershipAction] {

@@ -1,9 +1,10 @@
 // How much longer than usual a node has been silent, as one number.
 //
-// After "The phi accrual failure detector" (Hayashibara et al., 2004) with Cassandra's approximation:
-// arrivals are taken as exponentially distributed, so phi = (silence / mean interval) x log10(e), and
-// phi 8 means that such a silence of a living node would be seen once in 10^8 times. With one
-// heartbeat a second that is 18 s; a closed link is seen at once by `ClusterMembership` instead.
+// After "The phi accrual failure detector" (Hayashibara et al., 2004) with Cassandra's
+// approximation: arrivals are taken as exponentially distributed, so phi = (silence / mean
+// interval) x log10(e), and phi 8 means that such a silence of a living node would be seen once in
+// 10^8 times. With one heartbeat a second that is 18 s; a closed link is seen at once by
+// `ClusterMembership` instead.
 
 package import Environment
 
@@ -26,8 +27,9 @@ package struct PhiAccrualFailureDetector: Sendable {
         self.firstInterval = firstInterval.nanoseconds
     }
 
-    /// Notes that news of the node came. News out of turn (a node tells changes at once) are no part of
-    /// the rhythm: taken in, a burst of them would make the next normal silence look like a death.
+    /// Notes that news of the node came. News out of turn (a node tells changes at once) are no
+    /// part of the rhythm: taken in, a burst of them would make the next normal silence look like a
+    /// death.
     package mutating func heartbeat(at now: Instant) {
         if let lastArrival {
             let interval = (now - lastArrival).nanoseconds

@@ -70,33 +70,8 @@ package enum ClusteringKey {
 
     /// The order of two keys or bounds: the first different byte decides, then the length.
     /// Negative, zero or positive.
-    @inlinable
     package static func compare(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Int {
-        let shared = min(a.count, b.count)
-        guard shared > 0, let left = a.baseAddress, let right = b.baseAddress else {
-            return a.count - b.count
-        }
-        var offset = 0
-        while shared - offset >= 8 {
-            let x = left.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-            let y = right.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-            if x != y { return UInt64(bigEndian: x) < UInt64(bigEndian: y) ? -1 : 1 }
-            offset += 8
-        }
-        if shared >= 8, offset < shared {
-            // The last eight bytes overlap with some that were equal.
-            let x = left.loadUnaligned(fromByteOffset: shared - 8, as: UInt64.self)
-            let y = right.loadUnaligned(fromByteOffset: shared - 8, as: UInt64.self)
-            if x != y { return UInt64(bigEndian: x) < UInt64(bigEndian: y) ? -1 : 1 }
-            return a.count - b.count
-        }
-        while offset < shared {
-            let x = left.load(fromByteOffset: offset, as: UInt8.self)
-            let y = right.load(fromByteOffset: offset, as: UInt8.self)
-            if x != y { return Int(x) - Int(y) }
-            offset += 1
-        }
-        return a.count - b.count
+        compareBytes(a, b)
     }
 
     /// Decodes a complete key into serialized values, one entry per column (nil = null). Where a
@@ -121,7 +96,9 @@ package enum ClusteringKey {
     ) throws(MalformedBytes) {
         var reader = KeyReader(key)
         for index in columns.indices {
-            try decodeComponent(&reader, columns[index], into: writer, ranges: &ranges)
+            try decodeComponent(
+                &reader, columns[index].type, columns[index].isDescending, into: writer,
+                ranges: &ranges)
         }
         guard try reader.readByte() == Mark.end, reader.isAtEnd else {
             throw MalformedBytes(
@@ -140,22 +117,22 @@ package enum ClusteringKey {
         var ranges: [ByteRange] = []
         var reader = KeyReader(key)
         for index in 0..<min(count, columns.count) {
-            try decodeComponent(&reader, columns[index], into: writer, ranges: &ranges)
+            try decodeComponent(
+                &reader, columns[index].type, columns[index].isDescending, into: writer,
+                ranges: &ranges)
         }
         return reader.position
     }
 
     private static func decodeComponent(
-        _ reader: inout KeyReader, _ column: ColumnSchema, into writer: ByteWriter,
+        _ reader: inout KeyReader, _ type: CQLType, _ isDescending: Bool, into writer: ByteWriter,
         ranges: inout [ByteRange]
     ) throws(MalformedBytes) {
-        let isDescending =
-            if case .clustering(_, .descending) = column.kind { true } else { false }
         let start = writer.count
         switch (try reader.readByte(), isDescending) {
         case (Mark.value, _):
             reader.mask = isDescending ? 0xFF : 0
-            try decodeValue(&reader, column.type, into: writer)
+            try decodeValue(&reader, type, into: writer)
             reader.mask = 0
             ranges.append(ByteRange(offset: start, count: writer.count - start))
         case (Mark.null, false), (Mark.descendingNull, true):
@@ -165,6 +142,12 @@ package enum ClusteringKey {
         default:
             throw MalformedBytes("no component of a clustering key", offset: reader.position - 1)
         }
+    }
+}
+
+extension ColumnSchema {
+    fileprivate var isDescending: Bool {
+        if case .clustering(_, .descending) = kind { true } else { false }
     }
 }
 

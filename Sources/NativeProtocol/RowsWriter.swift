@@ -39,14 +39,14 @@ package struct RowsWriter {
     package init(
         _ encoder: FrameEncoder, _ version: ProtocolVersion, stream: Int16,
         _ metadata: RowsMetadata, skipMetadata: Bool = false,
-        knownMetadataID: UnsafeRawBufferPointer? = nil, prefix: ResponsePrefix? = nil
+        knownMetadataID: [UInt8]? = nil, prefix: ResponsePrefix? = nil
     ) {
         self.encoder = encoder
         frames = encoder.frames
         encoder.beginResponse(version, stream: stream, .result, prefix: prefix)
         frames.appendBigEndian(ResultKind.rows.rawValue)
         var flags: RowsFlags = []
-        if version >= .v5, let known = knownMetadataID, !known.elementsEqual(metadata.id) {
+        if version >= .v5, let known = knownMetadataID, known != metadata.id {
             flags.insert(.metadataChanged)
         } else if skipMetadata {
             flags.insert(.noMetadata)
@@ -71,6 +71,12 @@ package struct RowsWriter {
         }
         frames.appendBigEndian(Int32(truncatingIfNeeded: value.count))
         frames.append(value)
+    }
+
+    /// Appends whole rows that are encoded already, each value as [bytes].
+    package mutating func appendRows(_ bytes: UnsafeRawBufferPointer, count: Int) {
+        frames.append(bytes)
+        rowCount += count
     }
 
     /// Says that a row's values are all written.

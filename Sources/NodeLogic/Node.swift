@@ -159,8 +159,10 @@ package enum Node {
     }
 
     static func slice(_ shard: Int, of count: Int) -> ClosedRange<Int64> {
-        let slice = ShardMap.slice(of: ShardIndex(shard), count: count)
-        return slice.lowerBound.value...slice.upperBound.value
+        let index = ShardIndex(shard)
+        return ShardMap.firstToken(of: index, count: count).value...ShardMap.lastToken(
+            of: index, count: count
+        ).value
     }
 
     private static func truncations(
@@ -168,9 +170,17 @@ package enum Node {
     ) -> [TableID: LogPosition] {
         var positions: [TableID: LogPosition] = [:]
         for (key, truncation) in image.truncations where key.shard == shard {
-            positions[TableID(key.table)] = LogPosition(text: truncation.position)
+            positions[TableID(key.table)] = LogPosition(truncation.position)
         }
         return positions
+    }
+
+    static func hintStart(_ start: ShardStart, effectIDs: EffectIDs) -> HintStoreStart {
+        HintStoreStart(
+            // Hints outlive a change of the layout: they belong to the node's shard of that index.
+            prefix: "h\(start.index.value)-",
+            maximumBytesPerHost: start.configuration.requests.maximumHintBytesPerHost,
+            effectIDs: effectIDs)
     }
 
     static func storageStart(

@@ -255,18 +255,27 @@ extension Shard {
         guard parameters.consistency != .any else {
             throw .invalid("ANY ConsistencyLevel is only supported for writes")
         }
-        let execution = try select.begin(
-            values, executionContext(), pageSize: parameters.pageSize,
+        let context = executionContext()
+        if SystemSchema.isSystem(select.table.keyspace) {
+            let result = try select.execute(
+                overRows: systemRows(of: select.table), values, context)
+            answer(client) { encoder in
+                var writer = RowsWriter(
+                    encoder, client.version, stream: client.stream, columns,
+                    skipMetadata: parameters.skipsMetadata, knownMetadataID: knownMetadataID,
+                    prefix: client.prefix)
+                result.rows.withBytes { writer.appendRows($0, count: result.rowCount) }
+                writer.finish()
+            }
+            return
+        }
+        let execution = try SelectExecution(
+            select, values, context, pageSize: parameters.pageSize,
             pagingState: parameters.pagingState.map { [UInt8]($0) })
         let run = SelectRun(
             execution: execution, columns: columns, consistency: parameters.consistency,
             skipsMetadata: parameters.skipsMetadata, knownMetadataID: knownMetadataID)
         client.select = run
-        if SystemSchema.isSystem(select.table.keyspace) {
-            try run.execution.consume(rows: systemRows(of: select.table))
-            finishSelect(client, run)
-            return
-        }
         drive(client, run)
     }
 
@@ -289,9 +298,12 @@ extension Shard {
         let client = session.client
         guard !client.isAnswered, let run = client.select else { return }
         do {
-            try run.execution.consume(session.output.bytes)
-        } catch {
+            try run.execution.consume(try ReadResultView(session.output.bytes))
+        } catch let error as CQLError {
             readFailed(client, error)
+            return
+        } catch {
+            readFailed(client, .serverError("a result that was just made is malformed: \(error)"))
             return
         }
         if run.isDriving { run.readEnded = true } else { drive(client, run) }
@@ -304,20 +316,19 @@ extension Shard {
 
     private func finishSelect(_ client: ClientRequest, _ run: SelectRun) {
         client.select = nil
-        let pagingState: [UInt8]?
         do {
-            pagingState = try run.execution.finish()
+            try run.execution.finish()
         } catch {
             answer(client, error: error)
             return
         }
         answer(client) { encoder in
             var rows = RowsWriter(
-                encoder, client.version, stream: client.stream, metadata: run.columns,
+                encoder, client.version, stream: client.stream, run.columns,
                 skipMetadata: run.skipsMetadata, knownMetadataID: run.knownMetadataID,
                 prefix: client.prefix)
-            run.execution.appendRows(into: &rows)
-            rows.finish(pagingState: pagingState)
+            rows.appendRows(run.execution.rows, count: run.execution.rowCount)
+            rows.finish(pagingState: run.execution.pagingState)
         }
     }
 
@@ -335,7 +346,7 @@ extension Shard {
     ) {
         answer(client) { encoder in
             var writer = RowsWriter(
-                encoder, client.version, stream: client.stream, metadata: columns,
+                encoder, client.version, stream: client.stream, columns,
                 prefix: client.prefix)
             for row in rows {
                 for value in row {

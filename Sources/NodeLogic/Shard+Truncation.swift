@@ -58,7 +58,7 @@ extension Shard {
                 [
                     .putTruncation(
                         table: table, shard: index.value, microseconds: now.wall.microseconds,
-                        position: position.text)
+                        position: position.description)
                 ], then: .truncated(sender: sender, request: request))
         } catch {
             stop("storage: \(error)")

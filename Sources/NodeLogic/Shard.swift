@@ -48,6 +48,9 @@ package final class Shard {
     var cluster: ClusterView
     var liveHosts: Set<HostID> = []
     var linkedHosts: Set<HostID> = []
+    /// The epochs that peers have installed, by gossip.
+    var peerEpochs: [HostID: UInt64] = [:]
+    var metadataFollowUps: [EffectID: MetadataFollowUp] = [:]
     /// Hosts whose link was asked for, with the address used.
     var linkTargets: [HostID: SocketAddress] = [:]
 

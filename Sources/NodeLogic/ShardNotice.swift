@@ -23,6 +23,8 @@ enum ShardNotice: Equatable {
     case truncate(UniqueID, timestamp: Int64, sender: HostID, request: RequestID)
     /// To shard 0: it is empty.
     case truncated(sender: HostID, request: RequestID)
+    /// To shard 0: everything up to that epoch is installed here.
+    case installed(UInt64)
 
     init(_ bytes: UnsafeRawBufferPointer) throws(MalformedBytes) {
         var reader = ByteReader(bytes)
@@ -69,6 +71,7 @@ enum ShardNotice: Equatable {
         case 7:
             let sender = HostID(try reader.readUniqueID())
             self = .truncated(sender: sender, request: RequestID(try reader.readVarint()))
+        case 8: self = .installed(try reader.readVarint())
         case let other: throw MalformedBytes("unknown shard notice \(other)", offset: 0)
         }
     }
@@ -116,6 +119,9 @@ enum ShardNotice: Equatable {
             writer.append(7)
             writer.append(sender.value)
             writer.appendVarint(request.value)
+        case .installed(let epoch):
+            writer.append(8)
+            writer.appendVarint(epoch)
         }
     }
 }

@@ -173,16 +173,13 @@ final class PeerReceiver: ChannelInboundHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        do throws(MalformedBytes) {
-            // Typed throws do not pass NIO's closure: the result does.
-            try unwrapInboundIn(data).withUnsafeReadableBytes { bytes in
-                Result { () throws(MalformedBytes) in
-                    try splitter.receive(bytes) { message throws(MalformedBytes) in
-                        try runner.routePeerMessage(message)
-                    }
-                }
-            }.get()
-        } catch {
+        // NIO's closure takes no typed errors: the result brings them out.
+        let result = unwrapInboundIn(data).withUnsafeReadableBytes { bytes in
+            Result { () throws(MalformedBytes) in
+                try splitter.receive(bytes) { runner.routePeerMessage($0) }
+            }
+        }
+        if case .failure(let error) = result {
             runner.log.warning("peer connection from \(remote) closed: \(error)")
             context.close(promise: nil)
         }

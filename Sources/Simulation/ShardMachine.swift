@@ -15,12 +15,22 @@ package struct NodeLaunch {
     package var shardCount: Int
     package var configuration: Configuration
     package var host: HostID
-    package var incarnation: Incarnation
-    package var metadata: MetadataImage
     package var clientAddress: SocketAddress
     package var peerAddress: SocketAddress
     package var randomSeed: UInt64
     package var observer: (any Observer)?
+}
+
+/// A node that has started.
+package struct NodeBirth {
+    package let incarnation: Incarnation
+    /// One for each shard.
+    package let machines: [any ShardMachine]
+
+    package init(incarnation: Incarnation, machines: [any ShardMachine]) {
+        self.incarnation = incarnation
+        self.machines = machines
+    }
 }
 
 /// A node could not start, and why.
@@ -30,7 +40,8 @@ package struct LaunchFailure: Error, CustomStringConvertible {
     package init(_ description: String) { self.description = description }
 }
 
-/// Makes and recovers the shards of a node from its files; one outbox for each.
-package typealias NodeFactory = (
-    _ launch: NodeLaunch, _ files: any FileSystem, _ clock: ClockReading, _ outboxes: [Outbox]
-) throws(LaunchFailure) -> [any ShardMachine]
+/// Makes and recovers the shards of a node from its files and its metadata; one outbox for each.
+package typealias NodeStart = (
+    _ launch: NodeLaunch, _ store: SimulatedMetadataStore, _ files: any FileSystem,
+    _ clock: ClockReading, _ outboxes: [Outbox]
+) throws(LaunchFailure) -> NodeBirth

@@ -32,7 +32,8 @@ package final class SimulatedClient: ClientActor {
     private enum Request {
         case query(String, QueryOptions)
         case execute(String, QueryOptions)
-        case prepare(String, thenExecute: QueryOptions)
+        /// With nothing to execute the answer to PREPARE completes the request.
+        case prepare(String, thenExecute: QueryOptions?)
     }
 
     private unowned let world: SimulatedWorld
@@ -97,6 +98,13 @@ package final class SimulatedClient: ClientActor {
         } else {
             send(.execute(text, options), timeout: timeout, completion)
         }
+    }
+
+    /// Sends PREPARE, so that later calls of `execute` with that text begin with EXECUTE.
+    package func prepare(
+        _ text: String, timeout: Instant.Span, _ completion: @escaping (ClientOutcome) -> Void
+    ) {
+        send(.prepare(text, thenExecute: nil), timeout: timeout, completion)
     }
 
     private func send(
@@ -230,7 +238,11 @@ package final class SimulatedClient: ClientActor {
         switch (entry.request, message) {
         case (.prepare(let text, let options), .prepared(let statement)):
             prepared[text] = statement
-            resend(.execute(text, options), entry, stream)
+            if let options {
+                resend(.execute(text, options), entry, stream)
+            } else {
+                complete(stream, entry, message)
+            }
         case (.execute(let text, let options), .error(let answer)):
             if case .unprepared = answer.error {
                 prepared[text] = nil

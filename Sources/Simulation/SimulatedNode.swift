@@ -101,8 +101,10 @@ package final class SimulatedNode {
     package let disk: SimulatedDisk
     package internal(set) var state = State.dead
     package internal(set) var clock: SimulatedClock
-    /// Counts lives; the incarnation that the shards see is the same number.
+    /// Counts lives; a start that failed is one, too.
     package internal(set) var life: UInt32 = 0
+    /// Of the last life that began.
+    package internal(set) var incarnation = Incarnation(0)
     /// Why the last life ended.
     package internal(set) var lastDeath = ""
     var shards: [SimulatedShard]
@@ -119,12 +121,10 @@ package final class SimulatedNode {
         index: Int, host: HostID, shardCount: Int, nodeCount: Int, clock: SimulatedClock,
         metadata: MetadataImage, seed: UInt64
     ) {
-        precondition(index < 250)
         self.index = index
         self.host = host
-        let address = [127, 0, 0, UInt8(index + 1)]
-        clientAddress = SocketAddress(address: address, port: 9042)
-        peerAddress = SocketAddress(address: address, port: 7000)
+        clientAddress = Self.clientAddress(index)
+        peerAddress = Self.peerAddress(index)
         store = SimulatedMetadataStore(metadata)
         self.clock = clock
         self.nodeCount = nodeCount
@@ -137,6 +137,16 @@ package final class SimulatedNode {
     }
 
     package var shardCount: Int { shards.count }
+
+    /// Where clients find the node of that number.
+    package static func clientAddress(_ index: Int) -> SocketAddress { address(index, port: 9042) }
+    /// Where other nodes find it.
+    package static func peerAddress(_ index: Int) -> SocketAddress { address(index, port: 7000) }
+
+    private static func address(_ index: Int, port: UInt16) -> SocketAddress {
+        precondition(index < 250)
+        return SocketAddress(address: [127, 0, 0, UInt8(index + 1)], port: port)
+    }
 
     /// Gives a dead node another number of shards for its next life.
     package func changeShardCount(to count: Int) {

@@ -13,9 +13,7 @@ extension SimulatedWorld {
     package func start(_ index: Int) {
         let node = nodes[index]
         guard node.state == .dead else { return }
-        let stored = node.store.image.local["generation"].flatMap { UInt32($0) } ?? 0
-        node.life = max(stored, node.life) + 1
-        node.store.commit(MetadataBatch([.setLocal("generation", String(node.life))]))
+        node.life += 1
         node.isDying = false
         record(.started, node: index, shard: 0, detail: UInt64(node.life))
         node.disk.isDead = false
@@ -24,16 +22,16 @@ extension SimulatedWorld {
         node.state = .running
         let launch = NodeLaunch(
             index: index, shardCount: node.shardCount, configuration: settings.configuration,
-            host: node.host, incarnation: Incarnation(node.life), metadata: node.store.image,
-            clientAddress: node.clientAddress, peerAddress: node.peerAddress,
+            host: node.host, clientAddress: node.clientAddress, peerAddress: node.peerAddress,
             randomSeed: RandomStream.derivedSeed(
                 settings.seed, "node \(index) life \(node.life)"),
             observer: observer)
         do {
-            let machines = try factory(
-                launch, node.disk, node.clock.read(now), node.shards.map(\.outbox))
-            precondition(machines.count == node.shardCount)
-            for (shard, machine) in zip(node.shards, machines) { shard.machine = machine }
+            let birth = try startNode(
+                launch, node.store, node.disk, node.clock.read(now), node.shards.map(\.outbox))
+            precondition(birth.machines.count == node.shardCount)
+            node.incarnation = birth.incarnation
+            for (shard, machine) in zip(node.shards, birth.machines) { shard.machine = machine }
         } catch {
             if !node.isDying {
                 failures.append("\(now) ms: node \(index) cannot start: \(error)")

@@ -34,7 +34,7 @@ package final class SimulatedWorld {
     /// without a lying disk may show.
     package internal(set) var failures: [String] = []
 
-    let factory: NodeFactory
+    let startNode: NodeStart
     let queue = EventQueue<Occurrence>()
     var ready: [SimulatedShard] = []
     var indexByHost: [HostID: Int] = [:]
@@ -71,13 +71,13 @@ package final class SimulatedWorld {
     /// holds before its first start.
     package init(
         _ settings: WorldSettings, hosts: [HostID], metadata: [MetadataImage],
-        factory: @escaping NodeFactory
+        start: @escaping NodeStart
     ) {
         let count = settings.nodeCount
         precondition(hosts.count == count && metadata.count == count)
         precondition(settings.shardCounts.map { $0.count == count } ?? true)
         self.settings = settings
-        self.factory = factory
+        startNode = start
         var shape = RandomStream(seed: settings.seed, name: "shards")
         let drawn = (0..<count).map { _ in Int(shape.within(1...3)) }
         let shardCounts = settings.shardCounts ?? drawn

@@ -68,7 +68,8 @@ private struct World {
     mutating func kill(_ index: Int) {
         isRunning[index] = false
         for other in nodes.indices where other != index && isRunning[other] {
-            carryOut(nodes[other].linkChanged(host(index), up: false, now: milliseconds(now)), other)
+            carryOut(
+                nodes[other].linkChanged(host(index), up: false, now: milliseconds(now)), other)
         }
     }
 

@@ -9,6 +9,7 @@ import Testing
 /// Says its number to everyone now and then, echoes clients, appends to a log and syncs it.
 private final class Parrot: ShardMachine {
     let launch: NodeLaunch
+    let incarnation: Incarnation
     let index: Int
     let hosts: [HostID]
     let spread: Int64
@@ -20,10 +21,11 @@ private final class Parrot: ShardMachine {
     var synced = 0
 
     init(
-        _ launch: NodeLaunch, index: Int, hosts: [HostID], spread: Int64, files: any FileSystem,
+        _ launch: NodeLaunch, incarnation: Incarnation, index: Int, hosts: [HostID], spread: Int64, files: any FileSystem,
         outbox: Outbox, clock: ClockReading
     ) throws(DiskFailure) {
         self.launch = launch
+        self.incarnation = incarnation
         self.index = index
         self.hosts = hosts
         self.spread = spread
@@ -52,7 +54,7 @@ private final class Parrot: ShardMachine {
                 events.append("down \(hosts.firstIndex(of: host) ?? -1)")
             case .peerMessage: peerMessages += 1
             case .logSynced(let id):
-                if id.incarnation == launch.incarnation { synced += 1 }
+                if id.incarnation == incarnation { synced += 1 }
             default: break
             }
         }
@@ -68,7 +70,7 @@ private final class Parrot: ShardMachine {
         logOffset += 8
         outbox.effects.append(
             .logSync(
-                EffectID(incarnation: launch.incarnation, sequence: sequence),
+                EffectID(incarnation: incarnation, sequence: sequence),
                 FileName("log-\(index)")))
         for host in hosts where host != launch.host {
             outbox.effects.append(.peerMessage(host, text))
@@ -91,20 +93,23 @@ private final class Ring {
         world = SimulatedWorld(
             settings, hosts: hosts,
             metadata: Array(repeating: MetadataImage(), count: settings.nodeCount)
-        ) { launch, files, clock, outboxes throws(LaunchFailure) in
+        ) { launch, store, files, clock, outboxes throws(LaunchFailure) in
+            let stored = store.image.local["generation"].flatMap { UInt32($0) } ?? 0
+            let incarnation = Incarnation(stored + 1)
+            store.commit(MetadataBatch([.setLocal("generation", String(stored + 1))]))
             var parrots: [Parrot] = []
             for index in 0..<launch.shardCount {
                 do {
                     parrots.append(
                         try Parrot(
-                            launch, index: index, hosts: hosts, spread: spread, files: files,
-                            outbox: outboxes[index], clock: clock))
+                            launch, incarnation: incarnation, index: index, hosts: hosts,
+                            spread: spread, files: files, outbox: outboxes[index], clock: clock))
                 } catch {
                     throw LaunchFailure("\(error)")
                 }
             }
             cage.parrots[launch.index] = parrots
-            return parrots
+            return NodeBirth(incarnation: incarnation, machines: parrots)
         }
         world.startAll()
     }

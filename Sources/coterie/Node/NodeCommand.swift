@@ -53,7 +53,7 @@ struct NodeCommand: ParsableCommand {
                 configuration: NodeArguments.configuration(settings))
         }
         try CommandFailure.reporting {
-            if isInitialising { try ClusterBirth.found(ofNodes: [options]) }
+            if isInitialising { try ClusterFounding.found(ofNodes: [options]) }
             try NodeProcess.run([options])
         }
     }

@@ -16,6 +16,7 @@ struct LocalRing {
     /// How long a ring may take until it answers.
     static let startMilliseconds = 120_000
     static let stopMilliseconds = 20_000
+    static let sightMilliseconds = 15_000
 
     /// Creates the nodes' folders and founds their cluster.
     func create() throws {
@@ -27,7 +28,7 @@ struct LocalRing {
                         + "remove the folder or choose another with --data")
             }
         }
-        try ClusterBirth.found(ofNodes: layout.numbers.map { try layout.options($0) })
+        try ClusterFounding.found(ofNodes: layout.numbers.map { try layout.options($0) })
         try layout.save()
     }
 
@@ -47,7 +48,7 @@ struct LocalRing {
                 waiting.append((number, try spawn(number)))
             }
         }
-        let started = waiting.count
+        let started = waiting.map(\.number)
         var passed = 0
         while !waiting.isEmpty {
             for entry in waiting where RingProcesses.hasEnded(child: entry.child) {
@@ -65,7 +66,23 @@ struct LocalRing {
             RingProcesses.sleep(milliseconds: 20)
             passed += 20
         }
-        return started
+        try waitUntilSeen(started)
+        return started.count
+    }
+
+    /// Waits until the started nodes and all others that serve take each other for alive, so that the
+    /// next statement finds its replicas. Gives up quietly: a ring may be cut by a fault on purpose.
+    private func waitUntilSeen(_ started: [Int]) throws(ServerFailure) {
+        if started.isEmpty { return }
+        for _ in 0..<Self.sightMilliseconds / 20 {
+            var live: [Int] = []
+            for number in layout.numbers {
+                let condition = try RingProbe.condition(of: number, in: layout)
+                if condition.state == .up { live.append(condition.liveNodes ?? 0) }
+            }
+            if live.allSatisfy({ $0 >= live.count }) { return }
+            RingProcesses.sleep(milliseconds: 20)
+        }
     }
 
     private func spawn(_ number: Int) throws(ServerFailure) -> pid_t {
@@ -164,8 +181,8 @@ struct LocalRing {
             rows.append([
                 String(number), layout.node(number).clientAddress.description,
                 condition.state.rawValue, condition.process.map(String.init) ?? "-",
-                condition.facts["host_id"] ?? "-", condition.facts["epoch"] ?? "-",
-                condition.facts["live"] ?? "-", memory.map { "\($0 >> 20) MiB" } ?? "-",
+                condition.facts["host"] ?? "-", condition.facts["epoch"] ?? "-",
+                condition.liveNodes.map(String.init) ?? "-", memory.map { "\($0 >> 20) MiB" } ?? "-",
             ])
         }
         let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }

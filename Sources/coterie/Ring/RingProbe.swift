@@ -25,6 +25,8 @@ struct NodeCondition {
     var process: pid_t?
     /// What the node's `status` said, by name.
     var facts: [String: String] = [:]
+    /// How many nodes it takes for alive, itself included.
+    var liveNodes: Int?
 }
 
 /// Looks at nodes.
@@ -46,13 +48,19 @@ enum RingProbe {
             return NodeCondition(state: .silent, process: process)
         }
         guard let answer else { return NodeCondition(state: .starting, process: process) }
-        var facts: [String: String] = [:]
+        var condition = NodeCondition(state: .starting, process: process, liveNodes: 0)
         for line in answer.split(separator: "\n") {
-            let words = line.split(separator: " ", maxSplits: 1)
-            if words.count == 2 { facts[String(words[0])] = String(words[1]) }
+            let words = line.split(separator: " ", maxSplits: 1).map(String.init)
+            guard words.count == 2 else { continue }
+            if words[0] == "peer" {
+                // One line for each member: address, host id, and how this node sees it.
+                if words[1].hasSuffix(" up") { condition.liveNodes = (condition.liveNodes ?? 0) + 1 }
+            } else {
+                condition.facts[words[0]] = words[1]
+            }
         }
-        let isReady = facts["ready"] == "yes"
-        return NodeCondition(state: isReady ? .up : .starting, process: process, facts: facts)
+        if condition.facts["ready"] == "true" { condition.state = .up }
+        return condition
     }
 
     /// Whether the node answers an OPTIONS request of the CQL native protocol.

@@ -133,14 +133,12 @@ import Testing
         }
         add("rows_metadata_changed") { encoder in
             let metadata = RowsMetadata(Self.columns([.int]))
-            [UInt8](repeating: 0, count: 16).withUnsafeBytes { known in
-                var rows = RowsWriter(
-                    encoder, version, stream: 3, metadata, skipMetadata: true,
-                    knownMetadataID: known)
-                rows.append(nil)
-                rows.endRow()
-                rows.finish(pagingState: [1])
-            }
+            var rows = RowsWriter(
+                encoder, version, stream: 3, metadata, skipMetadata: true,
+                knownMetadataID: [UInt8](repeating: 0, count: 16))
+            rows.append(nil)
+            rows.endRow()
+            rows.finish(pagingState: [1])
         }
         return cases
     }
@@ -284,12 +282,10 @@ import Testing
         let metadata = RowsMetadata(Self.columns([.int]))
         func rows(_ version: ProtocolVersion, known: [UInt8]) throws -> ResultRows? {
             let (response, _) = try response(version) { encoder in
-                known.withUnsafeBytes { id in
-                    var rows = RowsWriter(
-                        encoder, version, stream: 1, metadata, skipMetadata: true,
-                        knownMetadataID: id)
-                    rows.finish()
-                }
+                var rows = RowsWriter(
+                    encoder, version, stream: 1, metadata, skipMetadata: true,
+                    knownMetadataID: known)
+                rows.finish()
             }
             guard case .rows(let rows) = response.message else { return nil }
             return rows
@@ -328,6 +324,21 @@ import Testing
             #expect(prepared.partitionKeyMarkers == (version >= .v4 ? [1, 0] : []))
             #expect(prepared.resultMetadataID == (version >= .v5 ? answer.columns.id : []))
         }
+    }
+
+    @Test func rowsThatAreEncodedAlreadyCountAsRows() throws {
+        let values = ByteWriter()
+        for text in ["a", "b", "c"] { values.appendValue(Array(text.utf8)) }
+        let (response, _) = try response(.v4) { encoder in
+            var rows = RowsWriter(encoder, .v4, stream: 1, RowsMetadata(Self.columns([.text])))
+            rows.appendRows(values.bytes, count: 3)
+            rows.finish()
+        }
+        guard case .rows(let rows) = response.message else {
+            Issue.record("no rows: \(response.message)")
+            return
+        }
+        #expect((0..<rows.rowCount).map { rows.value(row: $0, column: 0) } == [[97], [98], [99]])
     }
 
     @Test func cancelledRowsLeaveNothingBehind() {

@@ -9,6 +9,7 @@
 
 static uint32_t castagnoli[SLICES][256];
 static uint32_t iso[SLICES][256];
+static uint32_t header24[256];
 
 static void fill(uint32_t table[SLICES][256], uint32_t polynomial) {
     for (uint32_t i = 0; i < 256; i++) {
@@ -25,6 +26,11 @@ static void fill(uint32_t table[SLICES][256], uint32_t polynomial) {
 __attribute__((constructor)) static void fill_tables(void) {
     fill(castagnoli, 0x82F63B78u);
     fill(iso, 0xEDB88320u);
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t crc = i << 16;
+        for (int bit = 0; bit < 8; bit++) crc = (crc << 1) ^ ((crc & 0x800000) ? 0x1974F0B : 0);
+        header24[i] = crc & 0xFFFFFF;
+    }
 }
 
 static uint32_t sliced(uint32_t table[SLICES][256], uint32_t crc, const uint8_t *p, size_t n) {
@@ -83,4 +89,11 @@ uint32_t coterie_crc32c(uint32_t seed, const void *bytes, size_t count) {
 
 uint32_t coterie_crc32(uint32_t crc, const void *bytes, size_t count) {
     return ~sliced(iso, ~crc, bytes, count);
+}
+
+uint32_t coterie_crc24(uint64_t bytes, size_t count) {
+    uint32_t crc = 0x875060;
+    for (; count > 0; count--, bytes >>= 8)
+        crc = ((crc << 8) ^ header24[((crc >> 16) ^ bytes) & 0xFF]) & 0xFFFFFF;
+    return crc;
 }

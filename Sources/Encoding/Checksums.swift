@@ -30,16 +30,6 @@ package enum SegmentChecksum {
     /// CRC24 of the low `count` bytes of `header` (least significant first), initial value 0x875060
     /// and polynomial 0x1974F0B.
     package static func header(_ header: UInt64, count: Int) -> UInt32 {
-        var crc: UInt32 = 0x875060
-        var rest = header
-        for _ in 0..<count {
-            crc ^= UInt32(truncatingIfNeeded: rest & 0xFF) << 16
-            rest >>= 8
-            for _ in 0..<8 {
-                crc <<= 1
-                if crc & 0x1000000 != 0 { crc ^= 0x1974F0B }
-            }
-        }
-        return crc & 0xFFFFFF
+        coterie_crc24(header, count)
     }
 }

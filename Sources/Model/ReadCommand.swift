@@ -172,24 +172,33 @@ package struct ReadCommand: Hashable, Sendable {
 
 /// A replica's answer to a `ReadCommand`, also what a coordinator makes of several. A view.
 ///
-///     result := flags u8 (0x01 exhausted) | (token i64 | key length varint, key
+///     result := flags u8 | [coveredThrough i64] | (token i64 | key length varint, key
 ///               | partition length varint, partition)*
 ///
-/// Exhausted: nothing of the scope lies behind the last partition. Otherwise a limit was reached, and
-/// the answer ends with the last row of its last partition (behind that partition if it shows no row).
+/// Exhausted (0x01): nothing of the scope lies behind the last partition. With `coveredThrough` (0x02)
+/// that holds up to and including that token only: the rest of the scope belongs to another shard.
+/// Neither: a limit was reached, and the answer ends with the last row of its last partition (behind
+/// that partition if it shows no row).
 package struct ReadResultView {
     package let bytes: UnsafeRawBufferPointer
     package let isExhausted: Bool
+    package let coveredThrough: Int64?
 
     package init(_ bytes: UnsafeRawBufferPointer) throws(MalformedBytes) {
         var reader = ByteReader(bytes)
         let flags = try reader.readUInt8()
-        guard flags <= 1 else { throw MalformedBytes("unknown result flags \(flags)", offset: 0) }
+        guard flags <= 2 else { throw MalformedBytes("unknown result flags \(flags)", offset: 0) }
+        coveredThrough = flags == 2 ? try reader.readLittleEndian(Int64.self) : nil
         self.bytes = bytes
         isExhausted = flags == 1
     }
 
-    package var partitions: ReadResultCursor { ReadResultCursor(reader: ByteReader(bytes, position: 1)) }
+    /// Where the partitions begin.
+    package var partitionsOffset: Int { coveredThrough == nil ? 1 : 9 }
+
+    package var partitions: ReadResultCursor {
+        ReadResultCursor(reader: ByteReader(bytes, position: partitionsOffset))
+    }
 }
 
 /// Reads a result's partitions one after another.
@@ -223,6 +232,12 @@ package enum ReadResultWriter {
         writer.appendLittleEndian(token)
         writer.appendLengthPrefixed(key)
         writer.appendLengthPrefixed(partition)
+    }
+
+    /// A result that is exhausted up to and including `token` only.
+    package static func begin(coveredThrough token: Int64, into writer: ByteWriter) {
+        writer.append(2)
+        writer.appendLittleEndian(token)
     }
 
     /// Ends the result begun at `start`.

@@ -20,8 +20,9 @@ package enum TokenAllocation {
         }
     }
 
-    /// The tokens of each node, in the order of `places`; equal arguments give equal tokens. The seed
-    /// shifts the whole ring, so that two clusters do not cut the token space at the same places.
+    /// The tokens of each node, in the order of `places`; equal arguments give equal tokens. The
+    /// seed shifts the whole ring, so that two clusters do not cut the token space at the same
+    /// places.
     package static func tokens(
         for places: [Place], virtualNodes: Int, seed: UInt64
     ) -> [[Token]] {
@@ -30,6 +31,7 @@ package enum TokenAllocation {
         let datacenters = Set(places.map(\.datacenter)).sorted()
         var random = RandomStream(seed: seed, name: "token allocation")
         let shift = random.next()
+        var used: Set<Int64> = []
         for (number, datacenter) in datacenters.enumerated() {
             let order = dealingOrder(places, datacenter)
             let slots = UInt64(order.count * virtualNodes)
@@ -38,8 +40,11 @@ package enum TokenAllocation {
             let step = width / UInt64(datacenters.count + 1)
             let offset = shift % (step + 1) + step * UInt64(number)
             for slot in 0..<slots {
-                let place = Int64(bitPattern: (slot * width + offset) ^ (1 << 63))
-                let token = Token(place == .min ? .min + 1 : place)
+                var place = Int64(bitPattern: (slot * width + offset) ^ (1 << 63))
+                // Datacenters of different sizes may meet at a place; and no key hashes to the
+                // first.
+                while place == .min || !used.insert(place).inserted { place &+= 1 }
+                let token = Token(place)
                 result[order[Int(slot) % order.count]].append(token)
             }
         }

@@ -12,4 +12,8 @@ uint32_t coterie_crc32c(uint32_t seed, const void *bytes, size_t count);
 /// what the native protocol's segments carry after their payload (v5 specification, section 2.2).
 uint32_t coterie_crc32(uint32_t crc, const void *bytes, size_t count);
 
+/// CRC24 of the low `count` bytes of `bytes`, least significant first: what guards a segment's header
+/// (v5 specification, section 2.2; initial value 0x875060, polynomial 0x1974F0B).
+uint32_t coterie_crc24(uint64_t bytes, size_t count);
+
 #endif

@@ -3,6 +3,8 @@
 // CQL folds unquoted words to lower case. A reserved word is never a name; an unreserved one is a name
 // wherever a name is expected. The lists are those of Cassandra 5.0's grammar.
 
+internal import Model
+
 /// A keyword of CQL, by its lower-case spelling.
 enum Keyword: String, CaseIterable, Sendable {
     case access, add, aggregate, aggregates, all, allow, alter, and, ann, apply, `as`, asc, ascii
@@ -84,26 +86,8 @@ enum NativeTypeName: String, Sendable {
 
 /// Names as statements show them.
 package enum Identifier {
-    /// Whether the name can be written without quotation marks and stay what it is.
-    package static func isPlain(_ name: String) -> Bool {
-        guard let first = name.utf8.first, (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(first)
-        else { return false }
-        for byte in name.utf8 {
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
-                UInt8(ascii: "_"):
-                continue
-            default: return false
-            }
-        }
-        guard let keyword = Keyword.named(name) else { return true }
-        return !keyword.isReserved
-    }
-
     /// The name, in quotation marks where it needs them.
-    package static func quoted(_ name: String) -> String {
-        isPlain(name) ? name : "\"" + doubling("\"", in: name) + "\""
-    }
+    package static func quoted(_ name: String) -> String { CQLIdentifier.quoted(name) }
 
     /// The text as a string literal.
     package static func literal(_ text: String) -> String {

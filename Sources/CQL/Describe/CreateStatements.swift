@@ -1,0 +1,158 @@
+// CREATE statements of what a schema holds, in the layout of Cassandra 5.0, which cqlsh prints as it is.
+//
+// **Invariant.** A statement that this makes, given to the parser again, makes an equal element (system
+// views excepted, which are shown in comments).
+
+internal import Encoding
+package import Model
+
+/// Writes elements of a schema as the statements that create them.
+package enum CreateStatements {
+    // MARK: Keyspaces and types
+
+    /// `CREATE KEYSPACE …`
+    package static func keyspace(_ keyspace: KeyspaceSchema) -> String {
+        let name = Identifier.quoted(keyspace.name)
+        guard !SystemSchema.isVirtual(keyspace.name) else {
+            return """
+                /*
+                Warning: Keyspace \(name) is a virtual keyspace and cannot be recreated with CQL.
+                Structure, for reference:
+                VIRTUAL KEYSPACE \(name);
+                */
+                """
+        }
+        let fullClass = keyspace.replication.strategyClass
+        let shortClass =
+            fullClass.hasPrefix(KeyspaceProperties.locatorPackage)
+            ? String(fullClass.dropFirst(KeyspaceProperties.locatorPackage.count)) : fullClass
+        var replication = "{'class': \(Identifier.literal(shortClass))"
+        for (key, value) in keyspace.replication.options.sorted(by: { $0.key < $1.key }) {
+            replication += ", \(Identifier.literal(key)): \(Identifier.literal(value))"
+        }
+        return "CREATE KEYSPACE \(name) WITH replication = \(replication)}"
+            + "  AND durable_writes = \(keyspace.durableWrites);"
+    }
+
+    /// `CREATE TYPE …`
+    package static func type(_ type: UserDefinedType) -> String {
+        let fields = type.fields.map { "    \(Identifier.quoted($0.name)) \($0.type.cqlName)" }
+        return "CREATE TYPE \(qualified(type.keyspace, type.name)) (\n"
+            + fields.joined(separator: ",\n") + "\n);"
+    }
+
+    private static func qualified(_ keyspace: String, _ name: String) -> String {
+        Identifier.quoted(keyspace) + "." + Identifier.quoted(name)
+    }
+
+    // MARK: Tables
+
+    /// `CREATE TABLE …`; with internals also its id and what was dropped from it.
+    package static func table(_ table: TableSchema, withInternals: Bool = false) -> String {
+        let name = qualified(table.keyspace, table.name)
+        let isVirtual = SystemSchema.isVirtual(table.keyspace)
+        var text = ""
+        if isVirtual {
+            text += """
+                /*
+                Warning: Table \(name) is a virtual table and cannot be recreated with CQL.
+                Structure, for reference:
+                VIRTUAL
+                """
+        } else {
+            text += "CREATE"
+        }
+        text += " TABLE \(name) (\n"
+        text += columnLines(table, withInternals: withInternals).joined(separator: ",\n")
+        text += "\n) WITH "
+        text += optionLines(table, withInternals: withInternals, isVirtual: isVirtual)
+            .joined(separator: "\n    AND ")
+        text += ";"
+        if isVirtual { text += "\n*/" }
+        return withInternals ? text + droppedStatements(table, name) : text
+    }
+
+    private static func definition(_ column: ColumnSchema) -> String {
+        "\(Identifier.quoted(column.name)) \(column.type.cqlName)" + (column.isStatic ? " static" : "")
+    }
+
+    private static func columnLines(_ table: TableSchema, withInternals: Bool) -> [String] {
+        let dropped = withInternals ? table.latestDropped : []
+        let isSingleKey = table.partitionKey.count == 1 && table.clustering.isEmpty
+        var lines: [String] = []
+        for column in table.allColumns {
+            // A column that came back is added by its own statement after the drop.
+            if dropped.contains(where: { $0.column.name == column.name }) { continue }
+            var line = "    " + definition(column)
+            if isSingleKey, column.isPrimaryKey { line += " PRIMARY KEY" }
+            lines.append(line)
+        }
+        for record in dropped { lines.append("    " + definition(record.column)) }
+        guard !isSingleKey else { return lines }
+        let partition = table.partitionKey.map { Identifier.quoted($0.name) }
+        let first = partition.count == 1 ? partition[0] : "(" + partition.joined(separator: ", ") + ")"
+        let key = [first] + table.clustering.map { Identifier.quoted($0.name) }
+        lines.append("    PRIMARY KEY (" + key.joined(separator: ", ") + ")")
+        return lines
+    }
+
+    private static func optionLines(
+        _ table: TableSchema, withInternals: Bool, isVirtual: Bool
+    ) -> [String] {
+        var lines: [String] = []
+        if withInternals { lines.append("ID = \(table.id)") }
+        if !table.clustering.isEmpty {
+            let orders = zip(table.clustering, table.clusteringOrders).map { column, order in
+                "\(Identifier.quoted(column.name)) \(order == .ascending ? "ASC" : "DESC")"
+            }
+            lines.append("CLUSTERING ORDER BY (\(orders.joined(separator: ", ")))")
+        }
+        let options = table.options
+        if isVirtual { return lines + ["comment = \(Identifier.literal(options.comment))"] }
+        return lines + [
+            "additional_write_policy = \(Identifier.literal(options.additionalWritePolicy))",
+            "allow_auto_snapshot = \(options.allowAutoSnapshot)",
+            "bloom_filter_fp_chance = \(JavaText.double(options.bloomFilterFalsePositiveChance))",
+            "caching = \(map(options.caching))",
+            "cdc = \(options.cdc)",
+            "comment = \(Identifier.literal(options.comment))",
+            "compaction = \(map(options.compaction))",
+            "compression = \(map(options.compression))",
+            "memtable = \(Identifier.literal(options.memtable))",
+            "crc_check_chance = \(JavaText.double(options.crcCheckChance))",
+            "default_time_to_live = \(options.defaultTimeToLive)",
+            "extensions = \(extensions(options.extensions))",
+            "gc_grace_seconds = \(options.gcGraceSeconds)",
+            "incremental_backups = \(options.incrementalBackups)",
+            "max_index_interval = \(options.maxIndexInterval)",
+            "memtable_flush_period_in_ms = \(options.memtableFlushPeriodMilliseconds)",
+            "min_index_interval = \(options.minIndexInterval)",
+            "read_repair = \(Identifier.literal(options.readRepair))",
+            "speculative_retry = \(Identifier.literal(options.speculativeRetry))",
+        ]
+    }
+
+    private static func map(_ map: [String: String]) -> String {
+        let entries = map.sorted { $0.key < $1.key }
+            .map { "\(Identifier.literal($0.key)): \(Identifier.literal($0.value))" }
+        return "{" + entries.joined(separator: ", ") + "}"
+    }
+
+    private static func extensions(_ map: [String: [UInt8]]) -> String {
+        let entries = map.sorted { $0.key < $1.key }
+            .map { "\(Identifier.literal($0.key)): 0x\(HexText.text($0.value))" }
+        return "{" + entries.joined(separator: ", ") + "}"
+    }
+
+    private static func droppedStatements(_ table: TableSchema, _ name: String) -> String {
+        var text = ""
+        for record in table.latestDropped {
+            let column = Identifier.quoted(record.column.name)
+            text += "\nALTER TABLE \(name) DROP \(column) USING TIMESTAMP \(record.droppedAt);"
+            if let again = table.column(named: record.column.name) {
+                text += "\nALTER TABLE \(name) ADD \(definition(again));"
+            }
+        }
+        return text
+    }
+}

@@ -1,0 +1,357 @@
+// The options of CREATE and ALTER TABLE: all of Cassandra 5.0's, checked and brought into their
+// canonical form (full class names, `99p`), which is what schema tables and DESCRIBE show.
+
+internal import Encoding
+internal import Model
+
+/// Reads table options.
+enum TableProperties {
+    static let known = [
+        "additional_write_policy", "allow_auto_snapshot", "bloom_filter_fp_chance", "caching", "cdc",
+        "comment", "compaction", "compression", "crc_check_chance", "default_time_to_live",
+        "extensions", "gc_grace_seconds", "id", "incremental_backups", "max_index_interval",
+        "memtable", "memtable_flush_period_in_ms", "min_index_interval", "read_repair",
+        "speculative_retry",
+    ]
+
+    /// `options` with the given properties in place of its own. `id` is read by the caller.
+    static func apply(
+        _ properties: [Property], to options: TableOptions
+    ) throws(CQLError) -> TableOptions {
+        let reader = try PropertyReader(properties, known: known)
+        var options = options
+        if let text = try reader.text("additional_write_policy") {
+            options.additionalWritePolicy = try retryPolicy(text)
+        }
+        if let text = try reader.text("speculative_retry") {
+            options.speculativeRetry = try retryPolicy(text)
+        }
+        if let flag = try reader.boolean("allow_auto_snapshot") { options.allowAutoSnapshot = flag }
+        if let flag = try reader.boolean("incremental_backups") { options.incrementalBackups = flag }
+        if let flag = try reader.boolean("cdc") { options.cdc = flag }
+        if let text = try reader.text("comment") { options.comment = text }
+        if let map = try reader.map("caching") { options.caching = try caching(map) }
+        if let map = try reader.map("compaction") {
+            options.compaction = try compaction(map)
+            if !reader.has("bloom_filter_fp_chance") {
+                options.bloomFilterFalsePositiveChance =
+                    options.compaction["class"]?.hasSuffix(".LeveledCompactionStrategy") == true
+                    ? 0.1 : 0.01
+            }
+        }
+        if let map = try reader.map("compression") { options.compression = try compression(map) }
+        if let map = try reader.map("extensions") { options.extensions = try extensions(map) }
+        if let text = try reader.text("memtable") { options.memtable = try memtable(text) }
+        if let text = try reader.text("read_repair") { options.readRepair = try readRepair(text) }
+        try numbers(reader, &options)
+        return options
+    }
+
+    private static func numbers(
+        _ reader: PropertyReader, _ options: inout TableOptions
+    ) throws(CQLError) {
+        if let value = try reader.double("bloom_filter_fp_chance") {
+            let smallest = 6.71e-5
+            guard value > smallest, value <= 1 else {
+                throw .configuration(
+                    "bloom_filter_fp_chance must be larger than \(smallest) and less than or equal to"
+                        + " 1.0 (got \(value))")
+            }
+            options.bloomFilterFalsePositiveChance = value
+        }
+        if let value = try reader.double("crc_check_chance") {
+            guard value >= 0, value <= 1 else {
+                throw .configuration(
+                    "crc_check_chance must be larger than or equal to 0 and smaller than or equal to"
+                        + " 1.0 (got \(value))")
+            }
+            options.crcCheckChance = value
+        }
+        if let value = try atLeast(0, "default_time_to_live", reader) {
+            guard value <= TimeToLive.maximum else {
+                throw .configuration(
+                    "default_time_to_live must be less than or equal to \(TimeToLive.maximum)"
+                        + " (got \(value))")
+            }
+            options.defaultTimeToLive = value
+        }
+        if let value = try atLeast(0, "gc_grace_seconds", reader) { options.gcGraceSeconds = value }
+        if let value = try atLeast(0, "memtable_flush_period_in_ms", reader) {
+            options.memtableFlushPeriodMilliseconds = value
+        }
+        if let value = try atLeast(1, "min_index_interval", reader) {
+            options.minIndexInterval = value
+        }
+        if let value = try reader.integer("max_index_interval") { options.maxIndexInterval = value }
+        guard options.maxIndexInterval >= options.minIndexInterval else {
+            throw .configuration(
+                "max_index_interval must be greater than or equal to min_index_interval"
+                    + " (\(options.minIndexInterval)) (got \(options.maxIndexInterval))")
+        }
+    }
+
+    private static func atLeast(
+        _ minimum: Int32, _ name: String, _ reader: PropertyReader
+    ) throws(CQLError) -> Int32? {
+        guard let value = try reader.integer(name) else { return nil }
+        guard value >= minimum else {
+            throw .configuration("\(name) must be greater than or equal to \(minimum) (got \(value))")
+        }
+        return value
+    }
+
+    // MARK: Maps
+
+    private static func caching(_ map: [String: String]) throws(CQLError) -> [String: String] {
+        var result = ["keys": "ALL", "rows_per_partition": "NONE"]
+        for key in map.keys.sorted() {
+            let value = map[key] ?? ""
+            let upper = value.uppercased()
+            switch key {
+            case "keys":
+                guard upper == "ALL" || upper == "NONE" else {
+                    throw .configuration(
+                        "Invalid value for 'keys' caching sub-option '\(value)': only 'ALL' and"
+                            + " 'NONE' are allowed.")
+                }
+                result[key] = upper
+            case "rows_per_partition":
+                guard upper == "ALL" || upper == "NONE" || (Int32(value) ?? -1) >= 0 else {
+                    throw .configuration(
+                        "Invalid value for 'rows_per_partition' caching sub-option '\(value)':"
+                            + " only 'ALL', 'NONE', and integer values are allowed.")
+                }
+                result[key] = upper
+            default:
+                throw .configuration(
+                    "Invalid caching sub-option '\(key)': only 'keys' and 'rows_per_partition' are"
+                        + " allowed")
+            }
+        }
+        return result
+    }
+
+    private static let compactionPackage = "org.apache.cassandra.db.compaction."
+
+    private static let commonCompactionOptions = [
+        "enabled", "log_all", "only_purge_repaired_tombstones", "provide_overlapping_tombstones",
+        "tombstone_compaction_interval", "tombstone_threshold", "unchecked_tombstone_compaction",
+    ]
+
+    private static let compactionOptions: [String: [String]] = [
+        "SizeTieredCompactionStrategy": [
+            "bucket_high", "bucket_low", "max_threshold", "min_sstable_size", "min_threshold",
+        ],
+        "LeveledCompactionStrategy": [
+            "bucket_high", "bucket_low", "fanout_size", "max_threshold", "min_sstable_size",
+            "min_threshold", "single_sstable_uplevel", "sstable_size_in_mb",
+        ],
+        "TimeWindowCompactionStrategy": [
+            "bucket_high", "bucket_low", "compaction_window_size", "compaction_window_unit",
+            "expired_sstable_check_frequency_seconds", "max_threshold", "min_sstable_size",
+            "min_threshold", "timestamp_resolution", "unsafe_aggressive_sstable_expiration",
+        ],
+        "UnifiedCompactionStrategy": [
+            "base_shard_count", "expired_sstable_check_frequency_seconds", "flush_size_override",
+            "max_sstables_to_compact", "min_sstable_size", "overlap_inclusion_method",
+            "scaling_parameters", "sstable_growth", "target_sstable_size",
+            "unsafe_aggressive_sstable_expiration",
+        ],
+    ]
+
+    private static func compaction(_ map: [String: String]) throws(CQLError) -> [String: String] {
+        guard let given = map["class"], !given.isEmpty else {
+            throw .configuration("Missing sub-option 'class' for the 'compaction' option.")
+        }
+        let fullName = given.contains(".") ? given : compactionPackage + given
+        let shortName = String(fullName.dropFirst(compactionPackage.count))
+        guard fullName.hasPrefix(compactionPackage), let options = compactionOptions[shortName] else {
+            throw .configuration("Unable to find compaction strategy class '\(fullName)'")
+        }
+        let unknown = map.keys.filter {
+            $0 != "class" && !options.contains($0) && !commonCompactionOptions.contains($0)
+        }
+        guard unknown.isEmpty else {
+            throw .configuration(
+                "Properties specified [\(unknown.sorted().joined(separator: ", "))] are not"
+                    + " understood by \(shortName)")
+        }
+        var result = map
+        result["class"] = fullName
+        guard options.contains("min_threshold") else { return result }
+        result["min_threshold"] = map["min_threshold"] ?? "4"
+        result["max_threshold"] = map["max_threshold"] ?? "32"
+        let minimum = try threshold("min_threshold", result)
+        let maximum = try threshold("max_threshold", result)
+        guard minimum >= 2 else {
+            throw .configuration(
+                "Min compaction threshold cannot be less than 2 (got \(minimum))")
+        }
+        guard maximum >= minimum else {
+            throw .configuration(
+                "Max compaction threshold (got \(maximum)) cannot be less than min compaction"
+                    + " threshold (got \(minimum))")
+        }
+        return result
+    }
+
+    private static func threshold(_ name: String, _ map: [String: String]) throws(CQLError) -> Int32 {
+        guard let text = map[name], let value = Int32(text) else {
+            throw .configuration(
+                "Invalid value \(map[name] ?? "") for '\(name)' compaction sub-option - must be an"
+                    + " integer")
+        }
+        return value
+    }
+
+    private static let compressionPackage = "org.apache.cassandra.io.compress."
+    private static let compressors = [
+        "DeflateCompressor", "LZ4Compressor", "NoopCompressor", "SnappyCompressor", "ZstdCompressor",
+    ]
+    private static let compressionOptions = [
+        "chunk_length_in_kb", "class", "compression_level", "crc_check_chance", "enabled",
+        "lz4_compressor_type", "lz4_high_compressor_level", "min_compress_ratio",
+    ]
+
+    private static func compression(_ map: [String: String]) throws(CQLError) -> [String: String] {
+        if let unknown = map.keys.filter({ !compressionOptions.contains($0) }).min() {
+            throw .configuration("Unknown compression options \(unknown)")
+        }
+        if map.isEmpty { return ["enabled": "false"] }
+        if let text = map["enabled"] {
+            guard let isEnabled = PropertyReader.boolean(text) else {
+                throw .configuration("Invalid value '\(text)' for 'enabled' compression sub-option")
+            }
+            if !isEnabled {
+                guard map.count == 1 else {
+                    throw .configuration(
+                        "If the 'enabled' option is set to false no other options must be specified")
+                }
+                return ["enabled": "false"]
+            }
+        }
+        guard let given = map["class"] else {
+            throw .configuration("Missing sub-option 'class' for the 'compression' option.")
+        }
+        if given.isEmpty { return ["enabled": "false"] }
+        let fullName = given.contains(".") ? given : compressionPackage + given
+        guard fullName.hasPrefix(compressionPackage),
+            compressors.contains(String(fullName.dropFirst(compressionPackage.count)))
+        else {
+            throw .configuration("Could not create Compression for type \(fullName)")
+        }
+        let chunk = map["chunk_length_in_kb"] ?? "16"
+        guard let kilobytes = Int32(chunk), kilobytes > 0 else {
+            throw .configuration(
+                "Invalid value for chunk_length_in_kb: \(chunk) is not a positive integer")
+        }
+        guard kilobytes & (kilobytes - 1) == 0 else {
+            throw .configuration("chunk_length_in_kb must be a power of 2")
+        }
+        var result = map.filter { $0.key != "enabled" }
+        result["class"] = fullName
+        result["chunk_length_in_kb"] = String(kilobytes)
+        return result
+    }
+
+    private static func extensions(_ map: [String: String]) throws(CQLError) -> [String: [UInt8]] {
+        var result: [String: [UInt8]] = [:]
+        for key in map.keys.sorted() {
+            let text = map[key] ?? ""
+            do throws(CQLValueError) {
+                result[key] = try CQLType.blob.parse(text)
+            } catch {
+                throw .configuration("Invalid value for extension '\(key)': \(error.message)")
+            }
+        }
+        return result
+    }
+
+    // MARK: Words
+
+    private static func memtable(_ text: String) throws(CQLError) -> String {
+        guard ["default", "skiplist", "trie"].contains(text) else {
+            throw .configuration("Memtable configuration \"\(text)\" not found.")
+        }
+        return text
+    }
+
+    private static func readRepair(_ text: String) throws(CQLError) -> String {
+        let upper = text.uppercased()
+        guard upper == "BLOCKING" || upper == "NONE" else {
+            throw .configuration(
+                "Invalid value '\(text)' for 'read_repair': only 'BLOCKING' and 'NONE' are allowed")
+        }
+        return upper
+    }
+
+    /// `99p`, `50ms`, `NEVER`, `ALWAYS`, `MIN(99p,50ms)`; `NONE` and `99PERCENTILE` are old spellings.
+    static func retryPolicy(_ text: String) throws(CQLError) -> String {
+        let upper = text.uppercased().filter { $0 != " " }
+        if upper == "NEVER" || upper == "NONE" { return "NEVER" }
+        if upper == "ALWAYS" { return "ALWAYS" }
+        for function in ["MIN", "MAX"] where upper.hasPrefix(function + "(") && upper.hasSuffix(")") {
+            let parts = upper.dropFirst(4).dropLast().split(separator: ",")
+            guard parts.count == 2, let first = simplePolicy(String(parts[0])),
+                let second = simplePolicy(String(parts[1])),
+                first.hasSuffix("p") != second.hasSuffix("p")
+            else { throw unsupportedPolicy(text) }
+            return "\(function)(\(first),\(second))"
+        }
+        guard let policy = simplePolicy(upper) else { throw unsupportedPolicy(text) }
+        return policy
+    }
+
+    private static func simplePolicy(_ upper: String) -> String? {
+        for suffix in ["PERCENTILE", "P"] where upper.hasSuffix(suffix) {
+            let digits = String(upper.dropLast(suffix.count))
+            guard let value = Double(digits), value >= 0, value <= 100 else { return nil }
+            let isWhole = value == value.rounded()
+            return (isWhole ? String(Int(value)) : JavaText.double(value)) + "p"
+        }
+        guard upper.hasSuffix("MS"), let value = Double(upper.dropLast(2)), value >= 0,
+            value < 1e9
+        else { return nil }
+        return String(Int(value.rounded())) + "ms"
+    }
+
+    private static func unsupportedPolicy(_ text: String) -> CQLError {
+        .configuration("Specified Speculative Retry Policy [\(text)] is not supported")
+    }
+}
+
+/// Time to live, in seconds.
+enum TimeToLive {
+    /// Twenty years.
+    static let maximum: Int32 = 20 * 365 * 24 * 60 * 60
+}
+
+/// Numbers as Java prints them, because DESCRIBE shows them so.
+enum JavaText {
+    static func double(_ value: Double) -> String {
+        let magnitude = abs(value)
+        guard value.isFinite, magnitude != 0, magnitude < 1e-3 || magnitude >= 1e7 else {
+            return value.isNaN ? "NaN" : value.description
+        }
+        // Swift writes the same shortest digits, with another exponent threshold.
+        var digits = value.description.lowercased()
+        var exponent = 0
+        if let mark = digits.firstIndex(of: "e") {
+            exponent = Int(digits[digits.index(after: mark)...]) ?? 0
+            digits = String(digits[..<mark])
+        }
+        let sign = digits.hasPrefix("-") ? "-" : ""
+        let parts = digits.drop { $0 == "-" }.split(separator: ".", omittingEmptySubsequences: false)
+        let whole = String(parts[0])
+        let fraction = parts.count > 1 ? String(parts[1]) : ""
+        exponent += whole.count - 1
+        var mantissa = Array(whole + fraction)
+        while mantissa.count > 1, mantissa[0] == "0" {
+            mantissa.removeFirst()
+            exponent -= 1
+        }
+        while mantissa.count > 1, mantissa[mantissa.count - 1] == "0" { mantissa.removeLast() }
+        let rest = mantissa.count > 1 ? String(mantissa[1...]) : "0"
+        return "\(sign)\(mantissa[0]).\(rest)E\(exponent)"
+    }
+}

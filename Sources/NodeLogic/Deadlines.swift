@@ -1,0 +1,51 @@
+// Deadlines of requests, grouped by how long the kind of request may take. Requests of one kind expire
+// in the order in which they began, so each kind is a queue: adding is O(1), and so is looking at the
+// next deadline. An ended request stays in its queue until its time comes; whoever owns it ignores it.
+
+internal import Environment
+
+/// When which request has waited long enough.
+struct Deadlines<Key> {
+    private struct Queue {
+        let span: Instant.Span
+        var entries: [(at: Instant, key: Key)] = []
+        var head = 0
+    }
+
+    private var queues: [Queue] = []
+
+    /// The earliest deadline.
+    var next: Instant? {
+        var earliest: Instant?
+        for queue in queues where queue.head < queue.entries.count {
+            let at = queue.entries[queue.head].at
+            if earliest.map({ at < $0 }) ?? true { earliest = at }
+        }
+        return earliest
+    }
+
+    /// Adds a request that began `now` and may take `span`.
+    mutating func add(_ key: Key, span: Instant.Span, now: Instant) {
+        let index = queues.firstIndex { $0.span == span } ?? queues.count
+        if index == queues.count { queues.append(Queue(span: span)) }
+        queues[index].entries.append((now + span, key))
+    }
+
+    /// Takes out a request whose deadline is not after `now`.
+    mutating func popExpired(now: Instant) -> Key? {
+        for index in queues.indices {
+            let head = queues[index].head
+            guard head < queues[index].entries.count, queues[index].entries[head].at <= now else {
+                continue
+            }
+            let key = queues[index].entries[head].key
+            queues[index].head += 1
+            if queues[index].head > 1024, queues[index].head * 2 > queues[index].entries.count {
+                queues[index].entries.removeFirst(queues[index].head)
+                queues[index].head = 0
+            }
+            return key
+        }
+        return nil
+    }
+}

@@ -1,0 +1,79 @@
+// The prepared statements of a shard. The id is the MD5 of keyspace and text, as in Cassandra, so that
+// a driver may execute on any node and shard what it prepared on another one, once it was prepared
+// there too (else the answer is UNPREPARED, and drivers prepare anew by themselves).
+
+internal import CQL
+internal import Encoding
+internal import Model
+internal import NativeProtocol
+
+/// A statement that was planned, with what clients are told about it.
+final class PreparedStatement {
+    let id: [UInt8]
+    let text: String
+    let keyspace: String?
+    let plan: PreparedPlan
+    let markers: RowsMetadata
+    let columns: RowsMetadata
+    fileprivate(set) var lastUse: UInt64 = 0
+
+    init(id: [UInt8], text: String, keyspace: String?, plan: PreparedPlan) {
+        self.id = id
+        self.text = text
+        self.keyspace = keyspace
+        self.plan = plan
+        markers = RowsMetadata(plan.bindMarkers)
+        columns = RowsMetadata(plan.resultColumns)
+    }
+
+    var answer: PreparedAnswer {
+        PreparedAnswer(
+            id: id, markers: markers, partitionKeyMarkers: plan.partitionKeyBindIndexes,
+            columns: columns)
+    }
+}
+
+/// A bounded cache of prepared statements; the one unused for longest leaves first.
+struct PreparedStatements {
+    private let maximumCount: Int
+    private var statements: [UniqueID: PreparedStatement] = [:]
+    private var clock: UInt64 = 0
+
+    init(maximumCount: Int) { self.maximumCount = max(1, maximumCount) }
+
+    var count: Int { statements.count }
+
+    /// The id of a statement.
+    static func id(text: String, keyspace: String?) -> [UInt8] {
+        MD5.digest(Array((keyspace ?? "").utf8) + Array(text.utf8))
+    }
+
+    private static func key(_ id: UnsafeRawBufferPointer) -> UniqueID? {
+        guard id.count == 16 else { return nil }
+        return UniqueID(
+            high: UInt64(bigEndian: id.loadUnaligned(as: UInt64.self)),
+            low: UInt64(bigEndian: id.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
+    }
+
+    mutating func find(_ id: UnsafeRawBufferPointer) -> PreparedStatement? {
+        guard let key = Self.key(id), let found = statements[key] else { return nil }
+        clock += 1
+        found.lastUse = clock
+        return found
+    }
+
+    mutating func insert(_ statement: PreparedStatement) {
+        guard let key = statement.id.withBytes({ Self.key($0) }) else { return }
+        if statements[key] == nil, statements.count >= maximumCount,
+            let oldest = statements.min(by: { $0.value.lastUse < $1.value.lastUse })
+        {
+            statements[oldest.key] = nil
+        }
+        clock += 1
+        statement.lastUse = clock
+        statements[key] = statement
+    }
+
+    /// All statements, sorted by id; for `system.prepared_statements`.
+    var all: [PreparedStatement] { statements.sorted { $0.key < $1.key }.map(\.value) }
+}

@@ -1,0 +1,124 @@
+// What a shard remembers of requests under way.
+
+internal import CQL
+internal import Encoding
+internal import Environment
+internal import Model
+internal import NativeProtocol
+internal import PeerProtocol
+internal import Replication
+internal import Storage
+internal import Topology
+
+/// One request of a client, from its frame to its answer.
+final class ClientRequest {
+    let connection: ConnectionID
+    let stream: Int16
+    let version: ProtocolVersion
+    var warnings: [String] = []
+    /// Set once: a request is answered exactly once.
+    var isAnswered = false
+    /// Mutations that the client still waits for.
+    var outstandingWrites = 0
+    /// The select in progress.
+    var select: SelectRun?
+
+    init(connection: ConnectionID, stream: Int16, version: ProtocolVersion) {
+        self.connection = connection
+        self.stream = stream
+        self.version = version
+    }
+
+    var prefix: ResponsePrefix? { warnings.isEmpty ? nil : ResponsePrefix(warnings: warnings) }
+}
+
+/// A mutation that some replica has not answered yet.
+final class PendingWrite {
+    var operation: WriteOperation
+    let mutation: [UInt8]
+    let table: TableID
+    let token: Token
+    let timestamp: Int64
+    /// The placement that the operation's node indexes refer to.
+    let topology: PlacementSnapshot
+    /// Nil for a write that no client waits for (a repair).
+    let client: ClientRequest?
+
+    init(
+        operation: WriteOperation, mutation: [UInt8], table: TableID, token: Token,
+        timestamp: Int64, topology: PlacementSnapshot, client: ClientRequest?
+    ) {
+        self.operation = operation
+        self.mutation = mutation
+        self.table = table
+        self.token = token
+        self.timestamp = timestamp
+        self.topology = topology
+        self.client = client
+    }
+}
+
+/// A read operation in progress, a piece of a `ReadSession`.
+final class PendingRead {
+    var operation: ReadOperation
+    let session: ReadSession
+    let token: Token
+
+    init(operation: ReadOperation, session: ReadSession, token: Token) {
+        self.operation = operation
+        self.session = session
+        self.token = token
+    }
+}
+
+/// Who waits for a read of this shard's own storage.
+struct LocalRead {
+    enum Reader {
+        /// A read operation of this shard.
+        case operation(RequestID, wantsDigest: Bool)
+        /// Another shard or node.
+        case remote(PeerHeader, wantsDigest: Bool, fromShard: Bool)
+    }
+
+    let reader: Reader
+    let command: ReadCommand
+    /// The scope was cut at the end of this shard's slice: this is the last token answered for.
+    let coveredThrough: Int64?
+}
+
+/// A write that is answered only when the log is synced so far.
+struct DurabilityWaiter {
+    enum Waiter {
+        case operation(RequestID)
+        case remote(PeerHeader, fromShard: Bool)
+    }
+
+    let position: LogPosition
+    let waiter: Waiter
+}
+
+/// What a deadline is for.
+enum DeadlineKey {
+    case write(RequestID)
+    case read(RequestID)
+    case truncation(RequestID)
+    case schema(UInt64)
+    case hints(HostID, RequestID)
+}
+
+/// A truncation that waits for all nodes.
+final class PendingTruncation {
+    let client: ClientRequest
+    var waiting: [HostID: Int]
+
+    init(client: ClientRequest, waiting: [HostID: Int]) {
+        self.client = client
+        self.waiting = waiting
+    }
+}
+
+/// Hints of one target on their way: how many of the batch were answered.
+struct HintReplay {
+    var outstanding: Set<RequestID>
+    var failed = false
+}

@@ -1,0 +1,213 @@
+// Client connections: bytes in, frames out. Each complete frame is handled in the step that brings its
+// last byte; answers gather in the connection's encoder and leave, together, at the end of the step.
+
+internal import CQL
+internal import Encoding
+internal import Environment
+internal import Model
+internal import NativeProtocol
+internal import PeerProtocol
+
+extension Shard {
+    func receiveClient(_ id: ConnectionID, _ bytes: UnsafeRawBufferPointer) {
+        guard let connection = connections[id], !connection.isClosing else { return }
+        connection.decoder.feed(bytes)
+        do throws(FrameError) {
+            while !connection.isClosing, let frame = try connection.decoder.next() {
+                handle(frame, connection)
+            }
+        } catch {
+            connection.encoder.error(error)
+            close(connection)
+        }
+        connection.decoder.finish()
+    }
+
+    /// Sends what waits and then ends the connection.
+    private func close(_ connection: ClientConnection) {
+        connection.isClosing = true
+        markDirty(connection)
+    }
+
+    func markDirty(_ connection: ClientConnection) {
+        guard !connection.isDirty else { return }
+        connection.isDirty = true
+        dirtyConnections.append(connection)
+    }
+
+    /// Moves what the connections' encoders hold into the outbox, behind everything else.
+    func flushConnections() {
+        for connection in dirtyConnections {
+            connection.isDirty = false
+            flush(connection, into: outbox)
+            if connection.isClosing {
+                outbox.effects.append(.clientClose(connection.id))
+                connections[connection.id] = nil
+            }
+        }
+        dirtyConnections.removeAll(keepingCapacity: true)
+    }
+
+    private func flush(_ connection: ClientConnection, into target: Outbox) {
+        let start = target.bytes.count
+        connection.encoder.flush(into: target.bytes)
+        let count = target.bytes.count - start
+        guard count > 0 else { return }
+        target.effects.append(
+            .clientBytes(connection.id, ByteRange(offset: start, count: count)))
+        connection.unsentBytes += count
+        let limit = configuration.clients.pauseReadingAboveBytes
+        if connection.unsentBytes > limit, !connection.isPaused {
+            connection.isPaused = true
+            target.effects.append(.clientReading(connection.id, false))
+        }
+    }
+
+    func clientWritable(_ id: ConnectionID) {
+        guard let connection = connections[id] else { return }
+        connection.unsentBytes = 0
+        guard connection.isPaused else { return }
+        connection.isPaused = false
+        outbox.effects.append(.clientReading(id, true))
+    }
+
+    private func handle(_ frame: Frame, _ connection: ClientConnection) {
+        let header = frame.header
+        do throws(CQLError) {
+            if !connection.isStarted, header.opcode != .startup, header.opcode != .options {
+                throw CQLError.protocolError(
+                    "Unexpected message \(header.opcode.name), expecting STARTUP or OPTIONS")
+            }
+            try dispatch(frame, connection)
+        } catch {
+            connection.encoder.error(header.version, stream: header.stream, error)
+            markDirty(connection)
+            // A session that did not begin properly is not worth keeping.
+            if !connection.isStarted { close(connection) }
+        }
+    }
+
+    private func dispatch(_ frame: Frame, _ connection: ClientConnection) throws(CQLError) {
+        let header = frame.header
+        let encoder = connection.encoder
+        switch header.opcode {
+        case .options:
+            encoder.supported(header.version, stream: header.stream, Self.supportedOptions)
+        case .startup:
+            try startUp(try StartupRequest(try frame.requestBody()), frame, connection)
+        case .register:
+            let request = try RegisterRequest(try frame.requestBody())
+            for event in request.events where !connection.registered.contains(event) {
+                connection.registered.append(event)
+            }
+            encoder.ready(header.version, stream: header.stream)
+        case .query, .prepare, .execute, .batch:
+            try checkLoad()
+            try handleStatement(frame, connection)
+            return
+        case .authResponse:
+            throw .protocolError("Unexpected message AUTH_RESPONSE: no authentication was asked for")
+        default:
+            throw .protocolError("Unexpected message \(header.opcode.name) from a client")
+        }
+        markDirty(connection)
+    }
+
+    private func checkLoad() throws(CQLError) {
+        guard writes.count + reads.count < configuration.requests.maximumInFlight else {
+            throw .overloaded(
+                "Too many requests in flight: \(configuration.requests.maximumInFlight)")
+        }
+    }
+
+    static let supportedOptions: [(key: String, values: [String])] = [
+        ("COMPRESSION", ["lz4", "snappy"]),
+        ("CQL_VERSION", ["3.4.7"]),
+        ("PROTOCOL_VERSIONS", ProtocolVersion.supported),
+    ]
+
+    private func startUp(
+        _ request: StartupRequest, _ frame: Frame, _ connection: ClientConnection
+    ) throws(CQLError) {
+        let header = frame.header
+        guard !connection.isStarted else {
+            throw .protocolError("Unexpected message STARTUP: the connection has begun already")
+        }
+        guard let version = request["CQL_VERSION"] else {
+            throw .protocolError("Missing value CQL_VERSION in STARTUP message")
+        }
+        guard version.hasPrefix("3.") else {
+            throw .protocolError(
+                "CQL version \(version) is not supported, the lowest is 3.0.0 and ours is 3.4.7")
+        }
+        let compression = try request.compression(header.version)
+        connection.options = request.options
+        connection.isStarted = true
+        connection.encoder.ready(header.version, stream: header.stream)
+        // The answer still travels in the old framing.
+        flush(connection, into: deferred)
+        let framing = Framing.afterStartup(header.version, compression: compression)
+        connection.decoder.framing = framing
+        connection.encoder.framing = framing
+    }
+
+    // MARK: Answers
+
+    /// The connection of a request that is about to be answered; nil if it was answered or has gone.
+    private func claim(_ client: ClientRequest) -> ClientConnection? {
+        guard !client.isAnswered else { return nil }
+        client.isAnswered = true
+        guard let connection = connections[client.connection] else { return nil }
+        connection.inFlight -= 1
+        markDirty(connection)
+        return connection
+    }
+
+    func answerVoid(_ client: ClientRequest) {
+        claim(client)?.encoder.void(client.version, stream: client.stream, prefix: client.prefix)
+    }
+
+    func answer(_ client: ClientRequest, error: CQLError) {
+        claim(client)?.encoder.error(
+            client.version, stream: client.stream, error, prefix: client.prefix)
+    }
+
+    func answer(_ client: ClientRequest, keyspace: String) {
+        guard let connection = claim(client) else { return }
+        connection.keyspace = keyspace
+        connection.encoder.setKeyspace(
+            client.version, stream: client.stream, keyspace, prefix: client.prefix)
+    }
+
+    func answer(_ client: ClientRequest, prepared: PreparedAnswer) {
+        claim(client)?.encoder.prepared(
+            client.version, stream: client.stream, prepared, prefix: client.prefix)
+    }
+
+    func answer(_ client: ClientRequest, change: NativeProtocol.SchemaChange) {
+        claim(client)?.encoder.schemaChange(
+            client.version, stream: client.stream, change, prefix: client.prefix)
+    }
+
+    /// Lets `write` write a rows answer.
+    func answer(_ client: ClientRequest, rows write: (FrameEncoder) -> Void) {
+        guard let connection = claim(client) else { return }
+        write(connection.encoder)
+    }
+
+    /// Tells all connections that registered for it.
+    func announce(_ event: ServerEvent) {
+        for id in connections.keys.sorted() {
+            guard let connection = connections[id], connection.registered.contains(event.type) else {
+                continue
+            }
+            connection.encoder.event(connection.version, event)
+            markDirty(connection)
+        }
+    }
+}
+
+extension Opcode {
+    /// As errors name it.
+    fileprivate var name: String { "\(self)".uppercased() }
+}

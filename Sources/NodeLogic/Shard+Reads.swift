@@ -1,0 +1,335 @@
+// Coordinating reads. One `ReadCommand` of a select is a session of one or more pieces: a piece has the
+// same replicas throughout (a partition, or neighbouring token ranges that share them) and goes as far
+// as the replicas' limits let it. Pieces follow one another until enough live rows are there or the
+// scope is done.
+
+internal import CQL
+internal import Encoding
+internal import Environment
+internal import Model
+internal import PeerProtocol
+internal import Replication
+internal import Storage
+internal import Topology
+
+/// One read command of one client, put together from pieces.
+final class ReadSession {
+    let command: ReadCommand
+    let consistency: ConsistencyLevel
+    let client: ClientRequest
+    let topology: PlacementSnapshot
+    let placement: Placement
+    /// Whether replicas that differ are repaired before the answer.
+    let repairsReplicas: Bool
+    let output = ByteWriter(capacity: 1024)
+    var live: LiveRows
+    /// The slices still to read (partition reads).
+    var slices: [ClusteringSlice]?
+    /// Everything up to here has been read (scans).
+    var token: Int64 = .min
+    /// The last token of the piece under way (scans).
+    var pieceEnd: Int64 = .max
+    /// Where to go on inside the range (scans).
+    var after: ReadCommand.Position?
+    /// The loop over pieces is on the stack: a piece that ends at once only leaves a note.
+    var isRunning = false
+    var pieceEnded = false
+
+    init(
+        command: ReadCommand, consistency: ConsistencyLevel, client: ClientRequest,
+        topology: PlacementSnapshot, placement: Placement, repairsReplicas: Bool
+    ) {
+        self.command = command
+        self.consistency = consistency
+        self.client = client
+        self.topology = topology
+        self.placement = placement
+        self.repairsReplicas = repairsReplicas
+        slices = command.slices
+        live = LiveRows(nowInSeconds: command.nowInSeconds, into: output)
+        if case .range(let range) = command.scope {
+            token = range.start
+            after = range.after
+        }
+    }
+
+    /// Whether the client has enough for this command.
+    var isFull: Bool { live.count >= command.rowLimit || live.byteCount >= command.byteLimit }
+}
+
+extension Shard {
+    /// Reads for a client; the session's result comes by `readFinished`.
+    func startRead(_ command: ReadCommand, consistency: ConsistencyLevel, client: ClientRequest) {
+        guard let route = cluster.route(of: command.table) else {
+            readFailed(client, .invalid("unconfigured table \(command.table)"))
+            return
+        }
+        let session = ReadSession(
+            command: command, consistency: consistency, client: client, topology: cluster.topology,
+            placement: route.placement, repairsReplicas: route.table.options.readRepair != "NONE")
+        run(session)
+    }
+
+    /// Starts pieces until one has to wait.
+    private func run(_ session: ReadSession) {
+        session.isRunning = true
+        repeat {
+            session.pieceEnded = false
+            startPiece(session)
+        } while session.pieceEnded && !session.client.isAnswered
+        session.isRunning = false
+    }
+
+    private func startPiece(_ session: ReadSession) {
+        var command = session.command
+        command.rowLimit = max(1, command.rowLimit - session.live.count)
+        let token: Token
+        switch command.scope {
+        case .partition(let value, let key):
+            token = Token(value)
+            command.slices = session.slices
+            command.partitionRowLimit = max(
+                1, command.partitionRowLimit - session.live.rows(inPartition: key))
+        case .range(let range):
+            let first = session.after?.token ?? (session.token == .max ? .max : session.token + 1)
+            token = Token(first)
+            session.pieceEnd = pieceEnd(from: first, to: range.end, session)
+            command.scope = .range(
+                ReadCommand.TokenScope(
+                    start: session.token, end: session.pieceEnd, after: session.after))
+        }
+        let living = preferredReplicas(of: token, session)
+        switch BlockFor.availability(
+            session.consistency, placement: session.placement, snapshot: session.topology,
+            localDatacenter: cluster.ownDatacenter, alive: living)
+        {
+        case .insufficient(let required, let alive):
+            readFailed(
+                session.client,
+                .unavailable(
+                    "Cannot achieve consistency level \(session.consistency)",
+                    consistency: session.consistency, required: required, alive: alive))
+        case .sufficient: send(command, token, living, session)
+        }
+    }
+
+    private func send(
+        _ command: ReadCommand, _ token: Token, _ living: [NodeIndex], _ session: ReadSession
+    ) {
+        let required = BlockFor.required(
+            session.consistency, placement: session.placement,
+            localDatacenter: cluster.ownDatacenter)
+        let operation = ReadOperation(
+            command: command, consistency: session.consistency,
+            required: configuration.requests.plantedBugCountsOneAnswerAsQuorum ? 1 : required,
+            replicas: living, purgeBefore: purgeBefore(command),
+            repairsReplicas: session.repairsReplicas)
+        let id = requestIDs.next()
+        let pending = PendingRead(operation: operation, session: session, token: token)
+        reads[id] = pending
+        deadlines.add(.read(id), span: timeout(of: command), now: now.monotonic)
+        observe(
+            .readSent(
+                table: command.table.value, token: token.value,
+                replicas: operation.contacted.map { session.topology.host(at: $0) },
+                request: id.value))
+        send(operation.firstSends, id, pending)
+    }
+
+    private func timeout(of command: ReadCommand) -> Instant.Span {
+        if case .partition = command.scope { return configuration.requests.readTimeout }
+        return configuration.requests.rangeTimeout
+    }
+
+    /// Living replicas of a token, ourselves first, then those of our datacenter; for local levels only
+    /// those.
+    private func preferredReplicas(of token: Token, _ session: ReadSession) -> [NodeIndex] {
+        let topology = session.topology
+        let own = cluster.ownDatacenter
+        if session.placement.isLocal {
+            return topology.index(of: host).map { [$0] } ?? []
+        }
+        let living = session.placement.replicas(of: token).filter { isAlive($0, topology) }
+        let here = living.filter { topology.datacenter(of: $0) == own }
+        let remote = session.consistency.isLocal
+            ? [] : living.filter { topology.datacenter(of: $0) != own }
+        let ours = here.filter { topology.host(at: $0) == host }
+        return ours + here.filter { topology.host(at: $0) != host } + remote
+    }
+
+    /// How far neighbouring ranges have the same replicas.
+    private func pieceEnd(from first: Int64, to end: Int64, _ session: ReadSession) -> Int64 {
+        let ring = session.placement.ring
+        guard ring.count > 0, !session.placement.isLocal else { return end }
+        var position = ring.position(of: Token(first))
+        let replicas = session.placement.replicas(at: position).sorted()
+        var reached = first
+        while reached < end {
+            // The last range of the ring goes on at the first position.
+            let rangeEnd = ring.tokens[position].value
+            reached = rangeEnd < reached ? .max : rangeEnd
+            if reached >= end { return end }
+            position = (position + 1) % ring.count
+            if session.placement.replicas(at: position).sorted() != replicas { return reached }
+            if position == 0 {
+                return session.placement.replicas(at: 0).sorted() == replicas ? end : reached
+            }
+        }
+        return end
+    }
+
+    private func send(_ sends: [ReadOperation.Send], _ id: RequestID, _ pending: PendingRead) {
+        for send in sends {
+            let target = pending.session.topology.host(at: send.node)
+            let command = pending.operation.command
+            if target == host, owner(of: pending.token) == index {
+                readOwn(command, for: .operation(id, wantsDigest: send.wantsDigest))
+                continue
+            }
+            bodyScratch.removeAll()
+            command.encode(into: bodyScratch)
+            sendRequest(
+                .read, to: target, token: pending.token, request: id,
+                budget: timeout(of: command)
+            ) { writer in
+                ReadRequest(wantsDigest: send.wantsDigest, command: bodyScratch.bytes)
+                    .encode(into: writer)
+            }
+        }
+    }
+
+    /// A replica's answer came over the network or from another shard.
+    func receiveReadResponse(_ header: PeerHeader, _ response: ReadResponse) {
+        switch response {
+        case .data(let bytes): readAnswered(header.request, by: header.sender, .data([UInt8](bytes)))
+        case .digest(let id):
+            readAnswered(
+                header.request, by: header.sender,
+                .digest(ReadDigest(high: id.high, low: id.low)))
+        case .failed(let reason):
+            let address =
+                cluster.topology.node(header.sender)?.clientAddress.address ?? [0, 0, 0, 0]
+            readAnswered(
+                header.request, by: header.sender,
+                .failed(address: address, reason: reason.rawValue))
+        }
+    }
+
+    func readAnswered(_ id: RequestID, by replica: HostID, _ answer: ReadOperation.Answer) {
+        guard let pending = reads[id],
+            let node = pending.session.topology.index(of: replica)
+        else { return }
+        do {
+            let step = try pending.operation.receive(answer, from: node, scratch: digestScratch)
+            take(step, id, pending)
+        } catch {
+            reads[id] = nil
+            readFailed(pending.session.client, .serverError("a replica's answer is malformed: \(error)"))
+        }
+    }
+
+    /// A replica acknowledged its repair.
+    func repairAcknowledged(_ id: RequestID) {
+        guard let pending = reads[id] else { return }
+        take(pending.operation.repaired(), id, pending)
+    }
+
+    private func take(_ step: ReadOperation.Step, _ id: RequestID, _ pending: PendingRead) {
+        switch step {
+        case .wait: break
+        case .send(let sends): send(sends, id, pending)
+        case .repair(let repairs):
+            for repair in repairs { sendRepair(repair, for: id, pending) }
+        case .finished(let result, let stop):
+            reads[id] = nil
+            pieceFinished(pending, id, result, stop)
+        case .failed(let error):
+            reads[id] = nil
+            readFailed(pending.session.client, error)
+        }
+    }
+
+    func readExpired(_ id: RequestID) {
+        guard let pending = reads.removeValue(forKey: id) else { return }
+        observe(
+            .requestTimedOut(
+                table: pending.operation.command.table.value, token: pending.token.value,
+                received: pending.operation.received,
+                required: pending.operation.contacted.count, request: id.value))
+        readFailed(pending.session.client, pending.operation.timedOut())
+    }
+
+    private func pieceFinished(
+        _ pending: PendingRead, _ id: RequestID, _ result: [UInt8], _ stop: ReadStop?
+    ) {
+        let session = pending.session
+        guard !session.client.isAnswered else { return }
+        do {
+            try result.withBytes { raw throws(MalformedBytes) in
+                let view = try ReadResultView(raw)
+                try session.live.append(view)
+                if observer != nil, case .partition(let token, _) = session.command.scope {
+                    let newest = try view.newestTimestamp()
+                    observe(
+                        .readAnswered(
+                            table: session.command.table.value, token: token,
+                            newestTimestamp: newest,
+                            from: pending.operation.contacted.map { session.topology.host(at: $0) },
+                            request: id.value))
+                }
+            }
+        } catch {
+            readFailed(session.client, .serverError("a replica's answer is malformed: \(error)"))
+            return
+        }
+        let isDone = advance(session, stop)
+        if isDone || session.isFull {
+            session.live.finish(isExhausted: isDone)
+            readFinished(session)
+        } else if session.isRunning {
+            session.pieceEnded = true
+        } else {
+            run(session)
+        }
+    }
+
+    /// Moves the session behind what was read; true if its scope is done.
+    private func advance(_ session: ReadSession, _ stop: ReadStop?) -> Bool {
+        switch session.command.scope {
+        case .partition:
+            guard case .position(let position) = stop, let last = position.clustering else {
+                return true
+            }
+            session.slices = narrowed(session, behind: last)
+            return session.slices?.isEmpty ?? false
+        case .range(let range):
+            switch stop {
+            case nil:
+                session.token = session.pieceEnd
+                session.after = nil
+            case .token(let token):
+                session.token = token
+                session.after = nil
+            case .position(let position):
+                session.token = position.token == .min ? .min : position.token - 1
+                session.after = position
+            }
+            return session.after == nil && session.token >= range.end
+        }
+    }
+
+    private func narrowed(_ session: ReadSession, behind last: [UInt8]) -> [ClusteringSlice] {
+        let bound = ByteWriter(capacity: 8)
+        ClusteringKey.appendBound(.above, into: bound)
+        let all = [ClusteringSlice(lower: [], upper: bound.array)]
+        return (session.slices ?? all).compactMap { slice in
+            var rest = slice
+            if session.command.reversed {
+                if compareBytes(rest.upper, last) > 0 { rest.upper = last }
+            } else if compareBytes(rest.lower, last + [0]) < 0 {
+                rest.lower = last + [0]
+            }
+            return compareBytes(rest.lower, rest.upper) < 0 ? rest : nil
+        }
+    }
+}

@@ -1,0 +1,187 @@
+// Serving coordinators: this shard as a replica.
+
+internal import Encoding
+internal import Environment
+internal import Model
+internal import PeerProtocol
+internal import Replication
+internal import Storage
+internal import Topology
+
+extension Shard {
+    func serveMutation(
+        _ header: PeerHeader, _ request: MutationRequest, fromShard: Bool
+    ) throws {
+        let view = try MutationView(request.mutation)
+        try view.validate()
+        guard cluster.schema.table(view.table) != nil else {
+            respond(to: header, .mutationResponse, fromShard: fromShard) {
+                MutationResponse.failed(.incompatibleSchema).encode(into: $0)
+            }
+            return
+        }
+        let position = try storage.apply(view, clock: now)
+        observe(
+            .mutationApplied(
+                table: view.table.value, token: view.token, timestamp: newestTimestamp(view),
+                request: header.request.value))
+        guard configuration.storage.commitLogSync != .periodic else {
+            respond(to: header, .mutationResponse, fromShard: fromShard) {
+                MutationResponse.applied.encode(into: $0)
+            }
+            return
+        }
+        durabilityWaiters.append(
+            DurabilityWaiter(
+                position: position, waiter: .remote(header, fromShard: fromShard)))
+        storage.requestSync()
+    }
+
+    /// For the observer only.
+    private func newestTimestamp(_ view: MutationView) -> Int64 {
+        guard observer != nil, let partition = try? PartitionView(view.partition) else { return 0 }
+        var newest = partition.deletion.timestamp
+        var rows = partition.rows
+        while let next = try? rows.next(), let row = try? RowView(next.row) {
+            newest = max(newest, (try? row.newestTimestamp()) ?? newest)
+        }
+        return newest
+    }
+
+    func serveRead(_ header: PeerHeader, _ request: ReadRequest, fromShard: Bool) throws {
+        var reader = ByteReader(request.command)
+        let command = try ReadCommand(from: &reader)
+        guard cluster.schema.table(command.table) != nil else {
+            respond(to: header, .readResponse, fromShard: fromShard) {
+                ReadResponse.failed(.incompatibleSchema).encode(into: $0)
+            }
+            return
+        }
+        readOwn(
+            command,
+            for: .remote(header, wantsDigest: request.wantsDigest, fromShard: fromShard))
+    }
+
+    /// Reads this shard's storage for an operation of its own or of another coordinator.
+    func readOwn(_ command: ReadCommand, for reader: LocalRead.Reader) {
+        var command = command
+        var coveredThrough: Int64?
+        if case .range(var range) = command.scope, shardCount > 1 {
+            let first = range.start == .max ? range.start : range.start + 1
+            let last = ShardMap.lastToken(
+                of: owner(of: Token(range.after?.token ?? first)), count: shardCount)
+            if range.end > last.value {
+                range.end = last.value
+                coveredThrough = range.end
+                command.scope = .range(range)
+            }
+        }
+        nextReadTag += 1
+        let tag = nextReadTag
+        let read = LocalRead(reader: reader, command: command, coveredThrough: coveredThrough)
+        resultScratch.removeAll()
+        do {
+            switch try storage.read(
+                command, tag: tag, clock: now, outbox: outbox, into: resultScratch)
+            {
+            case .done: try complete(read, resultScratch.bytes)
+            case .parked: localReads[tag] = read
+            }
+        } catch {
+            fail(read)
+        }
+    }
+
+    /// Answers the reads whose blocks have come.
+    func completeStorageReads() {
+        let ended = storage.completedReads
+        storage.completedReads = []
+        for completed in ended {
+            guard let read = localReads.removeValue(forKey: completed.tag) else { continue }
+            switch completed.result {
+            case .success(let bytes):
+                do {
+                    try bytes.withBytes { raw throws(MalformedBytes) in try complete(read, raw) }
+                } catch {
+                    fail(read)
+                }
+            case .failure: fail(read)
+            }
+        }
+    }
+
+    private func complete(
+        _ read: LocalRead, _ result: UnsafeRawBufferPointer
+    ) throws(MalformedBytes) {
+        guard let covered = read.coveredThrough, try ReadResultView(result).isExhausted else {
+            try deliver(read, result)
+            return
+        }
+        let clipped = ByteWriter(capacity: result.count + 16)
+        ReadResultWriter.begin(coveredThrough: covered, into: clipped)
+        clipped.append(UnsafeRawBufferPointer(rebasing: result[1...]))
+        try deliver(read, clipped.bytes)
+    }
+
+    private func deliver(
+        _ read: LocalRead, _ result: UnsafeRawBufferPointer
+    ) throws(MalformedBytes) {
+        if observer != nil, case .partition(let token, _) = read.command.scope {
+            let newest = try ReadResultView(result).newestTimestamp()
+            let request: UInt64 =
+                switch read.reader {
+                case .operation(let id, _): id.value
+                case .remote(let header, _, _): header.request.value
+                }
+            observe(
+                .replicaAnswered(
+                    table: read.command.table.value, token: token, newestTimestamp: newest,
+                    request: request))
+        }
+        switch read.reader {
+        case .operation(let id, let wantsDigest):
+            let answer: ReadOperation.Answer =
+                wantsDigest
+                ? .digest(try digest(of: result, read.command)) : .data([UInt8](result))
+            readAnswered(id, by: host, answer)
+        case .remote(let header, let wantsDigest, let fromShard):
+            let digest = wantsDigest ? try digest(of: result, read.command) : nil
+            respond(to: header, .readResponse, fromShard: fromShard) { writer in
+                if let digest {
+                    ReadResponse.digest(UniqueID(high: digest.high, low: digest.low))
+                        .encode(into: writer)
+                } else {
+                    ReadResponse.data(result).encode(into: writer)
+                }
+            }
+        }
+    }
+
+    private func digest(
+        of result: UnsafeRawBufferPointer, _ command: ReadCommand
+    ) throws(MalformedBytes) -> ReadDigest {
+        try ReadDigest(
+            of: try ReadResultView(result), purgeBefore: purgeBefore(command),
+            scratch: digestScratch)
+    }
+
+    /// Deletions of that table from before this second may be gone on some replicas and not on others.
+    func purgeBefore(_ command: ReadCommand) -> Int64 {
+        let grace = cluster.schema.table(command.table)?.options.gcGraceSeconds ?? 0
+        return command.nowInSeconds - Int64(grace)
+    }
+
+    private func fail(_ read: LocalRead) {
+        switch read.reader {
+        case .operation(let id, _):
+            readAnswered(
+                id, by: host,
+                .failed(
+                    address: clientAddress.address, reason: ReplicaFailureReason.unknown.rawValue))
+        case .remote(let header, _, let fromShard):
+            respond(to: header, .readResponse, fromShard: fromShard) {
+                ReadResponse.failed(.unknown).encode(into: $0)
+            }
+        }
+    }
+}

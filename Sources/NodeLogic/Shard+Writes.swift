@@ -1,0 +1,260 @@
+// Coordinating writes: to all living replicas at once, a hint for those that are down, and an answer as
+// soon as the consistency level is satisfied.
+
+internal import Encoding
+internal import Environment
+internal import Model
+internal import PeerProtocol
+internal import Replication
+internal import Storage
+internal import Topology
+
+extension Shard {
+    /// Starts one mutation. `client.outstandingWrites` has been raised for it.
+    func coordinateWrite(
+        _ mutation: UnsafeRawBufferPointer, consistency: ConsistencyLevel, type: WriteType,
+        timestamp: Int64, client: ClientRequest
+    ) {
+        do {
+            let view = try MutationView(mutation)
+            guard let route = cluster.route(of: view.table) else {
+                throw CQLError.invalid("unconfigured table \(view.table)")
+            }
+            let token = Token(view.token)
+            let replicas = route.placement.replicas(of: token)
+            if replicas.count == 1, replicas.first == cluster.ownIndex, owner(of: token) == index,
+                configuration.storage.commitLogSync == .periodic
+            {
+                try applyAlone(view, token, consistency, timestamp, client)
+            } else {
+                try replicate(view, route, token, replicas, consistency, type, timestamp, client)
+            }
+        } catch let error as CQLError {
+            finishWrite(client, error: error)
+        } catch {
+            finishWrite(client, error: .serverError("\(error)"))
+        }
+    }
+
+    /// The only replica is this very shard: nothing to remember.
+    private func applyAlone(
+        _ view: MutationView, _ token: Token, _ consistency: ConsistencyLevel, _ timestamp: Int64,
+        _ client: ClientRequest
+    ) throws {
+        try checkAvailability(
+            consistency, required: consistency.fixedCount, alive: 1, for: "write")
+        try storage.apply(view, clock: now)
+        observe(
+            .mutationApplied(
+                table: view.table.value, token: token.value, timestamp: timestamp, request: 0))
+        finishWrite(client, error: nil)
+    }
+
+    private func checkAvailability(
+        _ consistency: ConsistencyLevel, required: Int, alive: Int, for operation: String
+    ) throws(CQLError) {
+        guard alive < required else { return }
+        throw .unavailable(
+            "Cannot achieve consistency level \(consistency)", consistency: consistency,
+            required: required, alive: alive)
+    }
+
+    private func replicate(
+        _ view: MutationView, _ route: TableRoute, _ token: Token,
+        _ replicas: ArraySlice<NodeIndex>, _ consistency: ConsistencyLevel, _ type: WriteType,
+        _ timestamp: Int64, _ client: ClientRequest
+    ) throws {
+        let topology = cluster.topology
+        let living = replicas.filter { isAlive($0, topology) }
+        let datacenter = cluster.ownDatacenter
+        if case .insufficient(let required, let alive) = BlockFor.availability(
+            consistency, placement: route.placement, snapshot: topology,
+            localDatacenter: datacenter, alive: living)
+        {
+            throw CQLError.unavailable(
+                "Cannot achieve consistency level \(consistency)", consistency: consistency,
+                required: required, alive: alive)
+        }
+        let quota = AnswerQuota(
+            consistency, placement: route.placement, localDatacenter: datacenter)
+        let write = PendingWrite(
+            operation: WriteOperation(
+                consistency: consistency, type: type, replicas: living, quota: quota),
+            mutation: [UInt8](view.bytes), table: view.table, token: token, timestamp: timestamp,
+            topology: topology, client: client)
+        let id = requestIDs.next()
+        writes[id] = write
+        deadlines.add(
+            .write(id), span: configuration.requests.writeTimeout, now: now.monotonic)
+        observe(
+            .writeSent(
+                table: view.table.value, token: token.value, timestamp: timestamp,
+                replicas: living.map { topology.host(at: $0) }, request: id.value))
+        for node in replicas where !living.contains(node) {
+            storeHint(for: topology.host(at: node), write)
+            settle(id, write, write.operation.hintStored())
+        }
+        for node in living { send(write, id, to: node) }
+    }
+
+    private func send(_ write: PendingWrite, _ id: RequestID, to node: NodeIndex) {
+        let target = write.topology.host(at: node)
+        if target == host, owner(of: write.token) == index {
+            write.mutation.withBytes { applyOwn($0, id, write) }
+            return
+        }
+        sendRequest(
+            .mutation, to: target, token: write.token, request: id,
+            budget: configuration.requests.writeTimeout
+        ) { writer in
+            write.mutation.withBytes { MutationRequest(mutation: $0).encode(into: writer) }
+        }
+    }
+
+    /// This shard is one of the replicas.
+    private func applyOwn(
+        _ mutation: UnsafeRawBufferPointer, _ id: RequestID, _ write: PendingWrite
+    ) {
+        do {
+            let position = try storage.apply(try MutationView(mutation), clock: now)
+            observe(
+                .mutationApplied(
+                    table: write.table.value, token: write.token.value,
+                    timestamp: write.timestamp, request: id.value))
+            if configuration.storage.commitLogSync == .periodic {
+                writeAcknowledged(id, by: host)
+            } else {
+                durabilityWaiters.append(
+                    DurabilityWaiter(position: position, waiter: .operation(id)))
+                storage.requestSync()
+            }
+        } catch {
+            writeRefused(id, by: host, reason: ReplicaFailureReason.unknown.rawValue)
+        }
+    }
+
+    /// A replica applied the mutation of that request.
+    func writeAcknowledged(_ id: RequestID, by replica: HostID) {
+        if let read = repairs.removeValue(forKey: id) {
+            writes[id] = nil
+            repairAcknowledged(read)
+            return
+        }
+        if hintAcknowledged(id, by: replica, applied: true) { return }
+        guard let write = writes[id], let node = write.topology.index(of: replica) else { return }
+        var outcome = write.operation.acknowledged(
+            by: node, datacenter: write.topology.datacenter(of: node))
+        if configuration.requests.plantedBugCountsOneAnswerAsQuorum, outcome == .none {
+            outcome = write.operation.countOneAnswerAsQuorum()
+        }
+        settle(id, write, outcome)
+    }
+
+    /// A replica could not apply the mutation of that request.
+    func writeRefused(_ id: RequestID, by replica: HostID, reason: UInt16) {
+        if hintAcknowledged(id, by: replica, applied: false) { return }
+        guard let write = writes[id], let node = write.topology.index(of: replica) else { return }
+        let address = write.topology.nodes[node.index].clientAddress.address
+        settle(id, write, write.operation.refused(by: node, address: address, reason: reason))
+    }
+
+    private func settle(_ id: RequestID, _ write: PendingWrite, _ outcome: WriteOperation.Outcome) {
+        switch outcome {
+        case .none: break
+        case .acknowledged:
+            observe(
+                .writeAcknowledged(
+                    table: write.table.value, token: write.token.value, timestamp: write.timestamp,
+                    from: write.operation.acknowledgedBy.map { write.topology.host(at: $0) },
+                    request: id.value))
+            if let client = write.client { finishWrite(client, error: nil) }
+        case .failed(let error):
+            if let client = write.client { finishWrite(client, error: error) }
+        }
+        if write.operation.hasEnded { writes[id] = nil }
+    }
+
+    /// The write's time is over: a hint for each replica that is silent, and the truth for the client.
+    func writeExpired(_ id: RequestID) {
+        guard let write = writes.removeValue(forKey: id) else { return }
+        if let read = repairs.removeValue(forKey: id) {
+            readExpired(read)
+            return
+        }
+        let (silent, error) = write.operation.timedOut()
+        for node in silent where write.topology.host(at: node) != host {
+            storeHint(for: write.topology.host(at: node), write)
+        }
+        guard let error, let client = write.client else { return }
+        observe(
+            .requestTimedOut(
+                table: write.table.value, token: write.token.value,
+                received: write.operation.acknowledgedBy.count,
+                required: write.operation.acknowledgedBy.count + silent.count, request: id.value))
+        finishWrite(client, error: error)
+    }
+
+    /// Brings one replica up to date for a read, which goes on when all of its repairs are through.
+    func sendRepair(_ repair: ReadOperation.Repair, for read: RequestID, _ pending: PendingRead) {
+        let topology = pending.session.topology
+        let target = topology.host(at: repair.node)
+        guard let view = repair.mutation.withBytes({ try? MutationView($0) }) else {
+            stop("a repair that was just made is malformed")
+            return
+        }
+        let id = requestIDs.next()
+        let quota = AnswerQuota(
+            .one, placement: pending.session.placement, localDatacenter: cluster.ownDatacenter)
+        let write = PendingWrite(
+            operation: WriteOperation(
+                consistency: .one, type: .simple, replicas: [repair.node], quota: quota),
+            mutation: repair.mutation, table: view.table, token: Token(view.token),
+            timestamp: noTimestamp, topology: topology, client: nil)
+        writes[id] = write
+        repairs[id] = read
+        deadlines.add(.write(id), span: configuration.requests.writeTimeout, now: now.monotonic)
+        observe(
+            .readRepairSent(
+                target: target, table: view.table.value, token: view.token, request: read.value))
+        send(write, id, to: repair.node)
+    }
+
+    /// One of the client's mutations has its outcome.
+    func finishWrite(_ client: ClientRequest, error: CQLError?) {
+        client.outstandingWrites -= 1
+        if let error {
+            answer(client, error: error)
+        } else if client.outstandingWrites == 0 {
+            answerVoid(client)
+        }
+    }
+
+    /// Answers the writes that are synced by now.
+    func releaseDurable() {
+        guard !durabilityWaiters.isEmpty else { return }
+        let synced = storage.syncedPosition
+        let ready = durabilityWaiters.filter { $0.position <= synced }
+        guard !ready.isEmpty else { return }
+        durabilityWaiters.removeAll { $0.position <= synced }
+        for waiter in ready {
+            switch waiter.waiter {
+            case .operation(let id): writeAcknowledged(id, by: host)
+            case .remote(let header, let fromShard):
+                respond(to: header, .mutationResponse, fromShard: fromShard) {
+                    MutationResponse.applied.encode(into: $0)
+                }
+            }
+        }
+    }
+}
+
+extension ConsistencyLevel {
+    /// The answers needed of the one replica of a replication factor of one.
+    fileprivate var fixedCount: Int {
+        switch self {
+        case .two: 2
+        case .three: 3
+        default: 1
+        }
+    }
+}

@@ -1,0 +1,222 @@
+// A shard: the deterministic machine at the heart of a node. It owns one contiguous slice of the
+// node's token space (commit log, memtables, SSTables, cache), the client connections that were given
+// to it, and the requests that came in on them, which it coordinates.
+//
+//     events --> step --> effects          one thread, run to completion, nothing is awaited
+//
+// A step takes in all events that happened since the last one, then what has timed out, then lets the
+// storage engine end its tick (one log append for all writes of the step), and only then hands out
+// what clients and peers are told: the order of the outbox is "append before acknowledge".
+//
+// The shard is split by aspect: `+Clients` (connections and requests), `+Statements` (executing plans),
+// `+Writes` and `+Reads` (coordinating), `+Replica` (serving other coordinators), `+Hints`,
+// `+Metadata` (schema and topology as they change). Shard 0 also holds the node-wide machines
+// (`NodeControl`).
+//
+// **Invariants.** Everything that depends on a dictionary's order is sorted first. Nothing is kept that
+// points into an inbox. A completion of another incarnation is dropped.
+
+internal import CQL
+internal import Encoding
+package import Environment
+internal import Membership
+internal import Model
+internal import NativeProtocol
+internal import PeerProtocol
+internal import Replication
+internal import Storage
+internal import Topology
+
+/// One shard of a node.
+package final class Shard {
+    let configuration: Configuration
+    let index: ShardIndex
+    let shardCount: Int
+    let host: HostID
+    let incarnation: Incarnation
+    let clientAddress: SocketAddress
+    let peerAddress: SocketAddress
+    let clock: HybridClock
+    let observer: (any Observer)?
+    let effectIDs: EffectIDs
+    let storage: StorageEngine
+    let hints: HintStore
+    /// The node-wide machines; on shard 0 only.
+    let control: NodeControl?
+
+    // What is agreed (the fold of the metadata log), and what is known of the others' health.
+    var cluster: ClusterView
+    var liveHosts: Set<HostID> = []
+    var linkedHosts: Set<HostID> = []
+    /// The epochs that peers have installed, by gossip.
+    var peerEpochs: [HostID: UInt64] = [:]
+    var metadataFollowUps: [EffectID: MetadataFollowUp] = [:]
+    /// Hosts whose link was asked for, with the address used.
+    var linkTargets: [HostID: SocketAddress] = [:]
+
+    // Clients.
+    var connections: [ConnectionID: ClientConnection] = [:]
+    var dirtyConnections: [ClientConnection] = []
+    var prepared: PreparedStatements
+    var parameters = QueryParameters()
+
+    // Requests under way.
+    var requestIDs: RequestIDSource
+    var writes: [RequestID: PendingWrite] = [:]
+    var reads: [RequestID: PendingRead] = [:]
+    var repairs: [RequestID: RequestID] = [:]
+    var localReads: [UInt64: LocalRead] = [:]
+    var nextReadTag: UInt64 = 0
+    var schemaRequests: [UInt64: ClientRequest] = [:]
+    var nextSchemaRequest: UInt64 = 0
+    var truncations: [RequestID: PendingTruncation] = [:]
+    var deadlines = Deadlines<DeadlineKey>()
+    var durabilityWaiters: [DurabilityWaiter] = []
+    var parkedMessages: [(epoch: UInt64, bytes: [UInt8], fromShard: Bool)] = []
+
+    // Hints on their way.
+    var hintReplays: [HostID: HintReplay] = [:]
+    var nextHintCheck: Instant
+
+    // This step.
+    var now: ClockReading
+    var outbox: Outbox
+    /// Messages to peers, other shards and clients wait here until the log append is in the outbox.
+    let deferred = Outbox()
+    let mutationScratch = ByteWriter(capacity: 4096)
+    let resultScratch = ByteWriter(capacity: 16384)
+    let digestScratch = ByteWriter(capacity: 4096)
+    let bodyScratch = ByteWriter(capacity: 4096)
+    let sink = MutationSink()
+
+    /// Recovers: reads the files of this shard, synchronously, and emits the first effects.
+    package init(
+        _ start: ShardStart, files: any FileSystem, clock reading: ClockReading, outbox: Outbox
+    ) throws(ShardStartFailure) {
+        configuration = start.configuration
+        index = start.index
+        shardCount = start.shardCount
+        host = start.host
+        incarnation = start.incarnation
+        clientAddress = start.clientAddress
+        peerAddress = start.peerAddress
+        clock = start.clock
+        observer = start.observer
+        now = reading
+        self.outbox = outbox
+        effectIDs = EffectIDs(incarnation: start.incarnation)
+        requestIDs = RequestIDSource(incarnation: start.incarnation, shard: start.index)
+        prepared = PreparedStatements(
+            maximumCount: start.configuration.clients.maximumPreparedStatements)
+        nextHintCheck = reading.monotonic + start.configuration.requests.hintReplayInterval
+        cluster = try ClusterView(loading: start.metadata, host: start.host)
+        do {
+            storage = try StorageEngine.open(
+                Node.storageStart(start, schema: cluster.schema, effectIDs: effectIDs),
+                files: files, clock: reading)
+            hints = try HintStore.open(
+                Node.hintStart(start, effectIDs: effectIDs), files: files, clock: reading)
+        } catch {
+            throw ShardStartFailure("shard \(start.index.value) cannot recover: \(error)")
+        }
+        control =
+            start.index.value == 0
+            ? try NodeControl(start, clock: reading) : nil
+        installTopology()
+        if control != nil { startControl() }
+        finishStep()
+    }
+
+    /// Takes in what happened and says what to do.
+    package func step(_ inbox: Inbox, clock reading: ClockReading, outbox: Outbox) {
+        now = reading
+        self.outbox = outbox
+        for event in inbox.events { receive(event, inbox.bytes) }
+        expireRequests()
+        tickHints()
+        tickControl()
+        finishStep()
+    }
+
+    private func receive(_ event: Event, _ bytes: ByteWriter) {
+        switch event {
+        case .clientOpened(let id, let local, let remote):
+            connections[id] = ClientConnection(
+                id: id, local: local, remote: remote,
+                maximumFrameBytes: configuration.clients.maximumFrameBytes)
+        case .clientBytes(let id, let range): receiveClient(id, bytes[range])
+        case .clientWritable(let id): clientWritable(id)
+        case .clientClosed(let id): connections[id] = nil
+        case .peerConnected(let host): linkChanged(host, isUp: true)
+        case .peerDisconnected(let host): linkChanged(host, isUp: false)
+        case .peerMessage(let range): receivePeer(bytes[range], fromShard: false)
+        case .shardMessage(let sender, let range): receiveShard(bytes[range], from: sender)
+        case .logSynced(let id), .blockRead(let id, _), .jobEnded(let id, _, _):
+            guard id.incarnation == incarnation else { return }
+            do {
+                if try storage.receive(event, clock: now, outbox: outbox) {
+                    completeStorageReads()
+                    releaseDurable()
+                } else if try hints.receive(event, clock: now, outbox: outbox) {
+                    continueHintReplays()
+                }
+            } catch {
+                stop("storage: \(error)")
+            }
+        case .metadataCommitted(let id):
+            guard id.incarnation == incarnation else { return }
+            metadataCommitted(id)
+        case .command(let id, let text): receiveCommand(id, text)
+        }
+    }
+
+    /// Ends the step: the log append first, then all that depends on it.
+    private func finishStep() {
+        do {
+            try storage.endTick(clock: now, outbox: outbox)
+            try hints.endTick(clock: now, outbox: outbox)
+        } catch {
+            stop("storage: \(error)")
+            return
+        }
+        releaseDurable()
+        flushConnections()
+        let base = outbox.bytes.count
+        outbox.bytes.append(deferred.bytes.bytes)
+        for effect in deferred.effects { outbox.effects.append(effect.shifted(by: base)) }
+        deferred.removeAll()
+        outbox.wakeAt = nextWake
+    }
+
+    private var nextWake: Instant? {
+        let candidates = [
+            storage.nextWake, hints.nextWake, deadlines.next, control?.nextWake,
+            hints.isEmpty ? nil : nextHintCheck,
+        ]
+        return candidates.compactMap { $0 }.min()
+    }
+
+    /// The shard cannot go on.
+    func stop(_ reason: String) {
+        outbox.effects.append(.stopNode(reason))
+    }
+
+    func observe(_ fact: @autoclosure () -> Fact) {
+        if let observer { observer.observe(fact(), host: host, shard: index, at: now) }
+    }
+}
+
+extension Effect {
+    /// The effect with its bytes moved by `offset` in the outbox.
+    fileprivate func shifted(by offset: Int) -> Effect {
+        func moved(_ range: ByteRange) -> ByteRange {
+            ByteRange(offset: range.offset + offset, count: range.count)
+        }
+        return switch self {
+        case .clientBytes(let id, let range): .clientBytes(id, moved(range))
+        case .peerMessage(let host, let range): .peerMessage(host, moved(range))
+        case .shardMessage(let shard, let range): .shardMessage(shard, moved(range))
+        default: self
+        }
+    }
+}

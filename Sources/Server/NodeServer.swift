@@ -1,0 +1,273 @@
+// A node in the real world: its folder, its threads, its ports, its start and its end.
+//
+// Ordering at the start: lock the folder; take the ports; raise and commit the incarnation, so that
+// nothing of an earlier life can be taken for this one's; divide the files anew if the number of shards
+// has changed; recover every shard; only then listen.
+// Ordering at the end: close the ports and connections; finish syncs; sync every file; close the
+// metadata. A kill at any moment is as good: the end only spares the next start some replay.
+
+internal import Disk
+internal import Encoding
+package import Environment
+internal import NIOCore
+internal import NIOPosix
+internal import NodeLogic
+internal import SQLiteMetadata
+internal import Synchronization
+
+/// How to run a node.
+package struct NodeOptions: Sendable {
+    package var dataFolder: String
+    /// Where clients and peers find the node.
+    package var address: [UInt8]
+    package var clientPort: UInt16
+    package var peerPort: UInt16
+    package var shardCount: Int
+    package var configuration: Configuration
+
+    package init(
+        dataFolder: String, address: [UInt8], clientPort: UInt16 = 9042, peerPort: UInt16 = 7000,
+        shardCount: Int, configuration: Configuration
+    ) {
+        self.dataFolder = dataFolder
+        self.address = address
+        self.clientPort = clientPort
+        self.peerPort = peerPort
+        self.shardCount = shardCount
+        self.configuration = configuration
+    }
+}
+
+/// A running node.
+// Sendable unchecked: immutable after `init`, `stop` has one caller.
+package final class NodeServer: @unchecked Sendable {
+    package let host: HostID
+    package let incarnation: Incarnation
+    private let options: NodeOptions
+    private let folder: DataFolder
+    private let log: NodeLog
+    private let group: MultiThreadedEventLoopGroup
+    private let runners: [ShardRunner]
+    private let parts: NodeParts
+    private var acceptors: [(Acceptor, OwnThread)] = []
+    private var control: ControlSocket?
+
+    /// Starts a node and returns when it listens.
+    /// - Parameter onFailure: called once, on any thread, when the node cannot go on. It must end the
+    ///   process: what the node still held in memory must not act any more.
+    package init(
+        _ options: NodeOptions, onFailure: @escaping @Sendable (String) -> Void
+    ) throws(ServerFailure) {
+        precondition(options.shardCount > 0 && options.shardCount <= 1024)
+        let log = NodeLog(node: Environment.SocketAddress(
+            address: options.address, port: options.clientPort
+        ).description)
+        let folder = try DataFolder(path: options.dataFolder)
+        let clients = try Acceptor(
+            address: Environment.SocketAddress(address: options.address, port: options.clientPort),
+            purpose: "CQL", log: log)
+        let peers = try Acceptor(
+            address: Environment.SocketAddress(address: options.address, port: options.peerPort),
+            purpose: "peer", log: log)
+        let store = try NodeIdentity.open(folder)
+        let files = try Self.openFiles(folder)
+        let beginning: Beginning
+        do throws(ShardStartFailure) {
+            beginning = try Beginning(store: store, files: files, options: options)
+        } catch {
+            throw ServerFailure(error.description)
+        }
+        let hasFailed = SharedFlag()
+        let parts = NodeParts(
+            configuration: options.configuration, incarnation: beginning.identity.incarnation,
+            files: files,
+            helpers: HelperThreads(readers: 4, jobRunners: max(2, options.shardCount)),
+            metadataThread: SerialThread(name: "metadata"), store: store, log: log,
+            fail: { reason in
+                if hasFailed.raise() { onFailure(reason) }
+            })
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: options.shardCount)
+        var runners: [ShardRunner] = []
+        for loop in group.makeIterator() {
+            runners.append(
+                ShardRunner(index: ShardIndex(runners.count), eventLoop: loop, parts: parts))
+        }
+        self.host = beginning.identity.host
+        self.incarnation = beginning.identity.incarnation
+        self.options = options
+        self.folder = folder
+        self.log = log
+        self.parts = parts
+        self.group = group
+        self.runners = runners
+        log.info(
+            "starting host=\(host) incarnation=\(incarnation.value) shards=\(runners.count) "
+                + "data=\(folder.path) pid=\(ProcessFigures.processID)")
+        try recoverShards(beginning)
+        try listen(clients: clients, peers: peers)
+    }
+
+    private static func openFiles(_ folder: DataFolder) throws(ServerFailure) -> RealFileSystem {
+        do { return try RealFileSystem(path: folder.filesPath) } catch {
+            throw ServerFailure(error.description)
+        }
+    }
+
+    private func recoverShards(_ beginning: Beginning) throws(ServerFailure) {
+        var generator = SystemRandomNumberGenerator()
+        let seed = generator.next()
+        let starts = runners.map { runner in
+            let start = ShardStart(
+                index: runner.index, shardCount: runners.count,
+                configuration: options.configuration, host: host, incarnation: incarnation,
+                metadata: beginning.image,
+                clientAddress: Environment.SocketAddress(
+                    address: options.address, port: options.clientPort),
+                peerAddress: Environment.SocketAddress(
+                    address: options.address, port: options.peerPort),
+                randomSeed: seed, clock: beginning.clock,
+                filePrefix: beginning.layout.filePrefix(runner.index), observer: nil)
+            let box = UncheckedBox(start)
+            return runner.eventLoop.submit { try runner.start(box.value, siblings: self.runners) }
+        }
+        var failure: ServerFailure?
+        for start in starts {
+            do { try start.wait() } catch {
+                failure = failure ?? ServerFailure("\(error)")
+            }
+        }
+        if let failure { throw failure }
+    }
+
+    private func listen(clients: Acceptor, peers: Acceptor) throws(ServerFailure) {
+        let runners = runners
+        control = try ControlSocket(path: folder.controlPath, group: group) {
+            [weak self] command, answer in
+            guard let self else { return answer("error the node is stopping\n") }
+            self.obey(command, answer: answer)
+        }
+        let peerThread = try peers.run { socket, _, remote in
+            Self.leastLoaded(runners).adoptPeer(socket, remote: remote)
+        }
+        let clientThread = try clients.run { socket, local, remote in
+            let runner = Self.leastLoaded(runners)
+            runner.connectionCount.add(1, ordering: .relaxed)
+            runner.adoptClient(socket, local: local, remote: remote)
+        }
+        acceptors = [(clients, clientThread), (peers, peerThread)]
+        log.info("listening cql=\(clients.address) peers=\(peers.address)")
+    }
+
+    private static func leastLoaded(_ runners: [ShardRunner]) -> ShardRunner {
+        var best = runners[0]
+        var least = best.connectionCount.load(ordering: .relaxed)
+        for runner in runners.dropFirst() {
+            let load = runner.connectionCount.load(ordering: .relaxed)
+            if load < least { (best, least) = (runner, load) }
+        }
+        return best
+    }
+
+    /// The machine's clock that only goes forward, for whoever measures how long something took.
+    package static func monotonicMilliseconds() -> Int64 {
+        SystemClocks.monotonic().nanoseconds / 1_000_000
+    }
+
+    /// What this machine believes the time of day is.
+    package static func wallTime() -> WallTime { SystemClocks.wall() }
+
+    /// Obeys an operator's command: `status` gets the process's own lines in front, everything else
+    /// is for shard 0.
+    package func obey(_ command: String, answer: @escaping @Sendable (String) -> Void) {
+        runners[0].command(command) { [options, incarnation, runners] text in
+            guard command == "status" else { return answer(text) }
+            let connections = runners.reduce(0) {
+                $0 + $1.connectionCount.load(ordering: .relaxed)
+            }
+            answer(
+                """
+                pid \(ProcessFigures.processID)
+                incarnation \(incarnation.value)
+                shards \(options.shardCount)
+                connections \(connections)
+                resident_bytes \(ProcessFigures.residentBytes())
+                processor_microseconds \(ProcessFigures.processorMicroseconds())
+                \(text)
+                """)
+        }
+    }
+
+    /// Ends the node in order. Blocks; not to be called on an event loop.
+    package func stop() {
+        log.info("stopping")
+        control?.stop()
+        for (acceptor, thread) in acceptors {
+            acceptor.stop()
+            thread.join()
+        }
+        for runner in runners {
+            do { try runner.eventLoop.submit { runner.stop() }.wait() } catch {
+                log.warning("shard \(runner.index.value) did not stop in order: \(error)")
+            }
+        }
+        parts.helpers.stop()
+        do { try parts.files.syncAll() } catch { log.error("the files were not synced: \(error)") }
+        parts.metadataThread.stop()
+        do { try group.syncShutdownGracefully() } catch {
+            log.warning("event loops did not stop in order: \(error)")
+        }
+        log.info("stopped")
+    }
+}
+
+/// What is known and committed before any shard is made.
+private struct Beginning {
+    let image: MetadataImage
+    let identity: Node.Identity
+    let layout: Node.Layout
+    let clock: HybridClock
+
+    /// Loads the metadata, makes this life of the node the newest, and divides the files among the
+    /// shards if their number has changed.
+    init(
+        store: SQLiteMetadataStore, files: RealFileSystem, options: NodeOptions
+    ) throws(ShardStartFailure) {
+        var image: MetadataImage
+        do throws(MetadataStoreFailure) { image = try store.load() } catch {
+            throw ShardStartFailure(error.description)
+        }
+        func commit(_ batch: MetadataBatch) throws(ShardStartFailure) {
+            do throws(MetadataStoreFailure) { try store.commit(batch) } catch {
+                throw ShardStartFailure(error.description)
+            }
+            image.apply(batch)
+        }
+        identity = try Node.begin(image, newHost: NodeIdentity.newHostID())
+        try commit(identity.batch)
+        let preparation = try Node.prepare(
+            image, shardCount: options.shardCount, configuration: options.configuration,
+            incarnation: identity.incarnation, files: files, clock: SystemClocks.read())
+        try commit(preparation.batch)
+        try Node.finish(preparation, files: files)
+        layout = preparation.layout
+        clock = Node.makeClock(image, configuration: options.configuration)
+        self.image = image
+    }
+}
+
+/// Raised once.
+private final class SharedFlag: Sendable {
+    private let isRaised = Atomic<Bool>(false)
+
+    /// True for the first caller only.
+    func raise() -> Bool {
+        isRaised.compareExchange(expected: false, desired: true, ordering: .relaxed).exchanged
+    }
+}
+
+/// Carries a value to the loop that will own it.
+// Sendable unchecked: made by one thread, then used by one other only.
+private struct UncheckedBox<Value>: @unchecked Sendable {
+    let value: Value
+    init(_ value: Value) { self.value = value }
+}

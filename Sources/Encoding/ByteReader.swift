@@ -4,38 +4,43 @@
 // throws `MalformedBytes` instead of trapping, because bytes from outside are never trusted.
 // Our own formats are little-endian; the CQL native protocol is big-endian, hence both readers.
 //
-// Cost: one comparison and one unaligned load for each fixed-size read; no allocation.
+// Cost: one comparison and one unaligned load for each fixed-size read; no allocation. What is small
+// and hot is `public`, not `package`: Swift 6.3 does not carry the bodies of `@inlinable package`
+// functions into other modules, so that each would be a call, for generic ones through witness tables.
 
 /// The bytes do not have the shape that their reader expects.
-package struct MalformedBytes: Error, Equatable, CustomStringConvertible {
+public struct MalformedBytes: Error, Equatable, CustomStringConvertible {
     /// What was being read, for a person.
-    package let reason: String
+    public let reason: String
     /// Where in the reader's bytes it went wrong.
-    package let offset: Int
+    public let offset: Int
 
-    package init(_ reason: String, offset: Int) {
+    /// What was wrong, and at which offset of the bytes.
+    public init(_ reason: String, offset: Int) {
         self.reason = reason
         self.offset = offset
     }
 
-    package var description: String { "\(reason) at byte \(offset)" }
+    /// The reason and the place.
+    public var description: String { "\(reason) at byte \(offset)" }
 }
 
 /// A cursor over bytes owned by somebody else. It must not outlive them.
-package struct ByteReader {
+public struct ByteReader {
     /// All bytes, read or not.
-    package let bytes: UnsafeRawBufferPointer
+    public let bytes: UnsafeRawBufferPointer
     /// The offset of the next byte to read.
-    package var position: Int
+    public var position: Int
 
+    /// Starts at the first of `bytes`.
     @inlinable
-    package init(_ bytes: UnsafeRawBufferPointer) {
+    public init(_ bytes: UnsafeRawBufferPointer) {
         self.init(bytes, position: 0)
     }
 
     /// Starts at `position`, which must lie inside `bytes` or at their end.
     @inlinable
-    package init(_ bytes: UnsafeRawBufferPointer, position: Int) {
+    public init(_ bytes: UnsafeRawBufferPointer, position: Int) {
         precondition(position >= 0 && position <= bytes.count)
         self.bytes = bytes
         self.position = position
@@ -43,28 +48,36 @@ package struct ByteReader {
 
     /// How many bytes are left.
     @inlinable
-    package var remaining: Int { bytes.count - position }
+    public var remaining: Int { bytes.count - position }
+    /// Whether all bytes are read.
     @inlinable
-    package var isAtEnd: Bool { position == bytes.count }
+    public var isAtEnd: Bool { position == bytes.count }
 
     @inlinable
     mutating func advance(_ count: Int) throws(MalformedBytes) -> UnsafeRawPointer {
         guard count >= 0, count <= bytes.count - position, let base = bytes.baseAddress else {
-            throw MalformedBytes("need \(count) bytes, have \(remaining)", offset: position)
+            throw shortage(count)
         }
         let start = base + position
         position += count
         return start
     }
 
+    /// The error for a read of `count` bytes that are not there; apart, so that reads stay small.
+    @usableFromInline @inline(never)
+    func shortage(_ count: Int) -> MalformedBytes {
+        MalformedBytes("need \(count) bytes, have \(remaining)", offset: position)
+    }
+
+    /// Reads one byte.
     @inlinable
-    package mutating func readUInt8() throws(MalformedBytes) -> UInt8 {
+    public mutating func readUInt8() throws(MalformedBytes) -> UInt8 {
         try advance(1).load(as: UInt8.self)
     }
 
     /// Reads a fixed-width little-endian integer, as our own formats write it.
     @inlinable
-    package mutating func readLittleEndian<T: FixedWidthInteger & BitwiseCopyable>(
+    public mutating func readLittleEndian<T: FixedWidthInteger & BitwiseCopyable>(
         _ type: T.Type = T.self
     ) throws(MalformedBytes) -> T {
         T(littleEndian: try advance(MemoryLayout<T>.size).loadUnaligned(as: T.self))
@@ -72,7 +85,7 @@ package struct ByteReader {
 
     /// Reads a fixed-width big-endian integer, as the native protocol and CQL values write it.
     @inlinable
-    package mutating func readBigEndian<T: FixedWidthInteger & BitwiseCopyable>(
+    public mutating func readBigEndian<T: FixedWidthInteger & BitwiseCopyable>(
         _ type: T.Type = T.self
     ) throws(MalformedBytes) -> T {
         T(bigEndian: try advance(MemoryLayout<T>.size).loadUnaligned(as: T.self))
@@ -80,7 +93,7 @@ package struct ByteReader {
 
     /// Reads an unsigned LEB128 integer of at most ten bytes.
     @inlinable
-    package mutating func readVarint() throws(MalformedBytes) -> UInt64 {
+    public mutating func readVarint() throws(MalformedBytes) -> UInt64 {
         let start = position
         var value: UInt64 = 0
         var shift: UInt64 = 0
@@ -98,24 +111,29 @@ package struct ByteReader {
 
     /// Reads a varint that counts or measures something that must lie in the rest of the bytes.
     @inlinable
-    package mutating func readCount() throws(MalformedBytes) -> Int {
+    public mutating func readCount() throws(MalformedBytes) -> Int {
         let start = position
         let value = try readVarint()
         guard value <= UInt64(remaining) else {
-            throw MalformedBytes("count \(value) exceeds what is left", offset: start)
+            throw excess(value, at: start)
         }
         return Int(value)
     }
 
+    @usableFromInline @inline(never)
+    func excess(_ value: UInt64, at start: Int) -> MalformedBytes {
+        MalformedBytes("count \(value) exceeds what is left", offset: start)
+    }
+
     /// The next `count` bytes, not copied.
     @inlinable
-    package mutating func readBytes(_ count: Int) throws(MalformedBytes) -> UnsafeRawBufferPointer {
+    public mutating func readBytes(_ count: Int) throws(MalformedBytes) -> UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(start: try advance(count), count: count)
     }
 
     /// A varint length and that many bytes, not copied.
     @inlinable
-    package mutating func readLengthPrefixed() throws(MalformedBytes) -> UnsafeRawBufferPointer {
+    public mutating func readLengthPrefixed() throws(MalformedBytes) -> UnsafeRawBufferPointer {
         let count = try readCount()
         return try readBytes(count)
     }
@@ -132,7 +150,7 @@ package struct ByteReader {
 
     /// Moves over `count` bytes.
     @inlinable
-    package mutating func skip(_ count: Int) throws(MalformedBytes) {
+    public mutating func skip(_ count: Int) throws(MalformedBytes) {
         _ = try advance(count)
     }
 }
@@ -140,7 +158,7 @@ package struct ByteReader {
 extension [UInt8] {
     /// As `withUnsafeBytes`, but passes on which error the body throws.
     @inlinable
-    package func withBytes<Result, Failure: Error>(
+    public func withBytes<Result, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         try withUnsafeBufferPointer { (buffer) throws(Failure) -> Result in

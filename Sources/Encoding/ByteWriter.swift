@@ -4,6 +4,8 @@
 // is reused on the request path allocates nothing once it has grown to its working size. It is a
 // class because it is a resource with one owner; hand out ranges (`ByteRange`) or copies, never
 // pointers that outlive the next append.
+//
+// What is small and hot is `public` so that other modules inline it (see ByteReader.swift).
 
 #if canImport(Glibc)
     internal import Glibc
@@ -12,29 +14,37 @@
 #endif
 
 /// A stretch of a buffer that somebody else owns.
-package struct ByteRange: Equatable, Sendable {
-    package var offset: Int
-    package var count: Int
+public struct ByteRange: Equatable, Sendable {
+    /// Where it begins.
+    public var offset: Int
+    /// How many bytes it has.
+    public var count: Int
 
+    /// `count` bytes from `offset` on.
     @inlinable
-    package init(offset: Int, count: Int) {
+    public init(offset: Int, count: Int) {
         self.offset = offset
         self.count = count
     }
 
-    @inlinable package var end: Int { offset + count }
+    /// The offset behind the last byte.
+    @inlinable public var end: Int { offset + count }
 }
 
 /// A growing, reusable byte buffer with one owner.
-package final class ByteWriter {
-    @usableFromInline var base: UnsafeMutableRawPointer
-    @usableFromInline var capacity: Int
+public final class ByteWriter {
+    // One owner, and no access spans a call: the dynamic check of exclusive access, which costs more
+    // than an append, has nothing to find.
+    @exclusivity(unchecked) @usableFromInline var base: UnsafeMutableRawPointer
+    @exclusivity(unchecked) @usableFromInline var capacity: Int
     /// How many bytes were written.
-    package var count: Int
+    @exclusivity(unchecked) public var count: Int
 
     package init(capacity: Int = 256) {
         let size = max(capacity, 16)
-        guard let memory = malloc(size) else { preconditionFailure("out of memory for \(size) bytes") }
+        guard let memory = malloc(size) else {
+            preconditionFailure("out of memory for \(size) bytes")
+        }
         self.base = memory
         self.capacity = size
         self.count = 0
@@ -44,11 +54,11 @@ package final class ByteWriter {
 
     /// The written bytes, valid until the next append.
     @inlinable
-    package var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
+    public var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
 
     /// The bytes of `range`, valid until the next append.
     @inlinable
-    package subscript(_ range: ByteRange) -> UnsafeRawBufferPointer {
+    public subscript(_ range: ByteRange) -> UnsafeRawBufferPointer {
         precondition(range.offset >= 0 && range.count >= 0 && range.end <= count)
         return UnsafeRawBufferPointer(start: base + range.offset, count: range.count)
     }
@@ -58,25 +68,27 @@ package final class ByteWriter {
 
     /// Forgets the bytes and keeps the memory.
     @inlinable
-    package func removeAll() { count = 0 }
+    public func removeAll() { count = 0 }
 
     /// Forgets what was written after the first `newCount` bytes.
     @inlinable
-    package func truncate(to newCount: Int) {
+    public func truncate(to newCount: Int) {
         precondition(newCount >= 0 && newCount <= count)
         count = newCount
     }
 
     /// Gives memory back if far more is held than `limit` bytes; for use between bursts.
     package func shrink(to limit: Int) {
-        guard count == 0, capacity > limit, let smaller = realloc(base, max(limit, 16)) else { return }
+        guard count == 0, capacity > limit, let smaller = realloc(base, max(limit, 16)) else {
+            return
+        }
         base = smaller
         capacity = max(limit, 16)
     }
 
     /// Makes room for `more` bytes without moving again until they are written.
-    @inlinable
-    package func reserve(_ more: Int) {
+    @inlinable @inline(__always)
+    public func reserve(_ more: Int) {
         precondition(more >= 0)
         if count + more > capacity { grow(more) }
     }
@@ -92,7 +104,7 @@ package final class ByteWriter {
         capacity = size
     }
 
-    @inlinable
+    @inlinable @inline(__always)
     func claim(_ more: Int) -> UnsafeMutableRawPointer {
         reserve(more)
         let start = base + count
@@ -100,24 +112,27 @@ package final class ByteWriter {
         return start
     }
 
-    @inlinable
-    package func append(_ byte: UInt8) {
+    /// Appends one byte.
+    @inlinable @inline(__always)
+    public func append(_ byte: UInt8) {
         claim(1).storeBytes(of: byte, as: UInt8.self)
     }
 
-    @inlinable
-    package func appendLittleEndian<T: FixedWidthInteger & BitwiseCopyable>(_ value: T) {
+    /// Appends a fixed-width integer, least significant byte first.
+    @inlinable @inline(__always)
+    public func appendLittleEndian<T: FixedWidthInteger & BitwiseCopyable>(_ value: T) {
         claim(MemoryLayout<T>.size).storeBytes(of: value.littleEndian, as: T.self)
     }
 
-    @inlinable
-    package func appendBigEndian<T: FixedWidthInteger & BitwiseCopyable>(_ value: T) {
+    /// Appends a fixed-width integer, most significant byte first.
+    @inlinable @inline(__always)
+    public func appendBigEndian<T: FixedWidthInteger & BitwiseCopyable>(_ value: T) {
         claim(MemoryLayout<T>.size).storeBytes(of: value.bigEndian, as: T.self)
     }
 
     /// Appends an unsigned LEB128 integer.
     @inlinable
-    package func appendVarint(_ value: UInt64) {
+    public func appendVarint(_ value: UInt64) {
         var rest = value
         while rest >= 0x80 {
             append(UInt8(truncatingIfNeeded: rest) | 0x80)
@@ -126,14 +141,16 @@ package final class ByteWriter {
         append(UInt8(rest))
     }
 
+    /// Appends a copy of `bytes`.
     @inlinable
-    package func append(_ bytes: UnsafeRawBufferPointer) {
+    public func append(_ bytes: UnsafeRawBufferPointer) {
         guard let source = bytes.baseAddress, bytes.count > 0 else { return }
         claim(bytes.count).copyMemory(from: source, byteCount: bytes.count)
     }
 
+    /// Appends a copy of `bytes`.
     @inlinable
-    package func append(_ bytes: [UInt8]) {
+    public func append(_ bytes: [UInt8]) {
         bytes.withUnsafeBytes { append($0) }
     }
 
@@ -145,14 +162,14 @@ package final class ByteWriter {
 
     /// Appends a varint length and the bytes.
     @inlinable
-    package func appendLengthPrefixed(_ bytes: UnsafeRawBufferPointer) {
+    public func appendLengthPrefixed(_ bytes: UnsafeRawBufferPointer) {
         appendVarint(UInt64(bytes.count))
         append(bytes)
     }
 
     /// Appends a varint length and the bytes.
     @inlinable
-    package func appendLengthPrefixed(_ bytes: [UInt8]) {
+    public func appendLengthPrefixed(_ bytes: [UInt8]) {
         bytes.withUnsafeBytes { appendLengthPrefixed($0) }
     }
 
@@ -164,7 +181,7 @@ package final class ByteWriter {
 
     /// Appends `count` zero bytes.
     @inlinable
-    package func appendZeros(_ count: Int) {
+    public func appendZeros(_ count: Int) {
         claim(count).initializeMemory(as: UInt8.self, repeating: 0, count: count)
     }
 
@@ -193,7 +210,7 @@ package final class ByteWriter {
 
     /// Inverts every bit of the bytes written from `offset` on.
     @inlinable
-    package func invert(from offset: Int) {
+    public func invert(from offset: Int) {
         precondition(offset >= 0 && offset <= count)
         var index = offset
         while count - index >= 8 {
@@ -210,7 +227,7 @@ package final class ByteWriter {
 
     /// Overwrites bytes written before, for a length that was not known then.
     @inlinable
-    package func overwriteLittleEndian<T: FixedWidthInteger & BitwiseCopyable>(
+    public func overwriteLittleEndian<T: FixedWidthInteger & BitwiseCopyable>(
         at offset: Int, _ value: T
     ) {
         precondition(offset >= 0 && offset + MemoryLayout<T>.size <= count)
@@ -219,7 +236,7 @@ package final class ByteWriter {
 
     /// Overwrites bytes written before, for a length that was not known then.
     @inlinable
-    package func overwriteBigEndian<T: FixedWidthInteger & BitwiseCopyable>(
+    public func overwriteBigEndian<T: FixedWidthInteger & BitwiseCopyable>(
         at offset: Int, _ value: T
     ) {
         precondition(offset >= 0 && offset + MemoryLayout<T>.size <= count)

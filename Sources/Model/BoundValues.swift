@@ -72,6 +72,19 @@ package struct BoundValues {
         return slice
     }
 
+    /// The values at `order`, one after another; for values that were bound by name.
+    package func reordered(_ order: [Int]) -> BoundValues {
+        var result = self
+        result.ranges = order.map { index in
+            precondition(index >= 0 && index < count)
+            return ranges[first + index]
+        }
+        result.first = 0
+        result.count = order.count
+        result.names = nil
+        return result
+    }
+
     /// Forgets the values, keeps the table's memory, and points at a new frame.
     package mutating func removeAll(base: UnsafeRawPointer? = nil) {
         ranges.removeAll(keepingCapacity: true)

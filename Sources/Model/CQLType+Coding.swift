@@ -166,7 +166,9 @@ extension UserDefinedType {
     }
 
     /// Reads what `encode` wrote.
-    package static func decode(from reader: inout ByteReader) throws(MalformedBytes) -> UserDefinedType {
+    package static func decode(from reader: inout ByteReader) throws(MalformedBytes)
+        -> UserDefinedType
+    {
         try decode(from: &reader, depth: 0)
     }
 

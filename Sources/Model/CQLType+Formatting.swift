@@ -1,12 +1,13 @@
-// From a serialized value to text, in two ways: as a CQL literal that gives the value back (`format`),
-// and as cqlsh shows it to a person (`display`).
+// From a serialized value to text, in two ways: as a CQL literal that gives the value back
+// (`format`), and as cqlsh shows it to a person (`display`).
 //
 // Bytes that are no value of the type are shown as a blob; nothing here traps or throws.
 
 internal import Encoding
 
 extension CQLType {
-    /// The value as a CQL literal: strings in single quotes, blobs as `0x...`, collections in brackets.
+    /// The value as a CQL literal: strings in single quotes, blobs as `0x...`, collections in
+    /// brackets.
     package func format(_ value: UnsafeRawBufferPointer) -> String {
         ValueText(style: .literal).text(value, self, isNested: false)
     }
@@ -81,7 +82,9 @@ private struct ValueText {
             let raw = value.bigEndian(UInt32.self)
             return style == .literal ? "'\(CQLDate.text(raw))'" : CQLDate.pythonText(raw)
         case .time:
-            return CQLTime.text(value.bigEndian(Int64.self)).map { plain($0, isQuotedInShell: false) }
+            return CQLTime.text(value.bigEndian(Int64.self)).map {
+                plain($0, isQuotedInShell: false)
+            }
         case .inet: return CQLInet.text(value).map { plain($0, isQuotedInShell: isNested) }
         case .duration:
             guard let duration = CQLDuration(value) else { return nil }
@@ -130,7 +133,9 @@ private struct ValueText {
         case .list, .vector: return "[" + texts.joined(separator: ", ") + "]"
         case .set: return "{" + texts.joined(separator: ", ") + "}"
         case .map:
-            let pairs = stride(from: 0, to: texts.count, by: 2).map { "\(texts[$0]): \(texts[$0 + 1])" }
+            let pairs = stride(from: 0, to: texts.count, by: 2).map {
+                "\(texts[$0]): \(texts[$0 + 1])"
+            }
             return "{" + pairs.joined(separator: ", ") + "}"
         case .tuple(let types):
             if style == .shell { texts += absent(types.count - texts.count) }
@@ -146,7 +151,9 @@ private struct ValueText {
         }
     }
 
-    private func absent(_ count: Int) -> [String] { [String](repeating: "null", count: max(count, 0)) }
+    private func absent(_ count: Int) -> [String] {
+        [String](repeating: "null", count: max(count, 0))
+    }
 }
 
 /// How cqlsh, which is written in Python, shows text and floating point.
@@ -171,8 +178,8 @@ enum ShellText {
         return result
     }
 
-    /// A finite number with `precision` digits, to which those left of the point are added where the
-    /// number is moderate.
+    /// A finite number with `precision` digits, to which those left of the point are added where
+    /// the number is moderate.
     static func number(_ value: Double) -> String {
         var digits = precision
         if value.magnitude > Double.ulpOfOne {
@@ -184,9 +191,12 @@ enum ShellText {
         return general(value, digits: digits)
     }
 
-    /// The digits of the shortest text that reads back as `value`, and the exponent of the first one.
+    /// The digits of the shortest text that reads back as `value`, and the exponent of the first
+    /// one.
     private static func shortestDigits(_ value: Double) -> ([UInt8], exponent: Int) {
-        guard let decimal = CQLDecimal(value.description), !decimal.digits.isEmpty else { return ([0], 0) }
+        guard let decimal = CQLDecimal(value.description), !decimal.digits.isEmpty else {
+            return ([0], 0)
+        }
         return (
             Array(decimal.digits.prefix(decimal.significantCount)), exponent: decimal.exponent - 1
         )
@@ -225,7 +235,8 @@ enum ShellText {
         return text + "e" + (exponent < 0 ? "-" : "+") + CQLCalendar.padded(Int64(abs(exponent)), 2)
     }
 
-    /// Whether what follows the first `count` digits is more than a half, or a half after an odd digit.
+    /// Whether what follows the first `count` digits is more than a half, or a half after an odd
+    /// digit.
     private static func roundsUp(_ digits: [UInt8], at count: Int) -> Bool {
         guard digits.count > count, count > 0 else { return false }
         if digits[count] != 5 { return digits[count] > 5 }

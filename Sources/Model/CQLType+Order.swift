@@ -6,9 +6,10 @@ internal import Encoding
 extension CQLType {
     /// Compares two serialized values: negative, zero or positive. An empty value sorts first.
     ///
-    /// The orders are Cassandra's: `uuid` by version, then time for version 1; `timeuuid` by time, then
-    /// its other bytes as signed ones; floating point with -0.0 < 0.0 and NaN last; decimals by number;
-    /// nested values part by part, null first. A duration is compared byte by byte, as it has no order.
+    /// The orders are Cassandra's: `uuid` by version, then time for version 1; `timeuuid` by time,
+    /// then its other bytes as signed ones; floating point with -0.0 < 0.0 and NaN last; decimals
+    /// by number; nested values part by part, null first. A duration is compared byte by byte, as
+    /// it has no order.
     package func compare(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Int {
         if a.isEmpty || b.isEmpty { return (a.isEmpty ? 0 : 1) - (b.isEmpty ? 0 : 1) }
         switch self {
@@ -43,7 +44,8 @@ extension CQLType {
     ) -> Int {
         guard a.count == 4, b.count == 4 else { return ClusteringKey.compare(a, b) }
         return compareNumbers(
-            Float(bitPattern: a.bigEndian(UInt32.self)), Float(bitPattern: b.bigEndian(UInt32.self)))
+            Float(bitPattern: a.bigEndian(UInt32.self)), Float(bitPattern: b.bigEndian(UInt32.self))
+        )
     }
 
     private static func compareDoubles(

@@ -1,5 +1,6 @@
-// From the text of a constant to a serialized value. The text is what stands in the statement, without
-// its quotes; whether a constant of that kind suits the type at all is the CQL room's decision.
+// From the text of a constant to a serialized value. The text is what stands in the statement,
+// without its quotes; whether a constant of that kind suits the type at all is the CQL room's
+// decision.
 
 internal import Encoding
 
@@ -74,7 +75,8 @@ extension CQLType {
         }
     }
 
-    /// Whether an empty value is one of the type's, or stands for its absence, as Cassandra allows it.
+    /// Whether an empty value is one of the type's, or stands for its absence, as Cassandra allows
+    /// it.
     private var hasEmptyValue: Bool {
         switch self {
         case .int, .bigint, .counter, .varint, .decimal, .float, .double, .uuid, .timeuuid, .inet,

@@ -9,8 +9,8 @@ extension CQLType {
         }
     }
 
-    /// Whether a column of the type keeps a cell for each element: a collection or user-defined type
-    /// that is not frozen.
+    /// Whether a column of the type keeps a cell for each element: a collection or user-defined
+    /// type that is not frozen.
     package var isMultiCell: Bool {
         switch self {
         case .list(_, let frozen), .set(_, let frozen), .map(_, _, let frozen),
@@ -93,7 +93,9 @@ extension CQLType {
     package var refusalAsClusteringKey: String? {
         if self == .counter { return "counter type is not supported for PRIMARY KEY column" }
         if containsDuration { return "duration type is not supported for PRIMARY KEY column" }
-        if isMultiCell { return "Invalid non-frozen collection or user-defined type for PRIMARY KEY" }
+        if isMultiCell {
+            return "Invalid non-frozen collection or user-defined type for PRIMARY KEY"
+        }
         return nil
     }
 
@@ -152,7 +154,8 @@ package enum CQLIdentifier {
                 }
             }
         if isPlain, !name.isEmpty, !reserved.contains(name) { return name }
-        return "\"" + name.split(separator: "\"", omittingEmptySubsequences: false)
+        return "\""
+            + name.split(separator: "\"", omittingEmptySubsequences: false)
             .joined(separator: "\"\"") + "\""
     }
 
@@ -162,7 +165,8 @@ package enum CQLIdentifier {
         "columnfamily", "create", "default", "delete", "desc", "describe", "drop", "entries",
         "execute", "from", "full", "grant", "if", "in", "index", "infinity", "insert", "into", "is",
         "keyspace", "limit", "materialized", "mbean", "mbeans", "modify", "nan", "norecursive",
-        "not", "null", "of", "on", "or", "order", "primary", "rename", "replace", "revoke", "schema",
+        "not", "null", "of", "on", "or", "order", "primary", "rename", "replace", "revoke",
+        "schema",
         "select", "set", "table", "to", "token", "truncate", "unlogged", "unset", "update", "use",
         "using", "view", "where", "with",
     ]

@@ -1,7 +1,7 @@
 // Checking a serialized value in place, as Cassandra's validators do: lengths, UTF-8, counts.
 //
-// Cost: nothing is allocated unless the value is refused. Text is checked eight bytes at a time while
-// it is ASCII.
+// Cost: nothing is allocated unless the value is refused. Text is checked eight bytes at a time
+// while it is ASCII.
 
 private import Encoding
 
@@ -20,7 +20,8 @@ extension CQLType {
     }
 
     /// The length that elements of the type have inside a vector, or nil when each has its length
-    /// before it. For historical reasons of Cassandra's, `tinyint`, `smallint`, `date` and `time` do.
+    /// before it. For historical reasons of Cassandra's, `tinyint`, `smallint`, `date` and `time`
+    /// do.
     var vectorElementLength: Int? {
         switch self {
         case .boolean: 1
@@ -61,9 +62,11 @@ extension CQLType {
         case .boolean:
             try Self.check(count == 1 || count == 0, "Expected 1 or 0 byte value", count)
         case .float:
-            try Self.check(count == 4 || count == 0, "Expected 4 or 0 byte value for a float", count)
+            try Self.check(
+                count == 4 || count == 0, "Expected 4 or 0 byte value for a float", count)
         case .double:
-            try Self.check(count == 8 || count == 0, "Expected 8 or 0 byte value for a double", count)
+            try Self.check(
+                count == 8 || count == 0, "Expected 8 or 0 byte value for a double", count)
         case .timestamp:
             try Self.check(count == 8 || count == 0, "Expected 8 or 0 byte long for date", count)
         case .date:
@@ -105,7 +108,9 @@ extension CQLType {
         case .userDefined(let definition, _):
             var fields = FieldWalk(value)
             for (index, field) in definition.fields.enumerated() {
-                guard try fields.validate(field.type, "\(index)th field \(field.name)") else { return }
+                guard try fields.validate(field.type, "\(index)th field \(field.name)") else {
+                    return
+                }
             }
             guard fields.isAtEnd else {
                 throw CQLValueError("Invalid remaining data after end of UDT value")

@@ -3,15 +3,16 @@
 //
 //     list, set   count:i32  { length:i32 bytes }...
 //     map         count:i32  { length:i32 key  length:i32 value }...
-//     tuple, UDT  { length:i32 bytes }...              length -1 = null; trailing fields may be absent
-//     vector      elements side by side                 where the element's length is fixed
-//                 { length:unsigned vint bytes }...     otherwise
+//     tuple, UDT  { length:i32 bytes }...           length -1 = null; trailing fields may be absent
+//     vector      elements side by side              where the element's length is fixed
+//                 { length:unsigned vint bytes }...  otherwise
 //
 // A value stays in this form from the client's frame to the disk and back; it is checked in place.
 
 internal import Encoding
 
-/// A value that its type refuses. The text is worded as Cassandra words it, because programs match it.
+/// A value that its type refuses. The text is worded as Cassandra words it, because programs match
+/// it.
 package struct CQLValueError: Error, Equatable, CustomStringConvertible {
     package let message: String
 
@@ -154,7 +155,8 @@ enum VariableInteger {
 extension UnsafeRawBufferPointer {
     /// The big-endian integer at the start; the caller has checked the length.
     @inline(__always)
-    func bigEndian<T: FixedWidthInteger & BitwiseCopyable>(_ type: T.Type, at offset: Int = 0) -> T {
+    func bigEndian<T: FixedWidthInteger & BitwiseCopyable>(_ type: T.Type, at offset: Int = 0) -> T
+    {
         T(bigEndian: loadUnaligned(fromByteOffset: offset, as: T.self))
     }
 

@@ -1,10 +1,10 @@
 // Dates and times as text: `timestamp`, `date` and `time`.
 //
-// The calendar is the proleptic Gregorian one (as java.time has it; java.util's, which Cassandra uses
-// for timestamps, switches to the Julian one before 1582). A timestamp without a zone is in UTC:
-// Cassandra takes the server's own zone, which would make the same statement mean different times on
-// two nodes. A fraction of a second is one: `.5` is 500 ms (Cassandra reads the digits as a number of
-// milliseconds, which differs only for fractions that have not three digits).
+// The calendar is the proleptic Gregorian one (as java.time has it; java.util's, which Cassandra
+// uses for timestamps, switches to the Julian one before 1582). A timestamp without a zone is in
+// UTC: Cassandra takes the server's own zone, which would make the same statement mean different
+// times on two nodes. A fraction of a second is one: `.5` is 500 ms (Cassandra reads the digits as
+// a number of milliseconds, which differs only for fractions that have not three digits).
 
 /// Days and dates.
 enum CQLCalendar {
@@ -138,7 +138,9 @@ enum CQLTimestamp {
             cursor = separator
         }
         if hasSpace, cursor.isAtEnd { return nil }
-        guard let offset = parseZone(&cursor, isSeparated: hasSpace), cursor.isAtEnd else { return nil }
+        guard let offset = parseZone(&cursor, isSeparated: hasSpace), cursor.isAtEnd else {
+            return nil
+        }
         let days = CQLCalendar.days(year: year, month: month, day: day)
         let (start, overflow) = days.multipliedReportingOverflow(by: millisecondsPerDay)
         let (instant, sumOverflow) = start.addingReportingOverflow(milliseconds - offset)
@@ -169,8 +171,8 @@ enum CQLTimestamp {
         "MST": -7, "MDT": -6, "PST": -8, "PDT": -7,
     ]
 
-    /// The zone's distance from UTC in milliseconds: nothing, `Z`, `+hh`, `+hhmm`, `+hh:mm`, or after
-    /// a space also `UTC`, `GMT`, `GMT+hh:mm` and the zones of RFC 822.
+    /// The zone's distance from UTC in milliseconds: nothing, `Z`, `+hh`, `+hhmm`, `+hh:mm`, or
+    /// after a space also `UTC`, `GMT`, `GMT+hh:mm` and the zones of RFC 822.
     private static func parseZone(_ cursor: inout TextCursor, isSeparated: Bool) -> Int64? {
         if isSeparated, cursor.remainder.hasPrefix("GMT"), cursor.remainder.utf8.count > 3 {
             for character in "GMT".unicodeScalars { _ = cursor.take(character) }
@@ -188,12 +190,15 @@ enum CQLTimestamp {
             return isNegative ? -offset : offset
         }
         let name = cursor.remainder
-        guard isSeparated || name.isEmpty || name == "Z", let hours = zones[name] else { return nil }
+        guard isSeparated || name.isEmpty || name == "Z", let hours = zones[name] else {
+            return nil
+        }
         for character in name.unicodeScalars { _ = cursor.take(character) }
         return hours * 3_600_000
     }
 
-    /// `yyyy-mm-dd hh:mm:ss.` and `fractionDigits` digits, then `+0000`; nil outside of the years 1-9999.
+    /// `yyyy-mm-dd hh:mm:ss.` and `fractionDigits` digits, then `+0000`; nil outside of the years
+    /// 1-9999.
     static func text(_ milliseconds: Int64, fractionDigits: Int) -> String? {
         let days = CQLCalendar.floorDivide(milliseconds, millisecondsPerDay)
         let (year, month, day) = CQLCalendar.date(days: days)
@@ -284,7 +289,8 @@ enum CQLTime {
     static func text(_ value: Int64) -> String? {
         guard (0..<nanosecondsPerDay).contains(value) else { return nil }
         let seconds = value / 1_000_000_000
-        return "\(CQLCalendar.padded(seconds / 3_600, 2)):\(CQLCalendar.padded(seconds / 60 % 60, 2))"
+        return
+            "\(CQLCalendar.padded(seconds / 3_600, 2)):\(CQLCalendar.padded(seconds / 60 % 60, 2))"
             + ":\(CQLCalendar.padded(seconds % 60, 2))"
             + ".\(CQLCalendar.padded(value % 1_000_000_000, 9))"
     }

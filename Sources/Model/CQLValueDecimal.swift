@@ -1,12 +1,14 @@
 // `decimal`: an i32 scale and a whole number of any size; the value is number x 10^-scale.
 //
-// Two values are equal in order when they are the same number, whatever their scale. The normal form
-// used for that is a sign, digits without zeros at either end, and the exponent E of 0.DIGITS x 10^E.
+// Two values are equal in order when they are the same number, whatever their scale. The normal
+// form used for that is a sign, digits without zeros at either end, and the exponent E of 0.DIGITS
+// x 10^E.
 
 /// A decimal number in parts.
 package struct CQLDecimal: Equatable {
     var isNegative: Bool
-    /// Decimal digits of the unscaled number, most significant first, no leading zeros; none for zero.
+    /// Decimal digits of the unscaled number, most significant first, no leading zeros; none for
+    /// zero.
     var digits: [UInt8]
     var scale: Int
 
@@ -71,7 +73,7 @@ package struct CQLDecimal: Equatable {
         if let mark = rest.first {
             guard mark == UInt8(ascii: "e") || mark == UInt8(ascii: "E"),
                 let exponent = Int(String(decoding: rest.dropFirst(), as: UTF8.self)),
-                abs(exponent) <= Int(Int32.max)
+                (-(1 << 32)...(1 << 32)).contains(exponent)
             else { return nil }
             scale -= exponent
         }

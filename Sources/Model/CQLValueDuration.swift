@@ -44,8 +44,9 @@ package struct CQLDuration: Equatable {
         guard Int32(exactly: days) != nil else {
             throw CQLValueError("The duration days must be a 32 bits integer but was: \(days)")
         }
-        guard (months >= 0 && days >= 0 && nanoseconds >= 0)
-            || (months <= 0 && days <= 0 && nanoseconds <= 0)
+        guard
+            (months >= 0 && days >= 0 && nanoseconds >= 0)
+                || (months <= 0 && days <= 0 && nanoseconds <= 0)
         else {
             throw CQLValueError(
                 "The duration months, days and nanoseconds must be all of the same sign "
@@ -97,7 +98,8 @@ package struct CQLDuration: Equatable {
         if source.first != UInt8(ascii: "P") {
             guard !source.isEmpty else { throw refusal }
             while !source.isEmpty {
-                guard let number = Self.takeNumber(&source), let unit = Self.takeUnit(&source) else {
+                guard let number = Self.takeNumber(&source), let unit = Self.takeUnit(&source)
+                else {
                     throw refusal
                 }
                 try builder.add(number, unit)
@@ -190,7 +192,8 @@ package struct CQLDuration: Equatable {
         for (name, unit) in unitNames where source.count >= name.count {
             let matches = zip(source, name).allSatisfy { byte, expected in
                 byte == expected
-                    || (byte >= UInt8(ascii: "A") && byte <= UInt8(ascii: "Z") && byte + 32 == expected)
+                    || (byte >= UInt8(ascii: "A") && byte <= UInt8(ascii: "Z")
+                        && byte + 32 == expected)
             }
             if matches {
                 source = source.dropFirst(name.count)
@@ -214,7 +217,8 @@ package struct CQLDuration: Equatable {
 
         mutating func add(_ number: Int64, _ unit: Unit) throws(CQLValueError) {
             if unit.rawValue == last {
-                throw CQLValueError("Invalid duration. The \(unit.name) are specified multiple times")
+                throw CQLValueError(
+                    "Invalid duration. The \(unit.name) are specified multiple times")
             }
             if unit.rawValue < last, let previous = Unit(rawValue: last) {
                 throw CQLValueError(
@@ -246,7 +250,8 @@ package struct CQLDuration: Equatable {
             let (total, sumOverflow) = product.addingReportingOverflow(Int64(current))
             guard !productOverflow, !sumOverflow, let result = T(exactly: total) else {
                 throw CQLValueError(
-                    "Invalid duration. The total number of \(name) must be less or equal to \(T.max)")
+                    "Invalid duration. The total number of \(name) must be less or equal to \(T.max)"
+                )
             }
             return result
         }

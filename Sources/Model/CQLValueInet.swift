@@ -2,12 +2,13 @@
 
 /// Addresses as text. Names are not looked up.
 enum CQLInet {
-    /// Reads `a.b.c.d` or any form of RFC 4291, section 2.2. An IPv4-mapped IPv6 address becomes the
-    /// IPv4 address that it stands for, as Java does it.
+    /// Reads `a.b.c.d` or any form of RFC 4291, section 2.2. An IPv4-mapped IPv6 address becomes
+    /// the IPv4 address that it stands for, as Java does it.
     static func parse(_ text: String) -> [UInt8]? {
         if let address = parseIPv4(text[...]) { return address }
         guard let address = parseIPv6(text) else { return nil }
-        let isMapped = address.prefix(10).allSatisfy { $0 == 0 } && address[10] == 0xFF && address[11] == 0xFF
+        let isMapped =
+            address.prefix(10).allSatisfy { $0 == 0 } && address[10] == 0xFF && address[11] == 0xFF
         return isMapped ? Array(address.suffix(4)) : address
     }
 

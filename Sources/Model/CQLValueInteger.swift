@@ -1,13 +1,13 @@
 // Whole numbers of any size: `varint`, and the unscaled part of a `decimal`.
 //
-// CQL has them as two's complement bytes, most significant first. Only what a database needs of them
-// is here: dropping superfluous sign bytes, comparing, and the conversion to and from decimal digits.
-// The conversion is quadratic in the length, which is why the text of a number is limited.
+// CQL has them as two's complement bytes, most significant first. Only what a database needs of
+// them is here: dropping superfluous sign bytes, comparing, and the conversion to and from decimal
+// digits. The conversion is quadratic in the length, which is why the text of a number is limited.
 
 /// Functions over two's complement bytes.
 package enum CQLInteger {
-    /// The most digits that the text of a number may have. As keys cannot be longer than 65,535 bytes,
-    /// a longer number has no practical use, and its conversion would hold up a shard.
+    /// The most digits that the text of a number may have. As keys cannot be longer than 65,535
+    /// bytes, a longer number has no practical use, and its conversion would hold up a shard.
     package static let maximumDigits = 65_535
 
     /// `bytes` without superfluous sign bytes. Empty only if `bytes` is.
@@ -55,7 +55,8 @@ package enum CQLInteger {
         return magnitude.twosComplement(negate: isNegative)
     }
 
-    /// Reads `-?[0-9]+` (a leading plus sign too). Nil if the text has another form or too many digits.
+    /// Reads `-?[0-9]+` (a leading plus sign too). Nil if the text has another form or too many
+    /// digits.
     static func parse(_ text: some StringProtocol) -> [UInt8]? {
         var rest = Array(text.utf8)[...]
         var isNegative = false
@@ -86,7 +87,8 @@ package enum CQLInteger {
 /// A whole number of any size without a sign, as limbs of 64 bits, least significant first.
 struct Magnitude {
     private var limbs: [UInt64] = []
-    /// Digits that were pushed and are not in the limbs yet: `pending` of them, worth `pendingValue`.
+    /// Digits that were pushed and are not in the limbs yet: `pending` of them, worth
+    /// `pendingValue`.
     private var pendingValue: UInt64 = 0
     private var pendingScale: UInt64 = 1
 
@@ -154,7 +156,8 @@ struct Magnitude {
         pendingScale = 1
     }
 
-    /// The decimal digits, most significant first, without leading zeros. Leaves the number at zero.
+    /// The decimal digits, most significant first, without leading zeros. Leaves the number at
+    /// zero.
     mutating func takeDigits() -> [UInt8] {
         flush()
         var reversed: [UInt8] = []

@@ -2,8 +2,8 @@
 //
 //     key    = { mark value }... 38          bound = { mark value }... 20 | 60
 //
-// **Invariants.** No key is a prefix of another key. A bound is never equal to a key. The value of a
-// descending column is inverted byte for byte, its mark is another one.
+// **Invariants.** No key is a prefix of another key. A bound is never equal to a key. The value of
+// a descending column is inverted byte for byte, its mark is another one.
 //
 // Cost: a component of a fixed length is one store; text is copied in stretches between its zeros.
 // Nothing is allocated but the writer's memory, except for decimals.
@@ -62,45 +62,20 @@ package enum ClusteringKey {
         writer.append(Mark.end)
     }
 
-    /// Ends a prefix as a bound: it sorts below or above all keys that continue the prefix, and is never
-    /// equal to a key. An empty prefix gives the lowest or the highest bound of all.
+    /// Ends a prefix as a bound: it sorts below or above all keys that continue the prefix, and is
+    /// never equal to a key. An empty prefix gives the lowest or the highest bound of all.
     package static func appendBound(_ bound: Bound, into writer: ByteWriter) {
         writer.append(bound == .below ? Mark.below : Mark.above)
     }
 
     /// The order of two keys or bounds: the first different byte decides, then the length.
     /// Negative, zero or positive.
-    @inlinable
     package static func compare(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Int {
-        let shared = min(a.count, b.count)
-        guard shared > 0, let left = a.baseAddress, let right = b.baseAddress else {
-            return a.count - b.count
-        }
-        var offset = 0
-        while shared - offset >= 8 {
-            let x = left.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-            let y = right.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-            if x != y { return UInt64(bigEndian: x) < UInt64(bigEndian: y) ? -1 : 1 }
-            offset += 8
-        }
-        if shared >= 8, offset < shared {
-            // The last eight bytes overlap with some that were equal.
-            let x = left.loadUnaligned(fromByteOffset: shared - 8, as: UInt64.self)
-            let y = right.loadUnaligned(fromByteOffset: shared - 8, as: UInt64.self)
-            if x != y { return UInt64(bigEndian: x) < UInt64(bigEndian: y) ? -1 : 1 }
-            return a.count - b.count
-        }
-        while offset < shared {
-            let x = left.load(fromByteOffset: offset, as: UInt8.self)
-            let y = right.load(fromByteOffset: offset, as: UInt8.self)
-            if x != y { return Int(x) - Int(y) }
-            offset += 1
-        }
-        return a.count - b.count
+        compareBytes(a, b)
     }
 
-    /// Decodes a complete key into serialized values, one entry per column (nil = null). Where a type's
-    /// encoding is not injective, the canonical value comes back.
+    /// Decodes a complete key into serialized values, one entry per column (nil = null). Where a
+    /// type's encoding is not injective, the canonical value comes back.
     ///
     /// - Throws: `MalformedBytes` if these are not the bytes of a complete key of these columns.
     package static func decode(
@@ -112,23 +87,27 @@ package enum ClusteringKey {
         return ranges.map { range in range.count < 0 ? nil : Array(writer[range]) }
     }
 
-    /// Decodes a complete key as the other `decode` does, without allocation for each component: appends
-    /// the serialized values to `writer`, and one range of it per column (count -1 for null) to `ranges`.
+    /// Decodes a complete key as the other `decode` does, without allocation for each component:
+    /// appends the serialized values to `writer`, and one range of it per column (count -1 for
+    /// null) to `ranges`.
     package static func decode(
         _ key: UnsafeRawBufferPointer, columns: [ColumnSchema], into writer: ByteWriter,
         ranges: inout [ByteRange]
     ) throws(MalformedBytes) {
         var reader = KeyReader(key)
         for index in columns.indices {
-            try decodeComponent(&reader, columns[index], into: writer, ranges: &ranges)
+            try decodeComponent(
+                &reader, columns[index].type, columns[index].isDescending, into: writer,
+                ranges: &ranges)
         }
         guard try reader.readByte() == Mark.end, reader.isAtEnd else {
-            throw MalformedBytes("clustering key does not end after its columns", offset: reader.position)
+            throw MalformedBytes(
+                "clustering key does not end after its columns", offset: reader.position)
         }
     }
 
-    /// The length of the first `count` components of a key or bound, as bytes: what `appendBound` would
-    /// continue.
+    /// The length of the first `count` components of a key or bound, as bytes: what `appendBound`
+    /// would continue.
     ///
     /// - Throws: `MalformedBytes` if there are not as many.
     package static func prefixLength(
@@ -138,22 +117,22 @@ package enum ClusteringKey {
         var ranges: [ByteRange] = []
         var reader = KeyReader(key)
         for index in 0..<min(count, columns.count) {
-            try decodeComponent(&reader, columns[index], into: writer, ranges: &ranges)
+            try decodeComponent(
+                &reader, columns[index].type, columns[index].isDescending, into: writer,
+                ranges: &ranges)
         }
         return reader.position
     }
 
     private static func decodeComponent(
-        _ reader: inout KeyReader, _ column: ColumnSchema, into writer: ByteWriter,
+        _ reader: inout KeyReader, _ type: CQLType, _ isDescending: Bool, into writer: ByteWriter,
         ranges: inout [ByteRange]
     ) throws(MalformedBytes) {
-        let isDescending =
-            if case .clustering(_, .descending) = column.kind { true } else { false }
         let start = writer.count
         switch (try reader.readByte(), isDescending) {
         case (Mark.value, _):
             reader.mask = isDescending ? 0xFF : 0
-            try decodeValue(&reader, column.type, into: writer)
+            try decodeValue(&reader, type, into: writer)
             reader.mask = 0
             ranges.append(ByteRange(offset: start, count: writer.count - start))
         case (Mark.null, false), (Mark.descendingNull, true):
@@ -163,6 +142,12 @@ package enum ClusteringKey {
         default:
             throw MalformedBytes("no component of a clustering key", offset: reader.position - 1)
         }
+    }
+}
+
+extension ColumnSchema {
+    fileprivate var isDescending: Bool {
+        if case .clustering(_, .descending) = kind { true } else { false }
     }
 }
 

@@ -1,7 +1,7 @@
 // From the bytes of a clustering key back to serialized values (docs/formats/clustering-key.md).
 //
-// The bytes may come from a disk or a network: every length is checked, and what a key cannot hold is
-// refused. Recursion is bounded by the depth of the type.
+// The bytes may come from a disk or a network: every length is checked, and what a key cannot hold
+// is refused. Recursion is bounded by the depth of the type.
 
 internal import Encoding
 
@@ -86,8 +86,8 @@ struct KeyReader {
 }
 
 extension ClusteringKey {
-    /// Whether decoding gives back exactly `value`, a valid value of `type`, so that nothing needs to
-    /// travel beside the key.
+    /// Whether decoding gives back exactly `value`, a valid value of `type`, so that nothing needs
+    /// to travel beside the key.
     package static func isCanonical(_ value: UnsafeRawBufferPointer, type: CQLType) -> Bool {
         switch type {
         case .float where value.count == 4:
@@ -207,8 +207,8 @@ extension ClusteringKey {
         }
         while digits.last == 0 { digits.removeLast() }
         guard let first = digits.first, first != 0 else { throw refusal }
-        // The scale that keeps all digits and no more; a number so large that its scale would not fit
-        // gets zeros at its end, of which an encoded number never needs many.
+        // The scale that keeps all digits and no more; a number so large that its scale would not
+        // fit gets zeros at its end, of which an encoded number never needs many.
         var scale = Int64(digits.count) - exponent
         if scale < Int64(Int32.min), scale >= Int64(Int32.min) - Int64(CQLInteger.maximumDigits) {
             digits += [UInt8](repeating: 0, count: Int(Int64(Int32.min) - scale))
@@ -219,7 +219,8 @@ extension ClusteringKey {
             CQLDecimal(isNegative: isNegative, digits: digits, scale: Int(scale)).bytes)
     }
 
-    /// Reads the next part of a sequence and appends it with an i32 length; false at the sequence's end.
+    /// Reads the next part of a sequence and appends it with an i32 length; false at the sequence's
+    /// end.
     private static func decodePart(
         _ reader: inout KeyReader, _ type: CQLType, into writer: ByteWriter
     ) throws(MalformedBytes) -> Bool {

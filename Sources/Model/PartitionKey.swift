@@ -53,7 +53,8 @@ package enum PartitionKey {
             ranges.append(ByteRange(offset: reader.position, count: length))
             try reader.skip(length)
             guard try reader.readUInt8() == 0 else {
-                throw MalformedBytes("component of a key does not end with 0", offset: reader.position)
+                throw MalformedBytes(
+                    "component of a key does not end with 0", offset: reader.position)
             }
         }
         guard reader.isAtEnd else {

@@ -1,4 +1,9 @@
 // Merging two versions of one row, cell by cell, by the merge rule of `Cell.swift`.
+//
+// What comes out is canonical: which bytes stand there depends on the surviving contents alone, not on
+// the order of merging, so that replicas that hold the same row compute the same digest. Therefore the
+// base timestamp is the row marker's, else the row deletion's, else the first surviving cell's, and of
+// two original keys the larger stays.
 
 package import Encoding
 
@@ -10,11 +15,12 @@ package enum RowMerge {
     package static func merge(
         _ a: RowView, _ b: RowView, shadow: Deletion = .none, into writer: ByteWriter
     ) throws(MalformedBytes) -> Bool {
-        var merger = Merger(
+        var assembler = RowAssembler(
             liveness: a.liveness.merged(with: b.liveness),
             deletion: a.deletion.merged(with: b.deletion), shadow: shadow,
-            baseTimestamp: max(a.baseTimestamp, b.baseTimestamp),
-            originalKey: a.originalKey.count > 0 ? a.originalKey : b.originalKey, writer: writer)
+            originalKey: compareBytes(a.originalKey, b.originalKey) >= 0
+                ? a.originalKey : b.originalKey,
+            writer: writer)
         var left = a.cells
         var right = b.cells
         var leftCell = try left.next()
@@ -23,24 +29,24 @@ package enum RowMerge {
             if let l = leftCell, let r = rightCell {
                 let order = l.position(comparedTo: r)
                 if order < 0 {
-                    merger.append(l)
+                    assembler.append(l)
                     leftCell = try left.next()
                 } else if order > 0 {
-                    merger.append(r)
+                    assembler.append(r)
                     rightCell = try right.next()
                 } else {
-                    merger.append(try winner(l, r))
+                    assembler.append(l.wins(over: r) ? l : r)
                     leftCell = try left.next()
                     rightCell = try right.next()
                 }
             } else if let l = leftCell {
-                merger.append(l)
+                assembler.append(l)
                 leftCell = try left.next()
             } else if let r = rightCell {
-                merger.append(r)
+                assembler.append(r)
                 rightCell = try right.next()
             } else {
-                return merger.finish()
+                return assembler.finish()
             }
         }
     }
@@ -50,68 +56,63 @@ package enum RowMerge {
     package static func filter(
         _ row: RowView, shadow: Deletion, into writer: ByteWriter
     ) throws(MalformedBytes) -> Bool {
-        var merger = Merger(
+        var assembler = RowAssembler(
             liveness: row.liveness, deletion: row.deletion, shadow: shadow,
-            baseTimestamp: row.baseTimestamp, originalKey: row.originalKey, writer: writer)
+            originalKey: row.originalKey, writer: writer)
         var cursor = row.cells
-        while let cell = try cursor.next() { merger.append(cell) }
-        return merger.finish()
+        while let cell = try cursor.next() { assembler.append(cell) }
+        return assembler.finish()
+    }
+}
+
+/// Writes the surviving parts of a row: cells come in order, the header before the first of them.
+struct RowAssembler {
+    private let liveness: Liveness
+    private let deletion: Deletion
+    /// What covers cells: the row's deletion and the shadow together.
+    private let covering: Deletion
+    private let originalKey: UnsafeRawBufferPointer
+    private let writer: ByteWriter
+    private var rowWriter = RowWriter()
+    private var hasBegun = false
+    private var complexColumn: UInt32?
+    private var complexDeletion = Deletion.none
+
+    init(
+        liveness: Liveness, deletion: Deletion, shadow: Deletion,
+        originalKey: UnsafeRawBufferPointer, writer: ByteWriter
+    ) {
+        let covering = deletion.merged(with: shadow)
+        self.covering = covering
+        // A row deletion that the shadow covers says nothing any more.
+        self.deletion = shadow.shadows(deletion.timestamp) ? .none : deletion
+        self.liveness = covering.shadows(liveness.timestamp) ? .none : liveness
+        self.originalKey = originalKey
+        self.writer = writer
+        if !self.liveness.isNone || !self.deletion.isNone {
+            begin(baseTimestamp: self.deletion.timestamp)
+        }
     }
 
-    @inline(__always)
-    private static func winner(_ a: Cell, _ b: Cell) throws(MalformedBytes) -> Cell {
-        a.wins(over: b) ? a : b
+    private mutating func begin(baseTimestamp: Int64) {
+        hasBegun = true
+        rowWriter.begin(
+            liveness: liveness, deletion: deletion, baseTimestamp: baseTimestamp,
+            originalKey: originalKey, into: writer)
     }
 
-    /// Writes the surviving cells, and the row's header before the first of them.
-    private struct Merger {
-        let liveness: Liveness
-        let deletion: Deletion
-        /// What covers cells: the row's deletion and `shadow` together.
-        let covering: Deletion
-        let baseTimestamp: Int64
-        let originalKey: UnsafeRawBufferPointer
-        let writer: ByteWriter
-        var rowWriter = RowWriter()
-        var hasBegun = false
-        var complexColumn: UInt32?
-        var complexDeletion = Deletion.none
-
-        init(
-            liveness: Liveness, deletion: Deletion, shadow: Deletion, baseTimestamp: Int64,
-            originalKey: UnsafeRawBufferPointer, writer: ByteWriter
-        ) {
-            let covering = deletion.merged(with: shadow)
-            self.covering = covering
-            // A row deletion that the shadow covers says nothing any more.
-            self.deletion = shadow.shadows(deletion.timestamp) ? .none : deletion
-            self.liveness = covering.shadows(liveness.timestamp) ? .none : liveness
-            self.baseTimestamp = baseTimestamp
-            self.originalKey = originalKey
-            self.writer = writer
-            if !self.liveness.isNone || !self.deletion.isNone { begin() }
+    mutating func append(_ cell: Cell) {
+        if covering.shadows(cell.timestamp) { return }
+        if cell.isComplexDeletion {
+            complexColumn = cell.column
+            complexDeletion = Deletion(
+                timestamp: cell.timestamp, localDeletionTime: cell.localDeletionTime)
+        } else if complexColumn == cell.column, complexDeletion.shadows(cell.timestamp) {
+            return
         }
-
-        mutating func begin() {
-            hasBegun = true
-            rowWriter.begin(
-                liveness: liveness, deletion: deletion, baseTimestamp: baseTimestamp,
-                originalKey: originalKey, into: writer)
-        }
-
-        mutating func append(_ cell: Cell) {
-            if covering.shadows(cell.timestamp) { return }
-            if cell.isComplexDeletion {
-                complexColumn = cell.column
-                complexDeletion = Deletion(
-                    timestamp: cell.timestamp, localDeletionTime: cell.localDeletionTime)
-            } else if complexColumn == cell.column, complexDeletion.shadows(cell.timestamp) {
-                return
-            }
-            if !hasBegun { begin() }
-            rowWriter.append(cell, into: writer)
-        }
-
-        func finish() -> Bool { hasBegun }
+        if !hasBegun { begin(baseTimestamp: cell.timestamp) }
+        rowWriter.append(cell, into: writer)
     }
+
+    func finish() -> Bool { hasBegun }
 }

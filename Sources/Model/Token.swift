@@ -2,8 +2,8 @@
 
 internal import Encoding
 
-/// A position on the ring: one of 2^64 places. `Int64.min` is the place before all keys: no key hashes
-/// to it, so it serves as the open start of a range that begins at the ring's origin.
+/// A position on the ring: one of 2^64 places. `Int64.min` is the place before all keys: no key
+/// hashes to it, so it serves as the open start of a range that begins at the ring's origin.
 package struct Token: Hashable, Comparable, Sendable, CustomStringConvertible {
     package let value: Int64
 
@@ -32,8 +32,8 @@ package struct Token: Hashable, Comparable, Sendable, CustomStringConvertible {
     package var description: String { String(value) }
 }
 
-/// A stretch of the ring: `start` itself is outside, `end` inside. It may wrap over the ring's origin;
-/// with `start == end` it is the whole ring.
+/// A stretch of the ring: `start` itself is outside, `end` inside. It may wrap over the ring's
+/// origin; with `start == end` it is the whole ring.
 package struct TokenRange: Hashable, Sendable, CustomStringConvertible {
     package let start: Token
     package let end: Token

@@ -33,23 +33,20 @@ package struct RowsWriter {
     private var countOffset: Int
     private var flags: RowsFlags
 
-    /// Begins the frame and writes the columns.
-    ///
-    /// - Parameters:
-    ///   - skipMetadata: The client knows the columns already.
-    ///   - knownMetadataID: The id that a v5 EXECUTE carried. If it is not that of `metadata`, the
-    ///     columns are sent in spite of `skipMetadata`, with their new id.
+    /// Begins the frame and writes the columns, unless `skipMetadata` says that the client knows them.
+    /// `knownMetadataID` is the id that a v5 EXECUTE carried: if it is not that of `metadata`, the
+    /// columns are sent nevertheless, with their new id.
     package init(
         _ encoder: FrameEncoder, _ version: ProtocolVersion, stream: Int16,
         _ metadata: RowsMetadata, skipMetadata: Bool = false,
-        knownMetadataID: UnsafeRawBufferPointer? = nil, prefix: ResponsePrefix? = nil
+        knownMetadataID: [UInt8]? = nil, prefix: ResponsePrefix? = nil
     ) {
         self.encoder = encoder
         frames = encoder.frames
         encoder.beginResponse(version, stream: stream, .result, prefix: prefix)
         frames.appendBigEndian(ResultKind.rows.rawValue)
         var flags: RowsFlags = []
-        if version >= .v5, let known = knownMetadataID, !known.elementsEqual(metadata.id) {
+        if version >= .v5, let known = knownMetadataID, known != metadata.id {
             flags.insert(.metadataChanged)
         } else if skipMetadata {
             flags.insert(.noMetadata)
@@ -74,6 +71,12 @@ package struct RowsWriter {
         }
         frames.appendBigEndian(Int32(truncatingIfNeeded: value.count))
         frames.append(value)
+    }
+
+    /// Appends whole rows that are encoded already, each value as [bytes].
+    package mutating func appendRows(_ bytes: UnsafeRawBufferPointer, count: Int) {
+        frames.append(bytes)
+        rowCount += count
     }
 
     /// Says that a row's values are all written.

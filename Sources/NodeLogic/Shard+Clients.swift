@@ -12,7 +12,7 @@ extension Shard {
     func receiveClient(_ id: ConnectionID, _ bytes: UnsafeRawBufferPointer) {
         guard let connection = connections[id], !connection.isClosing else { return }
         connection.decoder.feed(bytes)
-        do {
+        do throws(FrameError) {
             while !connection.isClosing, let frame = try connection.decoder.next() {
                 handle(frame, connection)
             }
@@ -73,7 +73,7 @@ extension Shard {
 
     private func handle(_ frame: Frame, _ connection: ClientConnection) {
         let header = frame.header
-        do {
+        do throws(CQLError) {
             if !connection.isStarted, header.opcode != .startup, header.opcode != .options {
                 throw CQLError.protocolError(
                     "Unexpected message \(header.opcode.name), expecting STARTUP or OPTIONS")

@@ -68,10 +68,10 @@ extension Shard {
         var coveredThrough: Int64?
         if case .range(var range) = command.scope, shardCount > 1 {
             let first = range.start == .max ? range.start : range.start + 1
-            let slice = ShardMap.slice(
+            let last = ShardMap.lastToken(
                 of: owner(of: Token(range.after?.token ?? first)), count: shardCount)
-            if range.end > slice.upperBound.value {
-                range.end = slice.upperBound.value
+            if range.end > last.value {
+                range.end = last.value
                 coveredThrough = range.end
                 command.scope = .range(range)
             }
@@ -94,9 +94,11 @@ extension Shard {
 
     /// Answers the reads whose blocks have come.
     func completeStorageReads() {
-        for completed in storage.takeCompletedReads() {
+        let ended = storage.completedReads
+        storage.completedReads = []
+        for completed in ended {
             guard let read = localReads.removeValue(forKey: completed.tag) else { continue }
-            switch completed.outcome {
+            switch completed.result {
             case .success(let bytes):
                 do {
                     try bytes.withBytes { raw throws(MalformedBytes) in try complete(read, raw) }

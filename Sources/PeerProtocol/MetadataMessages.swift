@@ -62,8 +62,8 @@ package struct MetadataEntryBytes: Equatable, Sendable {
 package enum MetadataMessage: Equatable, Sendable {
     /// Asks for a promise to accept nothing below `ballot` for that epoch.
     case prepare(epoch: UInt64, ballot: Ballot)
-    /// `promised` is the highest ballot promised so far: equal to `ballot` if the promise was given,
-    /// above it if refused.
+    /// `promised` is the highest ballot promised so far: equal to `ballot` if the promise was
+    /// given, above it if refused.
     case promise(epoch: UInt64, ballot: Ballot, promised: Ballot, accepted: AcceptedValue?)
     case accept(epoch: UInt64, ballot: Ballot, value: [UInt8])
     /// `promised` is equal to `ballot` if the value was accepted, above it if refused.

@@ -16,8 +16,8 @@ package enum PeerEnvelope {
 
     static let hasTrace: UInt8 = 1
 
-    /// Writes the header and says where the message begins. The caller writes the body next, and then
-    /// calls `end` with this mark.
+    /// Writes the header and says where the message begins. The caller writes the body next, and
+    /// then calls `end` with this mark.
     package static func begin(_ header: PeerHeader, into writer: ByteWriter) -> Int {
         let start = writer.count
         writer.reserve(headerBytes + 16)
@@ -43,8 +43,8 @@ package enum PeerEnvelope {
         return start
     }
 
-    /// Completes the message begun at `start`: fills in length and checksum. Returns where it lies in
-    /// the writer, or nil (and takes the message back) if its body is longer than allowed.
+    /// Completes the message begun at `start`: fills in length and checksum. Returns where it lies
+    /// in the writer, or nil (and takes the message back) if its body is longer than allowed.
     package static func end(_ start: Int, in writer: ByteWriter) -> ByteRange? {
         let whole = ByteRange(offset: start, count: writer.count - start)
         let traceBytes = writer[whole][3] & hasTrace == 0 ? 0 : 16
@@ -59,8 +59,8 @@ package enum PeerEnvelope {
         return whole
     }
 
-    /// Reads a whole message. The body is not copied. Messages of another shard of this very node need
-    /// no checksum check; all that came over a network do.
+    /// Reads a whole message. The body is not copied. Messages of another shard of this very node
+    /// need no checksum check; all that came over a network do.
     package static func decode(
         _ bytes: UnsafeRawBufferPointer, verifyingChecksum: Bool = true
     ) throws(MalformedBytes) -> (header: PeerHeader, body: UnsafeRawBufferPointer) {
@@ -103,8 +103,8 @@ package enum PeerEnvelope {
         return (header, try reader.readBytes(reader.remaining))
     }
 
-    /// How long the message is that begins with these bytes, of which at least `prefixBytes` are there.
-    /// Throws if no message begins so: a stream then cannot be read on.
+    /// How long the message is that begins with these bytes, of which at least `prefixBytes` are
+    /// there. Throws if no message begins so: a stream then cannot be read on.
     package static func messageLength(
         ofPrefix bytes: UnsafeRawBufferPointer
     ) throws(MalformedBytes) -> Int {
@@ -120,7 +120,8 @@ package enum PeerEnvelope {
         guard bytes[3] & ~hasTrace == 0 else {
             throw MalformedBytes("unknown peer message flags \(bytes[3])", offset: 3)
         }
-        let body = Int(UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt32.self)))
+        let body = Int(
+            UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt32.self)))
         guard body <= maximumBodyBytes else {
             throw MalformedBytes("peer message of \(body) bytes is too long", offset: 8)
         }

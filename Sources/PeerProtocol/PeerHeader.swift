@@ -1,5 +1,6 @@
-// The envelope of every message between nodes, and between the shards of one node: a fixed header of
-// 96 bytes (little-endian), an optional trace id, the body. Layout: docs/formats/peer-protocol.md.
+// The envelope of every message between nodes, and between the shards of one node: a fixed header
+// of 96 bytes (little-endian), an optional trace id, the body. Layout:
+// docs/formats/peer-protocol.md.
 //
 //      0  magic u8        1  version u8      2  kind u8         3  flags u8
 //      4  CRC32C u32 of all from byte 8 on, seeded with bytes 0-3
@@ -16,8 +17,8 @@ package import Encoding
 package import Environment
 package import Model
 
-/// The number of a request that a message belongs to: unique across all requests, shards and lives of
-/// its sender for as long as any message of it can be under way.
+/// The number of a request that a message belongs to: unique across all requests, shards and lives
+/// of its sender for as long as any message of it can be under way.
 package struct RequestID: Hashable, Comparable, Sendable {
     package let value: UInt64
     @inlinable package init(_ value: UInt64) { self.value = value }
@@ -28,15 +29,16 @@ package struct RequestID: Hashable, Comparable, Sendable {
     package static let none = RequestID(0)
 }
 
-/// Issues the request ids of one shard in one life: 16 bits of the incarnation, 8 of the shard, then a
-/// sequence of 40 bits, which wraps after weeks of full load.
+/// Issues the request ids of one shard in one life: 16 bits of the incarnation, 8 of the shard,
+/// then a sequence of 40 bits, which wraps after weeks of full load.
 package struct RequestIDSource: Sendable {
     private let prefix: UInt64
     private var sequence: UInt64 = 0
 
     package init(incarnation: Incarnation, shard: ShardIndex) {
         prefix =
-            UInt64(incarnation.value & 0xFFFF) << 48 | UInt64(truncatingIfNeeded: shard.value & 0xFF) << 40
+            UInt64(incarnation.value & 0xFFFF) << 48 | UInt64(
+                truncatingIfNeeded: shard.value & 0xFF) << 40
     }
 
     package mutating func next() -> RequestID {
@@ -101,8 +103,8 @@ package struct PeerHeader: Equatable, Sendable {
     package var request: RequestID
     /// The sender's hybrid logical clock, microseconds since 1970.
     package var hybridTime: Int64
-    /// How long the request may still take, in microseconds; late work is dropped. An absolute deadline
-    /// would break under clock skew.
+    /// How long the request may still take, in microseconds; late work is dropped. An absolute
+    /// deadline would break under clock skew.
     package var remainingBudget: UInt32
     package var traceID: UniqueID?
 

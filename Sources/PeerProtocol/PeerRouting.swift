@@ -1,5 +1,5 @@
-// Which shard of the receiving node a message goes to, from its fixed header alone: the world asks this
-// for each message before any shard has seen it.
+// Which shard of the receiving node a message goes to, from its fixed header alone: the world asks
+// this for each message before any shard has seen it.
 
 package import Environment
 internal import Model

@@ -1,5 +1,6 @@
-// The bodies of the messages between coordinator and replica. The mutation, the read command and the
-// result inside are opaque here: their bytes are made and read by the rooms that own those formats.
+// The bodies of the messages between coordinator and replica. The mutation, the read command and
+// the result inside are opaque here: their bytes are made and read by the rooms that own those
+// formats.
 //
 // Decoded values borrow from the message's bytes and must not outlive them. Nothing is allocated.
 

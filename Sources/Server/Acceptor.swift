@@ -21,12 +21,14 @@ final class Acceptor: @unchecked Sendable {
     ) -> Void
 
     let address: Environment.SocketAddress
+    private let purpose: String
     private let listener: Int32
     private let stopRead: Int32
     private let stopWrite: Int32
     private let log: NodeLog
 
-    /// Binds and listens. Throws a message that says which port is in use.
+    /// Takes the port without listening yet: clients are refused until `run`. Throws a message that
+    /// says which port is in use.
     init(
         address: Environment.SocketAddress, purpose: String, log: NodeLog
     ) throws(ServerFailure) {
@@ -44,20 +46,10 @@ final class Acceptor: @unchecked Sendable {
         let bound = SocketAddressBytes.with(address) { pointer, length in
             bind(listener, pointer, length)
         }
-        if bound != 0 || listen(listener, 1024) != 0 {
-            let error = SystemError(call: bound != 0 ? "bind" : "listen")
+        if bound != 0 {
+            let error = SystemError(call: "bind")
             close(listener)
-            switch error.number {
-            case EADDRINUSE:
-                throw ServerFailure(
-                    "the \(purpose) port \(address) is in use by another program or node")
-            case EADDRNOTAVAIL:
-                throw ServerFailure(
-                    "this machine has no address \(address.host) for the \(purpose) port; on macOS "
-                        + "add it (sudo ifconfig lo0 alias \(address.host)) or use --same-address")
-            default:
-                throw ServerFailure("the \(purpose) port \(address): \(error)")
-            }
+            throw Self.failure(error, address, purpose)
         }
         var ends: [Int32] = [0, 0]
         if pipe(&ends) != 0 {
@@ -70,6 +62,7 @@ final class Acceptor: @unchecked Sendable {
         _ = fcntl(listener, F_SETFL, O_NONBLOCK)
         self.listener = listener
         self.address = address
+        self.purpose = purpose
         self.log = log
         (stopRead, stopWrite) = (ends[0], ends[1])
     }
@@ -80,9 +73,26 @@ final class Acceptor: @unchecked Sendable {
         close(stopWrite)
     }
 
-    /// Accepts until `stop`. Returns the thread, to be joined after `stop`.
-    func run(_ accept: @escaping Accept) -> OwnThread {
-        OwnThread(name: "accept") { self.loop(accept) }
+    /// Listens, and accepts until `stop`. Returns the thread, to be joined after `stop`.
+    func run(_ accept: @escaping Accept) throws(ServerFailure) -> OwnThread {
+        if listen(listener, 1024) != 0 {
+            throw Self.failure(SystemError(call: "listen"), address, purpose)
+        }
+        return OwnThread(name: "accept") { self.loop(accept) }
+    }
+
+    private static func failure(
+        _ error: SystemError, _ address: Environment.SocketAddress, _ purpose: String
+    ) -> ServerFailure {
+        switch error.number {
+        case EADDRINUSE:
+            ServerFailure("the \(purpose) port \(address) is in use by another program or node")
+        case EADDRNOTAVAIL:
+            ServerFailure(
+                "this machine has no address \(address.host) for the \(purpose) port; on macOS "
+                    + "add it (sudo ifconfig lo0 alias \(address.host)) or use --same-address")
+        default: ServerFailure("the \(purpose) port \(address): \(error)")
+        }
     }
 
     /// Ends the thread.

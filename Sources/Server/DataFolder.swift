@@ -32,7 +32,7 @@ package final class DataFolder: Sendable {
         let lockPath = path + "/lock"
         let descriptor = open(lockPath, O_RDWR | O_CREAT | O_CLOEXEC, mode_t(0o644))
         if descriptor < 0 { throw ServerFailure("\(lockPath): \(SystemError(call: "open"))") }
-        if flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
+        if !Self.takeLock(descriptor) {
             let holder = Self.firstLine(of: descriptor)
             close(descriptor)
             throw ServerFailure(
@@ -53,6 +53,29 @@ package final class DataFolder: Sendable {
     package var metadataPath: String { path + "/metadata.db" }
     package var controlPath: String { path + "/control.sock" }
     package var filesPath: String { path + "/files" }
+
+    /// Tries for a moment: `holder` holds the lock for as long as it takes to ask.
+    private static func takeLock(_ descriptor: Int32) -> Bool {
+        for _ in 0..<20 {
+            if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return true }
+            usleep(5_000)
+        }
+        return false
+    }
+
+    /// The process that serves the folder now; nil if none does.
+    package static func holder(path: String) throws(ServerFailure) -> Int32? {
+        let lockPath = path + "/lock"
+        let descriptor = open(lockPath, O_RDWR | O_CLOEXEC)
+        if descriptor < 0 {
+            if errno == ENOENT || errno == ENOTDIR { return nil }
+            throw ServerFailure("\(lockPath): \(SystemError(call: "open"))")
+        }
+        defer { close(descriptor) }
+        // Shared, so that two who ask do not see each other.
+        if flock(descriptor, LOCK_SH | LOCK_NB) == 0 { return nil }
+        return Int32(firstLine(of: descriptor))
+    }
 
     /// Creates a folder and its missing parents.
     package static func createFolders(_ path: String) throws(ServerFailure) {

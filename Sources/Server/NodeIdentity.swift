@@ -60,9 +60,13 @@ package enum NodeIdentity {
             }
             return HostID(id)
         }
+        let host = newHostID()
+        try commit(MetadataBatch([.setLocal("host_id", host.description)]), to: store)
+        return host
+    }
+
+    static func newHostID() -> HostID {
         var generator = SystemRandomNumberGenerator()
-        let id = UniqueID(randomHigh: generator.next(), low: generator.next())
-        try commit(MetadataBatch([.setLocal("host_id", id.description)]), to: store)
-        return HostID(id)
+        return HostID(UniqueID(randomHigh: generator.next(), low: generator.next()))
     }
 }

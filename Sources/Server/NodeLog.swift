@@ -1,6 +1,6 @@
 // The node's log: one line for each event, to the standard error output.
 //
-//     2026-03-01T12:00:00.123Z INFO  node=127.0.0.1 listening port=9042
+//     2026-03-01T12:00:00.123Z INFO  node=127.0.0.1:9042 listening cql=127.0.0.1:9042
 //
 // One `write` per line, so lines of several threads and nodes never mix.
 

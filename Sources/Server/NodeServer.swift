@@ -1,7 +1,8 @@
 // A node in the real world: its folder, its threads, its ports, its start and its end.
 //
-// Ordering at the start: lock the folder; raise and commit the incarnation, so that nothing of an
-// earlier life can be taken for this one's; recover every shard; only then open the ports.
+// Ordering at the start: lock the folder; take the ports; raise and commit the incarnation, so that
+// nothing of an earlier life can be taken for this one's; divide the files anew if the number of shards
+// has changed; recover every shard; only then listen.
 // Ordering at the end: close the ports and connections; finish syncs; sync every file; close the
 // metadata. A kill at any moment is as good: the end only spares the next start some replay.
 
@@ -60,14 +61,26 @@ package final class NodeServer: @unchecked Sendable {
         precondition(options.shardCount > 0 && options.shardCount <= 1024)
         let log = NodeLog(node: Environment.SocketAddress(
             address: options.address, port: options.clientPort
-        ).host)
+        ).description)
         let folder = try DataFolder(path: options.dataFolder)
+        let clients = try Acceptor(
+            address: Environment.SocketAddress(address: options.address, port: options.clientPort),
+            purpose: "CQL", log: log)
+        let peers = try Acceptor(
+            address: Environment.SocketAddress(address: options.address, port: options.peerPort),
+            purpose: "peer", log: log)
         let store = try NodeIdentity.open(folder)
-        let loaded = try Self.beginIncarnation(store)
+        let files = try Self.openFiles(folder)
+        let beginning: Beginning
+        do throws(ShardStartFailure) {
+            beginning = try Beginning(store: store, files: files, options: options)
+        } catch {
+            throw ServerFailure(error.description)
+        }
         let hasFailed = SharedFlag()
         let parts = NodeParts(
-            configuration: options.configuration, incarnation: loaded.incarnation,
-            files: try Self.openFiles(folder),
+            configuration: options.configuration, incarnation: beginning.identity.incarnation,
+            files: files,
             helpers: HelperThreads(readers: 4, jobRunners: max(2, options.shardCount)),
             metadataThread: SerialThread(name: "metadata"), store: store, log: log,
             fail: { reason in
@@ -79,8 +92,8 @@ package final class NodeServer: @unchecked Sendable {
             runners.append(
                 ShardRunner(index: ShardIndex(runners.count), eventLoop: loop, parts: parts))
         }
-        self.host = loaded.host
-        self.incarnation = loaded.incarnation
+        self.host = beginning.identity.host
+        self.incarnation = beginning.identity.incarnation
         self.options = options
         self.folder = folder
         self.log = log
@@ -90,25 +103,8 @@ package final class NodeServer: @unchecked Sendable {
         log.info(
             "starting host=\(host) incarnation=\(incarnation.value) shards=\(runners.count) "
                 + "data=\(folder.path) pid=\(ProcessFigures.processID)")
-        try recoverShards(loaded.image)
-        try listen()
-    }
-
-    /// Loads the metadata and makes this life of the node the newest, durably.
-    private static func beginIncarnation(
-        _ store: SQLiteMetadataStore
-    ) throws(ServerFailure) -> (image: MetadataImage, host: HostID, incarnation: Incarnation) {
-        var image = try NodeIdentity.load(store)
-        let host = try NodeIdentity.ensureHostID(store, image: image)
-        let last = image.local["generation"] ?? "0"
-        guard let number = UInt32(last), number < UInt32.max else {
-            throw ServerFailure("the node's metadata is damaged: generation is \(last)")
-        }
-        let batch = MetadataBatch([.setLocal("generation", String(number + 1))])
-        try NodeIdentity.commit(batch, to: store)
-        image.apply(MetadataBatch([.setLocal("host_id", host.description)]))
-        image.apply(batch)
-        return (image, host, Incarnation(number + 1))
+        try recoverShards(beginning)
+        try listen(clients: clients, peers: peers)
     }
 
     private static func openFiles(_ folder: DataFolder) throws(ServerFailure) -> RealFileSystem {
@@ -117,48 +113,43 @@ package final class NodeServer: @unchecked Sendable {
         }
     }
 
-    private func recoverShards(_ image: MetadataImage) throws(ServerFailure) {
+    private func recoverShards(_ beginning: Beginning) throws(ServerFailure) {
         var generator = SystemRandomNumberGenerator()
         let seed = generator.next()
         let starts = runners.map { runner in
             let start = ShardStart(
                 index: runner.index, shardCount: runners.count,
                 configuration: options.configuration, host: host, incarnation: incarnation,
-                metadata: image,
+                metadata: beginning.image,
                 clientAddress: Environment.SocketAddress(
                     address: options.address, port: options.clientPort),
                 peerAddress: Environment.SocketAddress(
                     address: options.address, port: options.peerPort),
-                randomSeed: seed &+ UInt64(runner.index.value), observer: nil)
+                randomSeed: seed, clock: beginning.clock,
+                filePrefix: beginning.layout.filePrefix(runner.index), observer: nil)
             let box = UncheckedBox(start)
             return runner.eventLoop.submit { try runner.start(box.value, siblings: self.runners) }
         }
         var failure: ServerFailure?
-        for (runner, start) in zip(runners, starts) {
+        for start in starts {
             do { try start.wait() } catch {
-                failure = failure ?? ServerFailure("shard \(runner.index.value): \(error)")
+                failure = failure ?? ServerFailure("\(error)")
             }
         }
         if let failure { throw failure }
     }
 
-    private func listen() throws(ServerFailure) {
+    private func listen(clients: Acceptor, peers: Acceptor) throws(ServerFailure) {
         let runners = runners
-        let clients = try Acceptor(
-            address: Environment.SocketAddress(address: options.address, port: options.clientPort),
-            purpose: "CQL", log: log)
-        let peers = try Acceptor(
-            address: Environment.SocketAddress(address: options.address, port: options.peerPort),
-            purpose: "peer", log: log)
         control = try ControlSocket(path: folder.controlPath, group: group) {
             [weak self] command, answer in
             guard let self else { return answer("error the node is stopping\n") }
             self.obey(command, answer: answer)
         }
-        let peerThread = peers.run { socket, _, remote in
+        let peerThread = try peers.run { socket, _, remote in
             Self.leastLoaded(runners).adoptPeer(socket, remote: remote)
         }
-        let clientThread = clients.run { socket, local, remote in
+        let clientThread = try clients.run { socket, local, remote in
             let runner = Self.leastLoaded(runners)
             runner.connectionCount.add(1, ordering: .relaxed)
             runner.adoptClient(socket, local: local, remote: remote)
@@ -176,6 +167,14 @@ package final class NodeServer: @unchecked Sendable {
         }
         return best
     }
+
+    /// The machine's clock that only goes forward, for whoever measures how long something took.
+    package static func monotonicMilliseconds() -> Int64 {
+        SystemClocks.monotonic().nanoseconds / 1_000_000
+    }
+
+    /// What this machine believes the time of day is.
+    package static func wallTime() -> WallTime { SystemClocks.wall() }
 
     /// Obeys an operator's command: `status` gets the process's own lines in front, everything else
     /// is for shard 0.
@@ -218,6 +217,41 @@ package final class NodeServer: @unchecked Sendable {
             log.warning("event loops did not stop in order: \(error)")
         }
         log.info("stopped")
+    }
+}
+
+/// What is known and committed before any shard is made.
+private struct Beginning {
+    let image: MetadataImage
+    let identity: Node.Identity
+    let layout: Node.Layout
+    let clock: HybridClock
+
+    /// Loads the metadata, makes this life of the node the newest, and divides the files among the
+    /// shards if their number has changed.
+    init(
+        store: SQLiteMetadataStore, files: RealFileSystem, options: NodeOptions
+    ) throws(ShardStartFailure) {
+        var image: MetadataImage
+        do throws(MetadataStoreFailure) { image = try store.load() } catch {
+            throw ShardStartFailure(error.description)
+        }
+        func commit(_ batch: MetadataBatch) throws(ShardStartFailure) {
+            do throws(MetadataStoreFailure) { try store.commit(batch) } catch {
+                throw ShardStartFailure(error.description)
+            }
+            image.apply(batch)
+        }
+        identity = try Node.begin(image, newHost: NodeIdentity.newHostID())
+        try commit(identity.batch)
+        let preparation = try Node.prepare(
+            image, shardCount: options.shardCount, configuration: options.configuration,
+            incarnation: identity.incarnation, files: files, clock: SystemClocks.read())
+        try commit(preparation.batch)
+        try Node.finish(preparation, files: files)
+        layout = preparation.layout
+        clock = Node.makeClock(image, configuration: options.configuration)
+        self.image = image
     }
 }
 

@@ -4,6 +4,7 @@
 // A message is dropped when the link is not connected or has too much unsent; the shard expects that.
 // Messages of one tick leave in one write.
 
+internal import Disk
 internal import Encoding
 internal import Environment
 internal import NIOCore
@@ -118,7 +119,8 @@ final class PeerLink: @unchecked Sendable {
         // Said once for each outage, not once for each attempt.
         if !hasReportedFailure {
             hasReportedFailure = true
-            runner.log.info("peer=\(host) address=\(address) cannot be reached: \(error)")
+            let words = (error as? IOError).map { SystemError.text($0.errnoCode) } ?? "\(error)"
+            runner.log.info("peer=\(host) address=\(address) cannot be reached: \(words)")
         }
         state = .waiting
         connectLater()
@@ -171,16 +173,13 @@ final class PeerReceiver: ChannelInboundHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        do throws(MalformedBytes) {
-            // Typed throws do not pass NIO's closure: the result does.
-            try unwrapInboundIn(data).withUnsafeReadableBytes { bytes in
-                Result { () throws(MalformedBytes) in
-                    try splitter.receive(bytes) { message throws(MalformedBytes) in
-                        try runner.routePeerMessage(message)
-                    }
-                }
-            }.get()
-        } catch {
+        // NIO's closure takes no typed errors: the result brings them out.
+        let result = unwrapInboundIn(data).withUnsafeReadableBytes { bytes in
+            Result { () throws(MalformedBytes) in
+                try splitter.receive(bytes) { runner.routePeerMessage($0) }
+            }
+        }
+        if case .failure(let error) = result {
             runner.log.warning("peer connection from \(remote) closed: \(error)")
             context.close(promise: nil)
         }

@@ -24,7 +24,7 @@ struct PeerMessageSplitter {
     /// Takes bytes as they arrive and hands each whole message to `body`, in order. A message that
     /// came whole in `bytes` is not copied. Throws when the sender is no peer of ours.
     mutating func receive(
-        _ bytes: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) throws(MalformedBytes) -> Void
+        _ bytes: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> Void
     ) throws(MalformedBytes) {
         if pending.count == 0 {
             let used = try split(bytes, body)
@@ -39,7 +39,7 @@ struct PeerMessageSplitter {
 
     /// How many bytes at the front are done with.
     private mutating func split(
-        _ bytes: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) throws(MalformedBytes) -> Void
+        _ bytes: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> Void
     ) throws(MalformedBytes) -> Int {
         var reader = ByteReader(bytes)
         if !hasPreface {
@@ -56,7 +56,7 @@ struct PeerMessageSplitter {
                 throw MalformedBytes("message of \(count) bytes", offset: start)
             }
             if reader.remaining < count { return start }
-            try body(try reader.readBytes(count))
+            body(try reader.readBytes(count))
         }
         return reader.position
     }

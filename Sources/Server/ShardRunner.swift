@@ -199,8 +199,8 @@ final class ShardRunner: @unchecked Sendable {
     }
 
     /// Hands a peer's message to the shard that it is for; `postStaged` must follow.
-    func routePeerMessage(_ message: UnsafeRawBufferPointer) throws(MalformedBytes) {
-        let target = try PeerRouting.shard(of: message, shardCount: siblings.count)
+    func routePeerMessage(_ message: UnsafeRawBufferPointer) {
+        let target = PeerRouting.shard(of: message, shardCount: siblings.count)
         if target == index {
             receive(.peerMessage(inbox.store(message)))
             return

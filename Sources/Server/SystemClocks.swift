@@ -30,7 +30,7 @@ enum SystemClocks {
 }
 
 /// What the operating system says about this process.
-enum ProcessFigures {
+package enum ProcessFigures {
     static var processID: Int32 { getpid() }
 
     /// Memory that the process holds now (on macOS: the most it ever held).
@@ -65,7 +65,7 @@ enum ProcessFigures {
     }
 
     /// Lets the process open as many files and sockets as the system allows it.
-    static func raiseFileLimit() {
+    package static func raiseFileLimit() {
         var limit = rlimit()
         #if canImport(Glibc)
             let files: Int32 = 7  // RLIMIT_NOFILE

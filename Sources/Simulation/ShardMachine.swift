@@ -9,33 +9,39 @@ package protocol ShardMachine: AnyObject {
     func step(_ inbox: Inbox, clock: ClockReading, outbox: Outbox)
 }
 
-/// With what a shard of a simulated node is started.
-package struct ShardLaunch {
-    package var index: ShardIndex
+/// With what a simulated node is started.
+package struct NodeLaunch {
+    package var index: Int
     package var shardCount: Int
     package var configuration: Configuration
     package var host: HostID
-    package var incarnation: Incarnation
-    package var metadata: MetadataImage
     package var clientAddress: SocketAddress
     package var peerAddress: SocketAddress
     package var randomSeed: UInt64
     package var observer: (any Observer)?
 }
 
-/// A shard could not start, and why.
-package struct LaunchFailure: Error, CustomStringConvertible {
-    package let description: String
-    /// Whether the node died while it was starting; then nothing is wrong.
-    package let isCrash: Bool
+/// A node that has started.
+package struct NodeBirth {
+    package let incarnation: Incarnation
+    /// One for each shard.
+    package let machines: [any ShardMachine]
 
-    package init(_ description: String, isCrash: Bool) {
-        self.description = description
-        self.isCrash = isCrash
+    package init(incarnation: Incarnation, machines: [any ShardMachine]) {
+        self.incarnation = incarnation
+        self.machines = machines
     }
 }
 
-/// Makes and recovers a shard from its files.
-package typealias ShardFactory = (
-    _ launch: ShardLaunch, _ files: any FileSystem, _ clock: ClockReading, _ outbox: Outbox
-) throws(LaunchFailure) -> any ShardMachine
+/// A node could not start, and why.
+package struct LaunchFailure: Error, CustomStringConvertible {
+    package let description: String
+
+    package init(_ description: String) { self.description = description }
+}
+
+/// Makes and recovers the shards of a node from its files and its metadata; one outbox for each.
+package typealias NodeStart = (
+    _ launch: NodeLaunch, _ store: SimulatedMetadataStore, _ files: any FileSystem,
+    _ clock: ClockReading, _ outboxes: [Outbox]
+) throws(LaunchFailure) -> NodeBirth

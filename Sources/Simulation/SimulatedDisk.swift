@@ -1,4 +1,4 @@
-// A shard's folder on the simulated disk.
+// A node's folder on the simulated disk, shared by its shards as the seam has it.
 //
 // What was written survives a kill at once. A power loss makes any subset of the unsynced sectors
 // vanish (`SimulatedFile`), and any subset of the folder's changes since its last sync: a created
@@ -9,7 +9,7 @@
 package import Encoding
 package import Environment
 
-/// One shard's files, owned by one world; it outlives the lives of its node.
+/// One node's files, owned by one world; it outlives the lives of its node.
 package final class SimulatedDisk: FileSystem {
     private enum FolderChange {
         case link(FileName, SimulatedFile)
@@ -102,6 +102,14 @@ package final class SimulatedDisk: FileSystem {
         }
     }
 
+    package func link(_ file: FileName, to target: FileName) throws(DiskFailure) {
+        let found = try find(file)
+        try crashPoint(file) {
+            files[target] = found
+            changes.append(.link(target, found))
+        }
+    }
+
     package func remove(_ file: FileName) throws(DiskFailure) {
         _ = try find(file)
         try crashPoint(file) {
@@ -140,6 +148,7 @@ package final class SimulatedDisk: FileSystem {
             changes.removeAll()
         }
         files = durableFiles
+        // A file with two names is drawn once: the first draw leaves it durable.
         for name in files.keys.sorted() { files[name]?.losePower(&stream) }
     }
 

@@ -7,6 +7,7 @@ package import Environment
 final class SimulatedShard {
     let node: Int
     let index: Int
+    /// The node's folder.
     let disk: SimulatedDisk
     /// Nil while the node is dead.
     var machine: (any ShardMachine)?
@@ -31,11 +32,13 @@ final class SimulatedShard {
     var diskStream: RandomStream
     var costStream: RandomStream
 
-    init(node: Int, index: Int, shardCount: Int, nodeCount: Int, seed: UInt64) {
+    init(
+        node: Int, index: Int, shardCount: Int, nodeCount: Int, disk: SimulatedDisk, seed: UInt64
+    ) {
         self.node = node
         self.index = index
         let name = "node \(node) shard \(index)"
-        disk = SimulatedDisk(stream: RandomStream(seed: seed, name: "\(name) disk content"))
+        self.disk = disk
         mailboxTimes = Array(repeating: 0, count: shardCount)
         links = Array(repeating: nil, count: nodeCount)
         mailboxStream = RandomStream(seed: seed, name: "\(name) mailbox")
@@ -56,7 +59,6 @@ final class SimulatedShard {
         connections.removeAll()
         nextConnection = 1
         for index in mailboxTimes.indices { mailboxTimes[index] = 0 }
-        disk.isDead = true
     }
 }
 
@@ -96,13 +98,18 @@ package final class SimulatedNode {
     package let clientAddress: SocketAddress
     package let peerAddress: SocketAddress
     package let store: SimulatedMetadataStore
+    package let disk: SimulatedDisk
     package internal(set) var state = State.dead
     package internal(set) var clock: SimulatedClock
-    /// Counts lives; the incarnation that the shards see is the same number.
+    /// Counts lives; a start that failed is one, too.
     package internal(set) var life: UInt32 = 0
+    /// Of the last life that began.
+    package internal(set) var incarnation = Incarnation(0)
     /// Why the last life ended.
     package internal(set) var lastDeath = ""
     var shards: [SimulatedShard]
+    private let nodeCount: Int
+    private let seed: UInt64
     /// Effects and disk operations until the node dies; nil: it does not.
     var crashCountdown: Int?
     var crashKind = DeathKind.kill
@@ -114,27 +121,43 @@ package final class SimulatedNode {
         index: Int, host: HostID, shardCount: Int, nodeCount: Int, clock: SimulatedClock,
         metadata: MetadataImage, seed: UInt64
     ) {
-        precondition(index < 250)
         self.index = index
         self.host = host
-        let address = [127, 0, 0, UInt8(index + 1)]
-        clientAddress = SocketAddress(address: address, port: 9042)
-        peerAddress = SocketAddress(address: address, port: 7000)
+        clientAddress = Self.clientAddress(index)
+        peerAddress = Self.peerAddress(index)
         store = SimulatedMetadataStore(metadata)
         self.clock = clock
-        shards = (0..<shardCount).map {
-            SimulatedShard(
-                node: index, index: $0, shardCount: shardCount, nodeCount: nodeCount, seed: seed)
-        }
+        self.nodeCount = nodeCount
+        self.seed = seed
+        disk = SimulatedDisk(stream: RandomStream(seed: seed, name: "node \(index) disk content"))
+        shards = []
         stream = RandomStream(seed: seed, name: "node \(index)")
-        for shard in shards {
-            shard.disk.crashesHere = { [unowned self] in self.passCrashPoint() }
-        }
+        changeShardCount(to: shardCount)
+        disk.crashesHere = { [unowned self] in self.passCrashPoint() }
     }
 
-    /// The disks of the shards, in their order.
-    package var disks: [SimulatedDisk] { shards.map(\.disk) }
     package var shardCount: Int { shards.count }
+
+    /// Where clients find the node of that number.
+    package static func clientAddress(_ index: Int) -> SocketAddress { address(index, port: 9042) }
+    /// Where other nodes find it.
+    package static func peerAddress(_ index: Int) -> SocketAddress { address(index, port: 7000) }
+
+    private static func address(_ index: Int, port: UInt16) -> SocketAddress {
+        precondition(index < 250)
+        return SocketAddress(address: [127, 0, 0, UInt8(index + 1)], port: port)
+    }
+
+    /// Gives a dead node another number of shards for its next life.
+    package func changeShardCount(to count: Int) {
+        precondition(state == .dead && count > 0)
+        if count == shards.count { return }
+        shards = (0..<count).map {
+            SimulatedShard(
+                node: index, index: $0, shardCount: count, nodeCount: nodeCount, disk: disk,
+                seed: seed)
+        }
+    }
 
     /// Counts one effect or disk operation; true: the node dies here.
     func passCrashPoint() -> Bool {

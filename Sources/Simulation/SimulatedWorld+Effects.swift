@@ -165,7 +165,7 @@ extension SimulatedWorld {
         let target = nodes[node].shards[shard]
         guard target.machine != nil else { return }
         let id = EffectID(
-            incarnation: Incarnation(nodes[node].life), sequence: 1 << 63 | nextCommand)
+            incarnation: nodes[node].incarnation, sequence: 1 << 63 | nextCommand)
         nextCommand += 1
         commandAnswers[id] = answer
         deliver(.command(id, text), to: target, .command, detail: id.sequence, text: text)

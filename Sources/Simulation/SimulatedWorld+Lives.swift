@@ -13,44 +13,37 @@ extension SimulatedWorld {
     package func start(_ index: Int) {
         let node = nodes[index]
         guard node.state == .dead else { return }
-        let stored = node.store.image.local["generation"].flatMap { UInt32($0) } ?? 0
-        node.life = max(stored, node.life) + 1
-        node.store.commit(MetadataBatch([.setLocal("generation", String(node.life))]))
+        node.life += 1
         node.isDying = false
         record(.started, node: index, shard: 0, detail: UInt64(node.life))
-        for shard in node.shards {
-            shard.disk.isDead = false
-            shard.outbox.removeAll()
-        }
+        node.disk.isDead = false
+        for shard in node.shards { shard.outbox.removeAll() }
         // Running from here on, so that a crash point inside recovery ends it properly.
         node.state = .running
-        let image = node.store.image
-        for shard in node.shards {
-            let launch = ShardLaunch(
-                index: ShardIndex(shard.index), shardCount: node.shardCount,
-                configuration: settings.configuration, host: node.host,
-                incarnation: Incarnation(node.life), metadata: image,
-                clientAddress: node.clientAddress, peerAddress: node.peerAddress,
-                randomSeed: RandomStream.derivedSeed(
-                    settings.seed, "node \(index) shard \(shard.index) life \(node.life)"),
-                observer: observer)
-            do {
-                shard.machine = try factory(
-                    launch, shard.disk, node.clock.read(now), shard.outbox)
-            } catch {
-                if !error.isCrash && !node.isDying {
-                    failures.append(
-                        "\(now) ms: node \(index) shard \(shard.index) cannot start: \(error)")
-                    node.crashKind = .stopped
-                }
-                node.lastDeath = error.description
-                finishDeath(of: node)
-                return
+        let launch = NodeLaunch(
+            index: index, shardCount: node.shardCount, configuration: settings.configuration,
+            host: node.host, clientAddress: node.clientAddress, peerAddress: node.peerAddress,
+            randomSeed: RandomStream.derivedSeed(
+                settings.seed, "node \(index) life \(node.life)"),
+            observer: observer)
+        do {
+            let birth = try startNode(
+                launch, node.store, node.disk, node.clock.read(now), node.shards.map(\.outbox))
+            precondition(birth.machines.count == node.shardCount)
+            node.incarnation = birth.incarnation
+            for (shard, machine) in zip(node.shards, birth.machines) { shard.machine = machine }
+        } catch {
+            if !node.isDying {
+                failures.append("\(now) ms: node \(index) cannot start: \(error)")
+                node.crashKind = .stopped
             }
-            if node.isDying {
-                finishDeath(of: node)
-                return
-            }
+            node.lastDeath = error.description
+            finishDeath(of: node)
+            return
+        }
+        if node.isDying {
+            finishDeath(of: node)
+            return
         }
         let life = node.life
         for shard in node.shards {
@@ -94,7 +87,8 @@ extension SimulatedWorld {
         }
         deferred[node.index].removeAll()
         node.store.crash(&node.stream)
-        if kind == .powerLoss { for shard in node.shards { shard.disk.losePower() } }
+        node.disk.isDead = true
+        if kind == .powerLoss { node.disk.losePower() }
         breakLinks(to: node.index, kind: kind)
     }
 

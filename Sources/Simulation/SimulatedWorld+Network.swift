@@ -62,7 +62,8 @@ extension SimulatedWorld {
             lostMessageCount += 1
             return
         }
-        let shard = node.shards[link.toShard]
+        // The number of shards may have changed since the connection was made.
+        let shard = node.shards[link.toShard % node.shardCount]
         guard shard.machine != nil else { return }
         bytes.withUnsafeBytes { raw in
             record(

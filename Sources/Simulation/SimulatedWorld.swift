@@ -34,7 +34,7 @@ package final class SimulatedWorld {
     /// without a lying disk may show.
     package internal(set) var failures: [String] = []
 
-    let factory: ShardFactory
+    let startNode: NodeStart
     let queue = EventQueue<Occurrence>()
     var ready: [SimulatedShard] = []
     var indexByHost: [HostID: Int] = [:]
@@ -71,13 +71,13 @@ package final class SimulatedWorld {
     /// holds before its first start.
     package init(
         _ settings: WorldSettings, hosts: [HostID], metadata: [MetadataImage],
-        factory: @escaping ShardFactory
+        start: @escaping NodeStart
     ) {
         let count = settings.nodeCount
         precondition(hosts.count == count && metadata.count == count)
         precondition(settings.shardCounts.map { $0.count == count } ?? true)
         self.settings = settings
-        self.factory = factory
+        startNode = start
         var shape = RandomStream(seed: settings.seed, name: "shards")
         let drawn = (0..<count).map { _ in Int(shape.within(1...3)) }
         let shardCounts = settings.shardCounts ?? drawn
@@ -275,8 +275,9 @@ package final class SimulatedWorld {
     // MARK: Wake-ups
 
     func queueWake(_ shard: SimulatedShard) {
-        guard shard.wantedWake != .max, shard.wantedWake < shard.queuedWake else { return }
-        shard.queuedWake = shard.wantedWake
-        queue.push(at: shard.wantedWake, .wake(shard, life: nodes[shard.node].life))
+        let time = max(shard.wantedWake, now.nanoseconds)
+        guard time != .max, time < shard.queuedWake else { return }
+        shard.queuedWake = time
+        queue.push(at: time, .wake(shard, life: nodes[shard.node].life))
     }
 }

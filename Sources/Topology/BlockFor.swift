@@ -86,8 +86,8 @@ extension Placement {
     }
 }
 
-/// Counts answers towards a consistency level. A value that a request keeps; only EACH_QUORUM makes it
-/// allocate.
+/// Counts answers towards a consistency level. A value that a request keeps; only EACH_QUORUM makes
+/// it allocate.
 package struct AnswerQuota: Sendable {
     /// For the error messages.
     package let required: Int

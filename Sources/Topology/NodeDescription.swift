@@ -3,8 +3,8 @@
 package import Environment
 package import Model
 
-/// A node's place in one snapshot: its position among all nodes sorted by host id. Another snapshot may
-/// give the same node another index, so it never leaves the snapshot's users.
+/// A node's place in one snapshot: its position among all nodes sorted by host id. Another snapshot
+/// may give the same node another index, so it never leaves the snapshot's users.
 package struct NodeIndex: Hashable, Comparable, Sendable {
     package let value: UInt16
     @inlinable package init(_ value: Int) { self.value = UInt16(value) }
@@ -29,8 +29,8 @@ package struct NodeDescription: Hashable, Sendable {
     package var rack: String
     /// Sorted, at least one, each one once.
     package var tokens: [Token]
-    /// With how many shards the node was started last, for clients that route by shard. Nothing about
-    /// correctness hangs on it.
+    /// With how many shards the node was started last, for clients that route by shard. Nothing
+    /// about correctness hangs on it.
     package var shardCount: Int
 
     package init(

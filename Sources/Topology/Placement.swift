@@ -1,8 +1,8 @@
 // Who holds which keys of a keyspace, computed once for each snapshot: one replica list for each
 // virtual node's range, laid out flat.
 //
-// Cost: a lookup is the ring's binary search and a slice of an array; nothing is allocated. Building
-// walks the ring once from each virtual node, until enough replicas are found.
+// Cost: a lookup is the ring's binary search and a slice of an array; nothing is allocated.
+// Building walks the ring once from each virtual node, until enough replicas are found.
 //
 // Invariant: all ranges of one placement have equally many replicas (a strategy takes what is
 // configured, or all nodes there are where that is fewer), so that the list of position p begins at
@@ -16,7 +16,8 @@ package final class Placement: Sendable {
     package let ring: TokenRing
     /// The configured replicas of all datacenters together; there may be fewer nodes.
     package let replicationFactor: Int
-    /// The configured replicas by the snapshot's datacenter index (SimpleStrategy: 0, it knows none).
+    /// The configured replicas by the snapshot's datacenter index (SimpleStrategy: 0, it knows
+    /// none).
     package let datacenterFactors: [Int]
     /// How many replicas each range really has.
     @usableFromInline let stride: Int
@@ -54,8 +55,8 @@ package final class Placement: Sendable {
     /// How many replicas each range really has: the configured ones, or as many as there are nodes.
     @inlinable package var replicaCount: Int { stride }
 
-    /// The replicas of a key by its token, in the order of the ring. Empty for a local keyspace and for
-    /// an empty ring.
+    /// The replicas of a key by its token, in the order of the ring. Empty for a local keyspace and
+    /// for an empty ring.
     @inlinable
     package func replicas(of token: Token) -> ArraySlice<NodeIndex> {
         guard stride > 0 else { return [] }
@@ -91,9 +92,9 @@ struct Site {
     let rack: Int
 }
 
-/// NetworkTopologyStrategy's choice: along the ring, each datacenter takes a node of a rack that it has
-/// not used yet; of used racks it takes at most as many nodes as it wants replicas beyond its racks
-/// (Cassandra's rule since 3.0).
+/// NetworkTopologyStrategy's choice: along the ring, each datacenter takes a node of a rack that it
+/// has not used yet; of used racks it takes at most as many nodes as it wants replicas beyond its
+/// racks (Cassandra's rule since 3.0).
 private struct RackPlan {
     let ring: TokenRing
     let sites: [Site]

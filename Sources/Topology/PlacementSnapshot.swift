@@ -1,5 +1,5 @@
-// The topology at one epoch of the metadata log: all nodes, the ring, and each keyspace's placement.
-// A request keeps the snapshot that it was planned with to its end.
+// The topology at one epoch of the metadata log: all nodes, the ring, and each keyspace's
+// placement. A request keeps the snapshot that it was planned with to its end.
 
 package import Environment
 internal import Model

@@ -37,7 +37,8 @@ package enum ReplicationStrategy: Hashable, Sendable {
         switch try Self.fullClass(parameters.strategyClass) {
         case Self.simpleClass:
             guard let text = parameters.options["replication_factor"] else {
-                throw ReplicationError("SimpleStrategy requires a replication_factor strategy option.")
+                throw ReplicationError(
+                    "SimpleStrategy requires a replication_factor strategy option.")
             }
             for name in parameters.options.keys.sorted() where name != "replication_factor" {
                 throw ReplicationError(
@@ -63,7 +64,8 @@ package enum ReplicationStrategy: Hashable, Sendable {
         }
     }
 
-    /// The total number of replicas of each key as configured, whether or not there are that many nodes.
+    /// The total number of replicas of each key as configured, whether or not there are that many
+    /// nodes.
     package var replicationFactor: Int {
         switch self {
         case .simple(let factor): factor
@@ -73,8 +75,8 @@ package enum ReplicationStrategy: Hashable, Sendable {
     }
 
     /// The parameters as they are stored and shown: the class with its full name, and
-    /// NetworkTopologyStrategy's `replication_factor` replaced by one option for each known datacenter
-    /// (an option that names a datacenter wins; one that says 0 is left out).
+    /// NetworkTopologyStrategy's `replication_factor` replaced by one option for each known
+    /// datacenter (an option that names a datacenter wins; one that says 0 is left out).
     ///
     /// `previous` are the keyspace's parameters before an `ALTER KEYSPACE`: a datacenter that has
     /// replicas keeps its number when only `replication_factor` is given, as in Cassandra, so that
@@ -108,7 +110,8 @@ package enum ReplicationStrategy: Hashable, Sendable {
         for datacenter in options.keys.sorted() {
             guard datacenters.contains(datacenter) else {
                 throw ReplicationError(
-                    "Unrecognized strategy option {\(datacenter)} passed to NetworkTopologyStrategy")
+                    "Unrecognized strategy option {\(datacenter)} passed to NetworkTopologyStrategy"
+                )
             }
             if try factor(options[datacenter] ?? "") == 0 { options[datacenter] = nil }
         }

@@ -1,5 +1,6 @@
-// Which shard of a node serves a token: shard s of S owns the s-th of S equal, contiguous slices of the
-// whole token space. The function is part of the formats (files name slices by it), so it never changes.
+// Which shard of a node serves a token: shard s of S owns the s-th of S equal, contiguous slices of
+// the whole token space. The function is part of the formats (files name slices by it), so it never
+// changes.
 
 package import Environment
 package import Model
@@ -28,5 +29,10 @@ package enum ShardMap {
     package static func lastToken(of shard: ShardIndex, count: Int) -> Token {
         if shard.value == count - 1 { return .maximum }
         return Token(firstToken(of: ShardIndex(shard.value + 1), count: count).value - 1)
+    }
+
+    /// The tokens of that shard, both ends inside.
+    package static func slice(of shard: ShardIndex, count: Int) -> ClosedRange<Token> {
+        firstToken(of: shard, count: count)...lastToken(of: shard, count: count)
     }
 }

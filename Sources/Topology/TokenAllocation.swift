@@ -20,8 +20,9 @@ package enum TokenAllocation {
         }
     }
 
-    /// The tokens of each node, in the order of `places`; equal arguments give equal tokens. The seed
-    /// shifts the whole ring, so that two clusters do not cut the token space at the same places.
+    /// The tokens of each node, in the order of `places`; equal arguments give equal tokens. The
+    /// seed shifts the whole ring, so that two clusters do not cut the token space at the same
+    /// places.
     package static func tokens(
         for places: [Place], virtualNodes: Int, seed: UInt64
     ) -> [[Token]] {
@@ -40,7 +41,8 @@ package enum TokenAllocation {
             let offset = shift % (step + 1) + step * UInt64(number)
             for slot in 0..<slots {
                 var place = Int64(bitPattern: (slot * width + offset) ^ (1 << 63))
-                // Datacenters of different sizes may meet at a place; and no key hashes to the first.
+                // Datacenters of different sizes may meet at a place; and no key hashes to the
+                // first.
                 while place == .min || !used.insert(place).inserted { place &+= 1 }
                 let token = Token(place)
                 result[order[Int(slot) % order.count]].append(token)

@@ -1,8 +1,8 @@
 // All virtual nodes by rising token. A key belongs to the first virtual node at or after its token,
 // or to the very first one past the end.
 //
-// Cost: a lookup is a binary search over a contiguous array of integers (log2 of the number of virtual
-// nodes; 48 of them in a ring of three).
+// Cost: a lookup is a binary search over a contiguous array of integers (log2 of the number of
+// virtual nodes; 48 of them in a ring of three).
 
 package import Model
 
@@ -13,8 +13,8 @@ package struct TokenRing: Sendable {
     /// Who owns the token of the same position.
     package let owners: [NodeIndex]
 
-    /// The ring of these nodes, whose positions in `tokensOfNodes` are their indexes. Should two nodes
-    /// claim one token, the node with the lower index (thus the lower host id) has it.
+    /// The ring of these nodes, whose positions in `tokensOfNodes` are their indexes. Should two
+    /// nodes claim one token, the node with the lower index (thus the lower host id) has it.
     package init(tokensOfNodes: [[Token]]) {
         var pairs: [(token: Token, owner: NodeIndex)] = []
         for (index, tokens) in tokensOfNodes.enumerated() {

@@ -4,7 +4,7 @@ import Testing
 
 @testable import CQL
 
-private func kinds(_ text: String) throws -> [Token.Kind] {
+private func kinds(_ text: String) throws -> [LexicalToken.Kind] {
     try Lexer.tokens(of: Array(text.utf8)).map(\.kind).dropLast()
 }
 

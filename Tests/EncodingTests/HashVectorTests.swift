@@ -1,5 +1,5 @@
-// Hashes and checksums against values that others computed: a deviation would route drivers' requests
-// to wrong nodes, or make them drop the connection.
+// Hashes and checksums against values that others computed: a deviation would route drivers'
+// requests to wrong nodes, or make them drop the connection.
 
 import Encoding
 import Foundation
@@ -22,13 +22,15 @@ private func bytes(hex: Substring) -> [UInt8] {
 
 @Suite struct Murmur3Tests {
     @Test func tokensEqualThoseOfCassandrasDriver() throws {
-        let text = try String(contentsOf: fixtures.appending(path: "murmur3/tokens.txt"), encoding: .utf8)
+        let text = try String(
+            contentsOf: fixtures.appending(path: "murmur3/tokens.txt"), encoding: .utf8)
         var checked = 0
         for line in text.split(separator: "\n") where !line.hasPrefix("#") {
             let parts = line.split(separator: " ")
             try #require(parts.count == 2)
             let key = parts[0] == "-" ? [] : bytes(hex: parts[0])
-            #expect(key.withUnsafeBytes { Murmur3.cassandraToken($0) } == Int64(parts[1]), "\(line)")
+            #expect(
+                key.withUnsafeBytes { Murmur3.cassandraToken($0) } == Int64(parts[1]), "\(line)")
             checked += 1
         }
         #expect(checked > 300)
@@ -123,6 +125,8 @@ private func bytes(hex: Substring) -> [UInt8] {
 
     @Test func nameBasedUUIDIsJavas() {
         // java.util.UUID.nameUUIDFromBytes("system".getBytes()), checked with Python's hashlib.
-        #expect(UniqueID(name: Array("system".utf8)).description == "54b53072-540e-3eb8-b8e9-343e71f28176")
+        #expect(
+            UniqueID(name: Array("system".utf8)).description
+                == "54b53072-540e-3eb8-b8e9-343e71f28176")
     }
 }

@@ -1,5 +1,5 @@
-// Random types and values for property tests: many small ones, edges often, so that equal values and
-// shared prefixes come up.
+// Random types and values for property tests: many small ones, edges often, so that equal values
+// and shared prefixes come up.
 
 import Encoding
 import Model
@@ -25,7 +25,9 @@ struct SeededRandom: RandomNumberGenerator {
 
 /// Big-endian bytes of an integer.
 func bigEndian<T: FixedWidthInteger>(_ value: T) -> [UInt8] {
-    stride(from: T.bitWidth - 8, through: 0, by: -8).map { UInt8(truncatingIfNeeded: value >> T($0)) }
+    stride(from: T.bitWidth - 8, through: 0, by: -8).map {
+        UInt8(truncatingIfNeeded: value >> T($0))
+    }
 }
 
 struct CQLValueGenerator {
@@ -63,24 +65,30 @@ struct CQLValueGenerator {
 
     /// A valid serialized value of `type`, sometimes empty where that is allowed.
     mutating func value(of type: CQLType) -> [UInt8] {
-        if random.chance(4), (try? Array<UInt8>().withUnsafeBytes({ try type.validate($0) })) != nil {
+        if random.chance(4), (try? Array<UInt8>().withUnsafeBytes({ try type.validate($0) })) != nil
+        {
             return []
         }
         switch type {
         case .ascii: return edgeBytes(random.below(6)).map { $0 & 0x7F }
         case .text:
-            let scalars: [Unicode.Scalar] = ["\0", "\0", "\u{1}", "a", "b", "\u{7F}", "é", "日", "😀"]
+            let scalars: [Unicode.Scalar] = [
+                "\0", "\0", "\u{1}", "a", "b", "\u{7F}", "é", "日", "😀",
+            ]
             var text = ""
             for _ in 0..<random.below(12) { text.unicodeScalars.append(random.pick(scalars)) }
             return Array(text.utf8)
-        case .blob, .custom: return edgeBytes(random.chance(10) ? random.below(40) : random.below(6))
+        case .blob, .custom:
+            return edgeBytes(random.chance(10) ? random.below(40) : random.below(6))
         case .tinyint: return edgeBytes(1)
         case .smallint: return edgeBytes(2)
         case .int, .date: return edgeBytes(4)
         case .bigint, .counter, .timestamp, .time: return edgeBytes(8)
         case .boolean: return [UInt8(random.below(2))]
         case .float:
-            let edges: [Float] = [0, -0.0, 1, -1, 1.5, .infinity, -.infinity, .nan, .leastNonzeroMagnitude]
+            let edges: [Float] = [
+                0, -0.0, 1, -1, 1.5, .infinity, -.infinity, .nan, .leastNonzeroMagnitude,
+            ]
             return random.chance(60) ? bigEndian(random.pick(edges).bitPattern) : edgeBytes(4)
         case .double:
             let edges: [Double] = [0, -0.0, 1, -1, 1.5, .infinity, -.infinity, .nan, -.ulpOfOne]
@@ -93,13 +101,17 @@ struct CQLValueGenerator {
         case .inet: return edgeBytes(random.chance(50) ? 4 : 16)
         case .varint: return integer()
         case .decimal:
-            let scale: Int32 = random.chance(80)
+            let scale: Int32 =
+                random.chance(80)
                 ? Int32(random.below(7)) - 3 : random.pick([.min, .max, 1000, -1000])
-            let unscaled = random.chance(50)
-                ? bigEndian(random.pick([0, 1, -1, 10, -10, 100, 99, 1000, 12345, -12345] as [Int32]))
+            let unscaled =
+                random.chance(50)
+                ? bigEndian(
+                    random.pick([0, 1, -1, 10, -10, 100, 99, 1000, 12345, -12345] as [Int32]))
                 : integer()
             return bigEndian(scale) + (unscaled.isEmpty ? [0] : unscaled)
-        case .duration: return CQLDuration(months: 1, days: Int32(random.below(3)), nanoseconds: 5).bytes
+        case .duration:
+            return CQLDuration(months: 1, days: Int32(random.below(3)), nanoseconds: 5).bytes
         case .list(let element, _), .set(let element, _):
             let count = random.below(4)
             return bigEndian(Int32(count)) + (0..<count).flatMap { _ in sized(value(of: element)) }
@@ -115,7 +127,9 @@ struct CQLValueGenerator {
             for _ in 0..<dimensions {
                 var part = value(of: element)
                 if element.fixedLength != nil { while part.isEmpty { part = value(of: element) } }
-                if !Self.isPlainInVector(element) { bytes.append(contentsOf: Self.vint(part.count)) }
+                if !Self.isPlainInVector(element) {
+                    bytes.append(contentsOf: Self.vint(part.count))
+                }
                 bytes += part
             }
             _ = writer
@@ -159,12 +173,15 @@ struct CQLValueGenerator {
         for _ in 0..<4 {
             var changed = value
             switch random.below(4) {
-            case 0 where !changed.isEmpty: changed[random.below(changed.count)] ^= 1 << UInt8(random.below(8))
+            case 0 where !changed.isEmpty:
+                changed[random.below(changed.count)] ^= 1 << UInt8(random.below(8))
             case 1: changed.append(random.pick([0, 0xFF, 0x61]))
             case 2 where !changed.isEmpty: changed.removeLast()
             default: break
             }
-            if changed.withUnsafeBytes({ bytes in (try? type.validate(bytes)) != nil }) { return changed }
+            if changed.withUnsafeBytes({ bytes in (try? type.validate(bytes)) != nil }) {
+                return changed
+            }
         }
         return self.value(of: type)
     }

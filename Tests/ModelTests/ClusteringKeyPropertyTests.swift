@@ -94,7 +94,10 @@ private func hex(_ bytes: [UInt8]) -> String { HexText.text(bytes) }
         var equal = 0
         for round in 0..<(Self.rounds / 3) {
             let columns = (0...generator.random.below(2)).map { _ in
-                (generator.type(depth: 2), generator.random.chance(50) ? ClusteringOrder.ascending : .descending)
+                (
+                    generator.type(depth: 2),
+                    generator.random.chance(50) ? ClusteringOrder.ascending : .descending
+                )
             }
             let table = Table(columns)
             func values(_ generator: inout CQLValueGenerator) -> [[UInt8]?] {
@@ -110,13 +113,18 @@ private func hex(_ bytes: [UInt8]) -> String { HexText.text(bytes) }
                     ?? generator.value(of: columns[index].0)
             }
             for (index, value) in a.enumerated() {
-                if let value { #expect(isValid(columns[index].0, value), "\(columns[index].0.cqlName) \(hex(value))") }
+                if let value {
+                    #expect(
+                        isValid(columns[index].0, value),
+                        "\(columns[index].0.cqlName) \(hex(value))")
+                }
             }
             let (x, y) = (table.key(a), table.key(b))
             let expected = table.compare(a, b, count: columns.count)
             func context() -> Comment {
                 let names = columns.map { "\($0.0.cqlName) \($0.1)" }
-                return "seed \(seed) round \(round): \(names) \(show(a)) \(show(b)) -> \(hex(x)) \(hex(y))"
+                return
+                    "seed \(seed) round \(round): \(names) \(show(a)) \(show(b)) -> \(hex(x)) \(hex(y))"
             }
             #expect(compareBytes(x, y) == expected, context())
             #expect(compareBytes(y, x) == -expected, context())
@@ -151,7 +159,9 @@ private func hex(_ bytes: [UInt8]) -> String { HexText.text(bytes) }
             let key = table.key([value])
             let context: Comment =
                 "seed \(seed) round \(round): \(type.cqlName) \(order) \(value.map(hex) ?? "null") -> \(hex(key))"
-            let decoded = try key.withUnsafeBytes { try ClusteringKey.decode($0, columns: table.columns) }
+            let decoded = try key.withUnsafeBytes {
+                try ClusteringKey.decode($0, columns: table.columns)
+            }
             try #require(decoded.count == 1)
             // What comes back has the same place in the order, and is the same where it can be.
             #expect(table.key(decoded) == key, context)
@@ -180,7 +190,8 @@ private func hex(_ bytes: [UInt8]) -> String { HexText.text(bytes) }
                         #expect(
                             compareBytes(table.key([a]), table.key([b]))
                                 == table.compare([a], [b], count: 1),
-                            "\(type.cqlName) \(order) \(a.map(hex) ?? "null") \(b.map(hex) ?? "null")")
+                            "\(type.cqlName) \(order) \(a.map(hex) ?? "null") \(b.map(hex) ?? "null")"
+                        )
                     }
                 }
             }
@@ -201,7 +212,9 @@ private func hex(_ bytes: [UInt8]) -> String { HexText.text(bytes) }
             default: key.append(generator.random.next8())
             }
             key.withUnsafeBytes { bytes in
-                if (try? ClusteringKey.decode(bytes, columns: table.columns)) == nil { refused += 1 }
+                if (try? ClusteringKey.decode(bytes, columns: table.columns)) == nil {
+                    refused += 1
+                }
             }
         }
         #expect(refused > Self.rounds / 6)

@@ -195,7 +195,8 @@ struct PeerBodyTests {
         }
     }
 
-    /// Goal: no bytes trap a decoder. Method: random bytes, and valid messages cut, grown and flipped.
+    /// Goal: no bytes trap a decoder. Method: random bytes, and valid messages cut, grown and
+    /// flipped.
     @Test func randomBytesNeverTrap() throws {
         let seed: UInt64 = 11
         var random = RandomStream(seed: seed, name: "peer fuzz")

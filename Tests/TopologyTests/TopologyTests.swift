@@ -86,8 +86,10 @@ struct ShardMapTests {
 
     @Test func sliceBoundsNeverChange() {
         #expect(ShardMap.firstToken(of: ShardIndex(1), count: 2) == Token(0))
-        #expect(ShardMap.firstToken(of: ShardIndex(1), count: 3) == Token(-3_074_457_345_618_258_602))
-        #expect(ShardMap.firstToken(of: ShardIndex(2), count: 3) == Token(3_074_457_345_618_258_603))
+        #expect(
+            ShardMap.firstToken(of: ShardIndex(1), count: 3) == Token(-3_074_457_345_618_258_602))
+        #expect(
+            ShardMap.firstToken(of: ShardIndex(2), count: 3) == Token(3_074_457_345_618_258_603))
     }
 }
 
@@ -172,7 +174,8 @@ struct ReplicationOptionsTests {
     }
 
     @Test func shorthandIsExpandedToAllDatacenters() throws {
-        let made = try normalized("NetworkTopologyStrategy", ["replication_factor": "3", "dc2": "1"])
+        let made = try normalized(
+            "NetworkTopologyStrategy", ["replication_factor": "3", "dc2": "1"])
         #expect(made.strategyClass == ReplicationStrategy.networkTopologyClass)
         #expect(made.options == ["dc1": "3", "dc2": "1"])
         let altered = try normalized(

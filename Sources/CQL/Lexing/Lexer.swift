@@ -24,9 +24,9 @@ struct Lexer {
     }
 
     /// All tokens, the last one being `.end`.
-    static func tokens(of bytes: [UInt8]) throws(CQLError) -> [Token] {
+    static func tokens(of bytes: [UInt8]) throws(CQLError) -> [LexicalToken] {
         var lexer = Lexer(bytes)
-        var tokens: [Token] = []
+        var tokens: [LexicalToken] = []
         while true {
             let token = try lexer.next()
             tokens.append(token)
@@ -66,16 +66,16 @@ struct Lexer {
 
     // MARK: Tokens
 
-    private mutating func next() throws(CQLError) -> Token {
+    private mutating func next() throws(CQLError) -> LexicalToken {
         try skipBlanks()
         let start = offset
         let place = position(at: start)
         guard start < bytes.count else {
-            return Token(kind: .end, start: start, end: start, position: place, text: "<EOF>")
+            return LexicalToken(kind: .end, start: start, end: start, position: place, text: "<EOF>")
         }
         let first = bytes[start]
-        func token(_ kind: Token.Kind, _ end: Int) throws(CQLError) -> Token {
-            Token(
+        func token(_ kind: LexicalToken.Kind, _ end: Int) throws(CQLError) -> LexicalToken {
+            LexicalToken(
                 kind: kind, start: start, end: end, position: place, text: try text(start, end))
         }
         if first == UInt8(ascii: "'") {
@@ -84,7 +84,7 @@ struct Lexer {
         if first == UInt8(ascii: "\"") {
             let name = try quoted(UInt8(ascii: "\""), .quotedName, place)
             guard name.text.isEmpty else { return name }
-            return Token(
+            return LexicalToken(
                 kind: .emptyQuotedName, start: start, end: offset, position: place, text: "")
         }
         if first == UInt8(ascii: "$"), byte(start + 1) == UInt8(ascii: "$") {
@@ -143,8 +143,8 @@ struct Lexer {
 
     /// Text between two `mark`s, where a doubled mark stands for one.
     private mutating func quoted(
-        _ mark: UInt8, _ kind: Token.Kind, _ place: SourcePosition
-    ) throws(CQLError) -> Token {
+        _ mark: UInt8, _ kind: LexicalToken.Kind, _ place: SourcePosition
+    ) throws(CQLError) -> LexicalToken {
         let start = offset
         var content: [UInt8] = []
         var index = start + 1
@@ -164,10 +164,10 @@ struct Lexer {
         guard let text = String(validating: content, as: UTF8.self) else {
             throw failure("the text is not valid UTF-8", at: start)
         }
-        return Token(kind: kind, start: start, end: offset, position: place, text: text)
+        return LexicalToken(kind: kind, start: start, end: offset, position: place, text: text)
     }
 
-    private mutating func dollarQuoted(_ place: SourcePosition) throws(CQLError) -> Token {
+    private mutating func dollarQuoted(_ place: SourcePosition) throws(CQLError) -> LexicalToken {
         let start = offset
         var index = start + 2
         while byte(index) != UInt8(ascii: "$") || byte(index + 1) != UInt8(ascii: "$") {
@@ -177,12 +177,12 @@ struct Lexer {
             index += 1
         }
         offset = index + 2
-        return Token(
+        return LexicalToken(
             kind: .string, start: start, end: offset, position: place,
             text: try text(start + 2, index))
     }
 
-    private mutating func word(_ place: SourcePosition) throws(CQLError) -> Token {
+    private mutating func word(_ place: SourcePosition) throws(CQLError) -> LexicalToken {
         let start = offset
         var end = start
         while Self.isLetter(byte(end)) || Self.isDigit(byte(end)) || byte(end) == UInt8(ascii: "_") {
@@ -190,7 +190,7 @@ struct Lexer {
         }
         if let endOfDuration = endOfISODuration(start), endOfDuration >= end {
             offset = endOfDuration
-            return Token(
+            return LexicalToken(
                 kind: .duration, start: start, end: endOfDuration, position: place,
                 text: try text(start, endOfDuration))
         }
@@ -199,7 +199,7 @@ struct Lexer {
             (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) ? $0 | 0x20 : $0
         }
         let name = String(decoding: folded, as: UTF8.self)
-        let kind: Token.Kind
+        let kind: LexicalToken.Kind
         if name == "true" || name == "false" {
             kind = .boolean
         } else if let keyword = Keyword.named(name) {
@@ -207,14 +207,14 @@ struct Lexer {
         } else {
             kind = .identifier
         }
-        return Token(kind: kind, start: start, end: end, position: place, text: name)
+        return LexicalToken(kind: kind, start: start, end: end, position: place, text: name)
     }
 
-    private mutating func number(_ place: SourcePosition) throws(CQLError) -> Token {
+    private mutating func number(_ place: SourcePosition) throws(CQLError) -> LexicalToken {
         let start = offset
         let unsigned = bytes[start] == UInt8(ascii: "-") ? start + 1 : start
-        func token(_ kind: Token.Kind, _ end: Int) throws(CQLError) -> Token {
-            Token(kind: kind, start: start, end: end, position: place, text: try text(start, end))
+        func token(_ kind: LexicalToken.Kind, _ end: Int) throws(CQLError) -> LexicalToken {
+            LexicalToken(kind: kind, start: start, end: end, position: place, text: try text(start, end))
         }
         if bytes[start] == UInt8(ascii: "0"), byte(start + 1) | 0x20 == UInt8(ascii: "x") {
             var end = start + 2
@@ -249,18 +249,18 @@ struct Lexer {
         return try token(isFloat ? .float : .integer, end)
     }
 
-    private mutating func symbol(_ place: SourcePosition) throws(CQLError) -> Token {
+    private mutating func symbol(_ place: SourcePosition) throws(CQLError) -> LexicalToken {
         let start = offset
         let pair = String(decoding: [byte(start), byte(start + 1)], as: UTF8.self)
         if start + 1 < bytes.count, let symbol = Symbol(rawValue: pair) {
             offset = start + 2
-            return Token(
+            return LexicalToken(
                 kind: .symbol(symbol), start: start, end: offset, position: place, text: pair)
         }
         let single = String(decoding: [byte(start)], as: UTF8.self)
         if let symbol = Symbol(rawValue: single) {
             offset = start + 1
-            return Token(
+            return LexicalToken(
                 kind: .symbol(symbol), start: start, end: offset, position: place, text: single)
         }
         var end = start + 1
@@ -284,7 +284,7 @@ struct Lexer {
         return start + 36
     }
 
-    private func negativeConstant(_ start: Int) -> (Token.Kind, Int)? {
+    private func negativeConstant(_ start: Int) -> (LexicalToken.Kind, Int)? {
         var end = start + 1
         while Self.isLetter(byte(end)) || Self.isDigit(byte(end)) || byte(end) == UInt8(ascii: "_") {
             end += 1

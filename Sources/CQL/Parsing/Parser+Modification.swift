@@ -157,7 +157,7 @@ extension Parser {
         return .relations(relations)
     }
 
-    private func startsBatchPart(_ token: Token) -> Bool {
+    private func startsBatchPart(_ token: LexicalToken) -> Bool {
         switch token.kind {
         case .keyword(.insert), .keyword(.update), .keyword(.delete), .keyword(.apply): true
         default: false

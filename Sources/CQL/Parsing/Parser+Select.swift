@@ -49,7 +49,7 @@ extension Parser {
         return select
     }
 
-    private func startsSelector(_ token: Token) -> Bool {
+    private func startsSelector(_ token: LexicalToken) -> Bool {
         switch token.kind {
         case .identifier, .quotedName, .string, .integer, .float, .boolean, .duration, .uuid,
             .hexadecimal, .symbol(.star), .symbol(.questionMark), .symbol(.colon),

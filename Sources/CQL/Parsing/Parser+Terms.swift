@@ -121,7 +121,7 @@ extension Parser {
 
     /// `name(...)` or `keyspace.name(...)`, whose name may be one of the words that are functions.
     mutating func parseFunctionName() throws(CQLError) -> QualifiedName {
-        func functionName(_ candidate: Token) -> String? {
+        func functionName(_ candidate: LexicalToken) -> String? {
             switch candidate.kind {
             case .identifier, .quotedName: return candidate.text
             case .keyword(let keyword) where keyword.isFunctionName: return candidate.text

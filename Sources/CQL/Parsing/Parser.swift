@@ -15,7 +15,7 @@ package struct Parser {
     static let maximumDepth = 128
 
     let bytes: [UInt8]
-    let tokens: [Token]
+    let tokens: [LexicalToken]
     var index = 0
     var depth = 0
     var bindMarkers: [String?] = []
@@ -43,15 +43,15 @@ package struct Parser {
 
     // MARK: Tokens
 
-    var current: Token { tokens[index] }
+    var current: LexicalToken { tokens[index] }
 
-    func token(ahead count: Int) -> Token { tokens[min(index + count, tokens.count - 1)] }
+    func token(ahead count: Int) -> LexicalToken { tokens[min(index + count, tokens.count - 1)] }
 
     mutating func advance() {
         if index < tokens.count - 1 { index += 1 }
     }
 
-    func spelling(_ token: Token) -> String {
+    func spelling(_ token: LexicalToken) -> String {
         token.kind == .end ? "<EOF>" : String(decoding: bytes[token.start..<token.end], as: UTF8.self)
     }
 

@@ -24,8 +24,21 @@ extension SchemaChange {
         }
         let table = try Self.table(
             syntax, id: id, in: keyspace, types: existing.types)
+        for column in table.allColumns { try Self.checkStorable(column.type, column.name) }
         return put(
             existing.with(tables: existing.tables + [table]), event(.created, .table, name))
+    }
+
+    /// Refuses columns that statements could not write.
+    private static func checkStorable(_ type: CQLType, _ name: String) throws(CQLError) {
+        guard type != .counter else {
+            throw .invalid("Counter columns (\(name)) are not supported by Coterie yet")
+        }
+        guard !type.isMultiCell else {
+            throw .invalid(
+                "Non-frozen collections and user-defined types (\(name) \(type.cqlName)) are not"
+                    + " supported by Coterie yet; use frozen<\(type.cqlName)>")
+        }
     }
 
     private static func statedID(_ properties: [Property]) throws(CQLError) -> TableID? {
@@ -232,6 +245,7 @@ extension SchemaChange {
             }
             let kind: ColumnSchema.Kind = column.isStatic ? .static : .regular
             try checkReadded(column.name, type, kind, table)
+            try Self.checkStorable(type, column.name)
             all.append(ColumnSchema(id: ColumnID(next), name: column.name, type: type, kind: kind))
             next += 1
         }

@@ -38,7 +38,7 @@ package struct SourcePosition: Equatable, Sendable, CustomStringConvertible {
 }
 
 /// One token. Its text is the bytes from `start` up to `end`.
-struct Token: Sendable {
+struct LexicalToken: Sendable {
     enum Kind: Equatable, Sendable {
         case identifier, quotedName, emptyQuotedName
         case string, integer, float, boolean, duration, uuid, hexadecimal

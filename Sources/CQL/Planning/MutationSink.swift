@@ -1,0 +1,103 @@
+// Where built mutations are collected: their bytes one after another, in memory that is used again.
+
+package import Encoding
+package import Model
+
+/// Collects mutations. It has one owner, which empties it between requests.
+package final class MutationSink {
+    /// One mutation among `bytes`.
+    package struct Entry: Sendable {
+        package let table: TableID
+        package let token: Int64
+        /// The serialized partition key.
+        package let key: ByteRange
+        /// The whole mutation, to be read by `MutationView`.
+        package let range: ByteRange
+    }
+
+    /// The mutations' bytes; `entries` says where each lies.
+    package let bytes = ByteWriter(capacity: 4_096)
+    package private(set) var entries: [Entry] = []
+
+    // Working space of `ModificationPlan`.
+    let partitionKey = ByteWriter()
+    let clusteringKey = ByteWriter()
+    let originalKey = ByteWriter()
+    let row = ByteWriter()
+    let staticRow = ByteWriter()
+    let values = ByteWriter()
+
+    package init() {}
+
+    /// Forgets the mutations and keeps the memory.
+    package func removeAll() {
+        bytes.removeAll()
+        entries.removeAll(keepingCapacity: true)
+    }
+
+    /// The mutation's bytes, valid until the next one is built.
+    package subscript(_ entry: Entry) -> UnsafeRawBufferPointer { bytes[entry.range] }
+
+    /// Notes the mutation that was written from `start` on, with its key at `key`.
+    func add(table: TableID, token: Int64, key: ByteRange, start: Int) {
+        entries.append(
+            Entry(
+                table: table, token: token, key: key,
+                range: ByteRange(offset: start, count: bytes.count - start)))
+    }
+
+    /// Makes one mutation of all those of the same partition, so that they are applied together.
+    package func mergePartitions() throws(CQLError) {
+        guard entries.count > 1 else { return }
+        var groups: [[Entry]] = []
+        var groupsOfToken: [Int64: [Int]] = [:]
+        for entry in entries {
+            let place = groupsOfToken[entry.token]?.first { index in
+                groups[index][0].table == entry.table
+                    && equalBytes(bytes[groups[index][0].key], bytes[entry.key])
+            }
+            if let place {
+                groups[place].append(entry)
+            } else {
+                groupsOfToken[entry.token, default: []].append(groups.count)
+                groups.append([entry])
+            }
+        }
+        guard groups.count < entries.count else { return }
+        do throws(MalformedBytes) {
+            try rewrite(groups)
+        } catch {
+            preconditionFailure("a mutation that was just built is malformed: \(error)")
+        }
+    }
+
+    private func rewrite(_ groups: [[Entry]]) throws(MalformedBytes) {
+        let merged = ByteWriter(capacity: bytes.count)
+        var places: [Entry] = []
+        for group in groups {
+            let start = merged.count
+            if group.count == 1 {
+                merged.append(bytes[group[0].range])
+            } else {
+                var partitions: [PartitionView] = []
+                for entry in group {
+                    partitions.append(
+                        try PartitionView(try MutationView(bytes[entry.range]).partition))
+                }
+                MutationWriter.begin(
+                    table: group[0].table, token: group[0].token, key: bytes[group[0].key],
+                    into: merged)
+                try PartitionMerge.merge(partitions, into: merged)
+            }
+            let keyOffset = group[0].key.offset - group[0].range.offset
+            places.append(
+                Entry(
+                    table: group[0].table, token: group[0].token,
+                    key: ByteRange(offset: start + keyOffset, count: group[0].key.count),
+                    range: ByteRange(offset: start, count: merged.count - start)))
+        }
+        bytes.removeAll()
+        bytes.append(merged.bytes)
+        entries = places
+    }
+}

@@ -1,0 +1,299 @@
+// Planning of INSERT, UPDATE, DELETE and BATCH.
+
+internal import Model
+
+extension Planner {
+    func planModification(
+        _ statement: Statement, _ markers: [String?]
+    ) throws(CQLError) -> PreparedPlan {
+        let table = try table(Self.tableName(statement))
+        var compiler = compiler(table, markers)
+        let plan = try modification(statement, table, &compiler)
+        return PreparedPlan(
+            plan: .modification(plan), bindMarkers: try Self.specifications(compiler),
+            partitionKeyBindIndexes: Self.partitionKeyIndexes(.keys(plan.partition)),
+            resultColumns: [], tableID: table.id, epoch: schema.epoch)
+    }
+
+    private static func tableName(_ statement: Statement) throws(CQLError) -> QualifiedName {
+        switch statement {
+        case .insert(let syntax): return syntax.table
+        case .update(let syntax): return syntax.table
+        case .delete(let syntax): return syntax.table
+        default: throw .invalid("Only INSERT, UPDATE and DELETE statements are allowed here")
+        }
+    }
+
+    private func modification(
+        _ statement: Statement, _ table: TableSchema, _ compiler: inout TermCompiler
+    ) throws(CQLError) -> ModificationPlan {
+        try checkWritable(table)
+        guard !table.isCounter else {
+            throw .invalid("Counter tables are not supported by Coterie yet")
+        }
+        switch statement {
+        case .insert(let syntax): return try insert(syntax, table, &compiler)
+        case .update(let syntax): return try update(syntax, table, &compiler)
+        case .delete(let syntax): return try delete(syntax, table, &compiler)
+        default: throw .invalid("Only INSERT, UPDATE and DELETE statements are allowed here")
+        }
+    }
+
+    // MARK: Shared
+
+    private static func column(
+        _ name: String, of table: TableSchema
+    ) throws(CQLError) -> ColumnSchema {
+        guard let column = table.column(named: name) else {
+            throw .invalid(
+                "Undefined column name \(Identifier.quoted(name)) in table"
+                    + " \(table.keyspace).\(table.name)")
+        }
+        return column
+    }
+
+    private static func checkSingleCell(_ column: ColumnSchema) throws(CQLError) {
+        guard !column.type.isMultiCell else {
+            throw .invalid(
+                "Writes to non-frozen collections and user-defined types (column \(column.name)) are"
+                    + " not supported by Coterie yet")
+        }
+    }
+
+    private static func checkUnconditional(_ condition: ConditionSyntax) throws(CQLError) {
+        guard condition == .none else {
+            throw .invalid(
+                "Conditional statements (lightweight transactions, IF ...) are not supported by"
+                    + " Coterie yet")
+        }
+    }
+
+    private func times(
+        _ using: UsingClause, _ compiler: inout TermCompiler
+    ) throws(CQLError) -> (timestamp: PlannedTerm?, timeToLive: PlannedTerm?) {
+        var timestamp: PlannedTerm?
+        var timeToLive: PlannedTerm?
+        if let term = using.timestamp {
+            timestamp = try compiler.compile(term, as: .bigint, for: "[timestamp]")
+        }
+        if let term = using.timeToLive {
+            timeToLive = try compiler.compile(term, as: .int, for: "[ttl]")
+        }
+        return (timestamp, timeToLive)
+    }
+
+    // MARK: INSERT
+
+    private func insert(
+        _ syntax: InsertSyntax, _ table: TableSchema, _ compiler: inout TermCompiler
+    ) throws(CQLError) -> ModificationPlan {
+        guard !syntax.isJSON else { throw .invalid("INSERT JSON is not supported by Coterie yet") }
+        try Self.checkUnconditional(syntax.ifNotExists ? .exists : .none)
+        guard syntax.columns.count == syntax.values.count else {
+            throw .invalid("Unmatched column names/values")
+        }
+        guard Set(syntax.columns).count == syntax.columns.count else {
+            throw .invalid("The column names contains duplicates")
+        }
+        var terms: [String: PlannedTerm] = [:]
+        var cells: [ModificationPlan.CellSource] = []
+        for (name, value) in zip(syntax.columns, syntax.values) {
+            let column = try Self.column(name, of: table)
+            let term = try compiler.compile(value, as: column.type, for: name)
+            if column.isPrimaryKey {
+                terms[name] = term
+            } else {
+                try Self.checkSingleCell(column)
+                cells.append(ModificationPlan.CellSource(column: column, term: term))
+            }
+        }
+        let (timestamp, timeToLive) = try times(syntax.using, &compiler)
+        let missing = table.partitionKey.filter { terms[$0.name] == nil }
+        guard missing.isEmpty else {
+            throw .invalid(
+                "Some partition key parts are missing: "
+                    + missing.map(\.name).joined(separator: ", "))
+        }
+        let given = table.clustering.filter { terms[$0.name] != nil }
+        let isStaticOnly =
+            given.isEmpty && !table.clustering.isEmpty && !cells.isEmpty
+            && cells.allSatisfy(\.column.isStatic)
+        guard isStaticOnly || given.count == table.clustering.count else {
+            throw .invalid(
+                "Some clustering keys are missing: "
+                    + table.clustering.filter { terms[$0.name] == nil }.map(\.name)
+                    .joined(separator: ", "))
+        }
+        return ModificationPlan(
+            table: table, effect: .write(marksRow: !isStaticOnly),
+            partition: table.partitionKey.map { .equal(terms[$0.name] ?? .null) },
+            clustering: given.map { .equal(terms[$0.name] ?? .null) }, cells: cells,
+            timestamp: timestamp, timeToLive: timeToLive, isStaticOnly: isStaticOnly)
+    }
+
+    // MARK: UPDATE
+
+    private func update(
+        _ syntax: UpdateSyntax, _ table: TableSchema, _ compiler: inout TermCompiler
+    ) throws(CQLError) -> ModificationPlan {
+        try Self.checkUnconditional(syntax.condition)
+        let (timestamp, timeToLive) = try times(syntax.using, &compiler)
+        var cells: [ModificationPlan.CellSource] = []
+        for assignment in syntax.assignments {
+            let column = try Self.column(assignment.column, of: table)
+            guard !column.isPrimaryKey else {
+                throw .invalid("PRIMARY KEY part \(column.name) found in SET part")
+            }
+            try Self.checkSingleCell(column)
+            guard case .set(_, let value) = assignment else {
+                throw .invalid(
+                    "Invalid operation for column \(column.name) of type \(column.type.cqlName):"
+                        + " only counters, non-frozen collections and user-defined types can be"
+                        + " changed in parts, and Coterie does not support these yet")
+            }
+            guard !cells.contains(where: { $0.column.id == column.id }) else {
+                throw .invalid("Multiple incompatible setting of column \(column.name)")
+            }
+            cells.append(
+                ModificationPlan.CellSource(
+                    column: column,
+                    term: try compiler.compile(value, as: column.type, for: column.name)))
+        }
+        let (restrictions, isStaticOnly) = try target(
+            syntax.relations, cells.map(\.column), table, .update, &compiler)
+        guard case .keys(let keys) = restrictions.partition else {
+            throw .invalid("Some partition key parts are missing")
+        }
+        return ModificationPlan(
+            table: table, effect: .write(marksRow: false), partition: keys,
+            clustering: restrictions.clustering, cells: cells, timestamp: timestamp,
+            timeToLive: timeToLive, isStaticOnly: isStaticOnly)
+    }
+
+    /// The restrictions of an UPDATE or of a DELETE of columns: whole rows, or static columns only.
+    private func target(
+        _ relations: [Relation], _ columns: [ColumnSchema], _ table: TableSchema,
+        _ kind: RestrictionAnalysis.StatementKind, _ compiler: inout TermCompiler
+    ) throws(CQLError) -> (Restrictions, isStaticOnly: Bool) {
+        let restrictions = try RestrictionAnalysis.analyse(
+            relations, table: table, kind: kind, allowsFiltering: false, compiler: &compiler)
+        let isStaticOnly = !columns.isEmpty && columns.allSatisfy(\.isStatic)
+        if isStaticOnly {
+            guard restrictions.clustering.isEmpty else {
+                throw .invalid(
+                    "Invalid restrictions on clustering columns since the \(kind.rawValue) statement"
+                        + " modifies only static columns")
+            }
+            return (restrictions, true)
+        }
+        guard restrictions.clustering.last?.isSlice != true else {
+            if kind == .delete {
+                throw .invalid("Range deletions are not supported for specific columns")
+            }
+            throw .invalid(
+                "Slice restrictions are not supported on the clustering columns in \(kind.rawValue)"
+                    + " statements")
+        }
+        let covered = restrictions.clusteringColumnCount
+        guard covered == table.clustering.count else {
+            if kind == .delete {
+                throw .invalid("Range deletions are not supported for specific columns")
+            }
+            throw .invalid(
+                "Some clustering keys are missing: "
+                    + table.clustering[covered...].map(\.name).joined(separator: ", "))
+        }
+        return (restrictions, false)
+    }
+
+    // MARK: DELETE
+
+    private func delete(
+        _ syntax: DeleteSyntax, _ table: TableSchema, _ compiler: inout TermCompiler
+    ) throws(CQLError) -> ModificationPlan {
+        try Self.checkUnconditional(syntax.condition)
+        var cells: [ModificationPlan.CellSource] = []
+        for deletion in syntax.deletions {
+            guard case .column(let name) = deletion else {
+                throw .invalid(
+                    "Deletion of collection elements and fields is not supported by Coterie yet")
+            }
+            let column = try Self.column(name, of: table)
+            guard !column.isPrimaryKey else {
+                throw .invalid(
+                    "Invalid identifier \(name) for deletion (should not be a PRIMARY KEY part)")
+            }
+            try Self.checkSingleCell(column)
+            guard !cells.contains(where: { $0.column.id == column.id }) else { continue }
+            cells.append(ModificationPlan.CellSource(column: column, term: .null))
+        }
+        let (timestamp, _) = try times(syntax.using, &compiler)
+        let restrictions: Restrictions
+        var isStaticOnly = false
+        if cells.isEmpty {
+            restrictions = try RestrictionAnalysis.analyse(
+                syntax.relations, table: table, kind: .delete, allowsFiltering: false,
+                compiler: &compiler)
+        } else {
+            (restrictions, isStaticOnly) = try target(
+                syntax.relations, cells.map(\.column), table, .delete, &compiler)
+        }
+        guard case .keys(let keys) = restrictions.partition else {
+            throw .invalid("Some partition key parts are missing")
+        }
+        return ModificationPlan(
+            table: table, effect: cells.isEmpty ? .deleteRows : .deleteCells, partition: keys,
+            clustering: restrictions.clustering, cells: cells, timestamp: timestamp,
+            timeToLive: nil, isStaticOnly: isStaticOnly)
+    }
+
+    // MARK: BATCH
+
+    func planBatch(
+        _ syntax: BatchSyntax, _ markers: [String?]
+    ) throws(CQLError) -> PreparedPlan {
+        guard syntax.kind != .counter else {
+            throw .invalid("Counter batches are not supported by Coterie yet")
+        }
+        guard syntax.using.timeToLive == nil else {
+            throw .invalid("Global TTL on the BATCH statement is not supported.")
+        }
+        var specifications: [ColumnSpecification?] = Array(repeating: nil, count: markers.count)
+        func merge(_ compiler: TermCompiler) {
+            for (index, marker) in compiler.markers.enumerated() {
+                specifications[index] = specifications[index] ?? marker
+            }
+        }
+        var timestamp: PlannedTerm?
+        if let term = syntax.using.timestamp {
+            var compiler = TermCompiler(
+                keyspace: keyspace ?? "", table: "", types: [], markerNames: markers)
+            timestamp = try compiler.compile(term, as: .bigint, for: "[timestamp]")
+            merge(compiler)
+        }
+        var modifications: [ModificationPlan] = []
+        for statement in syntax.statements {
+            let table = try table(Self.tableName(statement))
+            var compiler = compiler(table, markers)
+            let plan = try modification(statement, table, &compiler)
+            guard timestamp == nil || plan.timestamp == nil else {
+                throw .invalid(
+                    "Timestamp must be set either on BATCH or individual statements")
+            }
+            modifications.append(plan)
+            merge(compiler)
+        }
+        let bound = specifications.compactMap { $0 }
+        guard bound.count == markers.count else {
+            throw .invalid("A bind variable stands where none is supported")
+        }
+        let tables = Set(modifications.map(\.table.id))
+        return PreparedPlan(
+            plan: .batch(
+                BatchPlan(kind: syntax.kind, modifications: modifications, timestamp: timestamp)),
+            bindMarkers: bound,
+            partitionKeyBindIndexes: tables.count == 1
+                ? Self.partitionKeyIndexes(.keys(modifications[0].partition)) : [],
+            resultColumns: [], tableID: tables.count == 1 ? tables.first : nil, epoch: schema.epoch)
+    }
+}

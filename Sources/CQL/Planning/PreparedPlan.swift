@@ -1,0 +1,72 @@
+// What planning makes of a statement: everything that does not depend on bound values.
+
+package import Model
+
+/// A planned statement, which may be executed many times.
+package struct PreparedPlan: Sendable {
+    package let plan: Plan
+    /// What each bind marker stands for, in order.
+    package let bindMarkers: [ColumnSpecification]
+    /// The markers that hold the partition key, in key order; empty unless all of it is bound.
+    package let partitionKeyBindIndexes: [Int]
+    /// Empty for statements that return no rows.
+    package let resultColumns: [ColumnSpecification]
+    /// The one table that the statement reads or writes.
+    package let tableID: TableID?
+    /// The epoch of the schema that it was planned with.
+    package let epoch: UInt64
+
+    /// The values in the order of the markers, for values that the client bound by name.
+    package func ordered(_ values: BoundValues) throws(CQLError) -> BoundValues {
+        guard let names = values.names else { return values }
+        var order: [Int] = []
+        for marker in bindMarkers {
+            guard let index = names.firstIndex(of: marker.name) else {
+                throw .invalid("Missing value for bind marker \(marker.name)")
+            }
+            order.append(index)
+        }
+        return values.reordered(order)
+    }
+
+    /// Refuses another number of values than there are markers.
+    package func check(_ values: BoundValues) throws(CQLError) {
+        guard values.count == bindMarkers.count else {
+            throw .invalid(
+                "Invalid amount of bind variables: expected \(bindMarkers.count), got \(values.count)")
+        }
+    }
+}
+
+/// What a statement does when it is executed.
+package enum Plan: Sendable {
+    case select(SelectPlan)
+    case modification(ModificationPlan)
+    case batch(BatchPlan)
+    case schemaChange(SchemaChange)
+    case use(String)
+    case describe(DescribeRequest)
+    case truncate(TableSchema)
+}
+
+/// Several modifications that are applied together.
+package struct BatchPlan: Sendable {
+    package let kind: BatchKind
+    package let modifications: [ModificationPlan]
+    let timestamp: PlannedTerm?
+
+    /// Builds the mutations of all statements; those of one partition become one.
+    package func build(
+        _ values: BoundValues, _ context: ExecutionContext, into sink: MutationSink
+    ) throws(CQLError) {
+        var context = context
+        if let timestamp {
+            context.timestamp = try ModificationPlan.timestamp(
+                timestamp, values, context, default: context.timestamp)
+        }
+        for modification in modifications {
+            try modification.build(values, context, into: sink)
+        }
+        try sink.mergePartitions()
+    }
+}

@@ -1,0 +1,465 @@
+// Running a SELECT: a machine that asks for reads and consumes their results, one after another.
+//
+//     while let command = execution.nextCommand() { execution.consume(<result of command>) }
+//     execution.finish()
+//
+// It does no reading of its own and keeps no time: the coordinator carries the commands out. A result may
+// hold dead rows, which are skipped here. After `finish`, `rows` holds the page in the form of the native
+// protocol and `pagingState` says where the next one begins.
+//
+// Ordering: partitions named by IN are read in the order of their values, a scan in token order. Cost:
+// one command at a time; values are copied once, from the result into the page.
+
+internal import Encoding
+package import Model
+
+/// One execution of a SELECT, or of one page of it.
+package struct SelectExecution {
+    private enum Source {
+        case keys([(token: Int64, key: [UInt8])])
+        /// `start < token <= end`
+        case range(start: Int64, end: Int64)
+    }
+
+    /// What has been read of a partition that isn't finished.
+    private struct OpenPartition {
+        let token: Int64
+        let key: [UInt8]
+        /// The last row read, dead or alive.
+        var clustering: [UInt8]?
+        var hadLiveRows = false
+        /// The static row waits to be shown alone if no live row follows.
+        var staticRow: [UInt8] = []
+    }
+
+    /// How many rows are asked for at once where the page size says nothing about it.
+    private static let fetchSize = 5_000
+
+    package let plan: SelectPlan
+    private let context: ExecutionContext
+    private let slices: [ClusteringSlice]?
+    private let filters: [BoundFilter]
+    private let perPartitionLimit: Int
+    private let pageSize: Int?
+    private var output: RowOutput
+    private var source: Source
+    private var keyIndex = 0
+    private var open: OpenPartition?
+    /// In a scan: everything up to here was read.
+    private var scannedKey: (token: Int64, key: [UInt8])?
+    private var remaining: Int
+    private var remainingInPartition: Int
+    private var remainingInPage: Int
+    private var isFinished = false
+    private var sortedRows: [(clustering: [UInt8], row: [UInt8])] = []
+    private let clusteringValues = ByteWriter()
+
+    /// Where the next page begins; nil if there is none. Known after `finish`.
+    package private(set) var pagingState: [UInt8]?
+
+    /// How many rows the page has.
+    package var rowCount: Int { output.rowCount }
+    /// The rows one after another, each value as [bytes].
+    package var rows: UnsafeRawBufferPointer { output.rows.bytes }
+
+    // MARK: Beginning
+
+    /// - Parameters:
+    ///   - pageSize: nil or nothing positive for all rows at once.
+    ///   - pagingState: what the page before gave; garbage is refused.
+    package init(
+        _ plan: SelectPlan, _ values: BoundValues, _ context: ExecutionContext,
+        pageSize: Int? = nil, pagingState: [UInt8]? = nil
+    ) throws(CQLError) {
+        self.plan = plan
+        self.context = context
+        let limit = try SelectPlan.limit(plan.limit, "LIMIT", values, context) ?? .max
+        let perPartition = try SelectPlan.limit(
+            plan.perPartitionLimit, "PER PARTITION LIMIT", values, context)
+        perPartitionLimit = plan.isDistinct ? 1 : perPartition ?? .max
+        let pageSize = (pageSize ?? 0) > 0 ? pageSize : nil
+        let evaluation = KeyEvaluation(table: plan.table, values: values, context: context)
+        let clusteringSlices = try evaluation.slices(plan.restrictions.clustering)
+        slices = clusteringSlices
+        var bound: [BoundFilter] = []
+        for filter in plan.restrictions.filters { bound.append(try filter.bound(values, context)) }
+        filters = bound
+        switch plan.restrictions.partition {
+        case .keys(let restrictions):
+            source = .keys(
+                try evaluation.partitionKeys(restrictions).map { (Token.of($0).value, $0) })
+        case .tokens(let lower, let upper):
+            if let range = try evaluation.tokenRange(lower, upper) {
+                source = .range(start: range.start, end: range.end)
+            } else {
+                source = .keys([])
+            }
+        case .everything: source = .range(start: .min, end: .max)
+        }
+        let isAggregating = !plan.aggregates.isEmpty
+        self.pageSize = isAggregating ? nil : pageSize
+        remaining = isAggregating ? .max : limit
+        remainingInPage = isAggregating ? .max : pageSize ?? .max
+        remainingInPartition = perPartitionLimit
+        output = RowOutput(plan, values, context, limit: .max)
+        if clusteringSlices?.isEmpty == true { isFinished = true }
+        if needsSorting, pageSize != nil {
+            throw .invalid(
+                "Cannot page queries with both ORDER BY and a IN restriction on the partition key; you"
+                    + " must either remove the ORDER BY or the IN and sort client side, or disable"
+                    + " paging for this query")
+        }
+        if let pagingState, !isAggregating, !needsSorting { try resume(pagingState) }
+    }
+
+    /// Whether rows of several partitions have to be put in order.
+    private var needsSorting: Bool {
+        guard plan.hasOrdering, case .keys(let keys) = source else { return false }
+        return keys.count > 1
+    }
+
+    private mutating func resume(_ bytes: [UInt8]) throws(CQLError) {
+        let state = try PagingState(bytes, clusteringColumns: plan.table.clustering)
+        remaining = min(remaining, state.remaining)
+        guard remaining > 0 else {
+            isFinished = true
+            return
+        }
+        switch source {
+        case .keys(let keys):
+            guard let index = keys.firstIndex(where: { $0.key == state.key }) else {
+                throw PagingState.invalid
+            }
+            keyIndex = state.clustering == nil ? index + 1 : index
+        case .range(let start, let end):
+            guard state.token > start || start == .min, state.token <= end else {
+                throw PagingState.invalid
+            }
+            scannedKey = (state.token, state.key)
+        }
+        guard let clustering = state.clustering else { return }
+        open = OpenPartition(
+            token: state.token, key: state.key, clustering: clustering, hadLiveRows: true)
+        remainingInPartition = min(perPartitionLimit, state.remainingInPartition)
+    }
+
+    // MARK: Asking
+
+    /// The next read to carry out, or nil when the page is complete.
+    package mutating func nextCommand() -> ReadCommand? {
+        guard !isFinished, remaining > 0, remainingInPage > 0 else { return nil }
+        let isCounting = filters.isEmpty && plan.aggregates.isEmpty && !needsSorting
+        let rowLimit = isCounting ? min(remaining, remainingInPage) : Self.fetchSize
+        let perPartition = filters.isEmpty ? perPartitionLimit : .max
+        switch source {
+        case .keys(let keys):
+            guard keyIndex < keys.count else { return nil }
+            let (token, key) = keys[keyIndex]
+            var slices = slices
+            if let clustering = open?.clustering { slices = rest(of: slices, after: clustering) }
+            if slices?.isEmpty == true || remainingInPartition <= 0 {
+                // Nothing that is wanted can follow the last row that was read.
+                open = nil
+                keyIndex += 1
+                remainingInPartition = perPartitionLimit
+                return nextCommand()
+            }
+            return ReadCommand(
+                table: plan.table.id, scope: .partition(token: token, key: key), slices: slices,
+                reversed: plan.isReversed, nowInSeconds: context.nowInSeconds, rowLimit: rowLimit,
+                partitionRowLimit: filters.isEmpty ? remainingInPartition : .max)
+        case .range(let start, let end):
+            var scope = ReadCommand.TokenScope(start: start, end: end)
+            if let scannedKey {
+                scope.after = ReadCommand.Position(
+                    token: scannedKey.token, key: scannedKey.key, clustering: open?.clustering)
+            }
+            return ReadCommand(
+                table: plan.table.id, scope: .range(scope), slices: slices,
+                reversed: plan.isReversed, nowInSeconds: context.nowInSeconds, rowLimit: rowLimit,
+                partitionRowLimit: perPartition)
+        }
+    }
+
+    /// The part of the slices that is read after `clustering`.
+    private func rest(of slices: [ClusteringSlice]?, after clustering: [UInt8]) -> [ClusteringSlice] {
+        let lowest = ByteWriter()
+        ClusteringKey.appendBound(.below, into: lowest)
+        let highest = ByteWriter()
+        ClusteringKey.appendBound(.above, into: highest)
+        let all = slices ?? [ClusteringSlice(lower: lowest.array, upper: highest.array)]
+        return all.compactMap { slice in
+            var slice = slice
+            if plan.isReversed {
+                if compareBytes(clustering, slice.upper) < 0 { slice.upper = clustering }
+            } else {
+                let next = clustering + [0]
+                if compareBytes(slice.lower, next) < 0 { slice.lower = next }
+            }
+            return compareBytes(slice.lower, slice.upper) < 0 ? slice : nil
+        }
+    }
+
+    // MARK: Consuming
+
+    /// Takes in the answer to the last command.
+    ///
+    /// - Parameter scannedThrough: the token up to which a scan was answered, if the coordinator read
+    ///   only a part of the command's range; `isExhausted` is then about that part.
+    package mutating func consume(
+        _ result: ReadResultView, scannedThrough: Int64? = nil
+    ) throws(CQLError) {
+        do {
+            try consumeResult(result, scannedThrough)
+        } catch let error as CQLError {
+            throw error
+        } catch {
+            throw .serverError("malformed read result: \(error)")
+        }
+    }
+
+    private mutating func consumeResult(
+        _ result: ReadResultView, _ scannedThrough: Int64?
+    ) throws {
+        var partitions = result.partitions
+        var sawAny = false
+        while let (token, key, bytes) = try partitions.next() {
+            sawAny = true
+            let isSame = open.map { equal($0.key, key) } ?? false
+            if !isSame {
+                try closePartition()
+                if isPageComplete {
+                    return stop(hasMore: true)
+                }
+                open = OpenPartition(token: token, key: Array(key))
+                remainingInPartition = perPartitionLimit
+            }
+            if case .range = source { scannedKey = (token, Array(key)) }
+            let partition = try PartitionView(bytes)
+            let isLast = partitions.reader.isAtEnd
+            let finished = try consumePartition(partition, key, token)
+            if !finished {
+                // The page ended inside the partition.
+                let isDone = isLast && result.isExhausted && isLastScope(scannedThrough)
+                return stop(hasMore: !(isDone && rowsEnded))
+            }
+            if isLast, !result.isExhausted, open?.clustering == nil || shownRows == 0 {
+                // An answer that stops at a partition without rows stops behind it.
+                try closePartition()
+                if case .keys = source { keyIndex += 1 }
+            }
+        }
+        if isPageComplete, !result.isExhausted {
+            var hasMore = true
+            if case .keys(let keys) = source { hasMore = keyIndex < keys.count }
+            return stop(hasMore: hasMore)
+        }
+        guard result.isExhausted else {
+            guard sawAny else {
+                if let scannedThrough { return moveOn(scannedThrough) }
+                throw CQLError.serverError("a read answered nothing and was not at its end")
+            }
+            return
+        }
+        try closePartition()
+        switch source {
+        case .keys(let keys):
+            keyIndex += 1
+            if keyIndex >= keys.count { isFinished = true }
+        case .range(_, let end):
+            if let scannedThrough, scannedThrough < end {
+                moveOn(scannedThrough)
+            } else {
+                isFinished = true
+            }
+        }
+        if isPageComplete { stop(hasMore: !isFinished) }
+    }
+
+    /// How many rows the last consumed partition showed, and whether the page ended on the last one.
+    private var shownRows = 0
+    private var rowsEnded = false
+    /// The last row or partition that was given out, for the paging state.
+    private var lastGiven: PagingState?
+
+    private var isPageComplete: Bool { remaining <= 0 || remainingInPage <= 0 }
+
+    private func isLastScope(_ scannedThrough: Int64?) -> Bool {
+        switch source {
+        case .keys(let keys): return keyIndex >= keys.count - 1
+        case .range(_, let end): return scannedThrough.map { $0 >= end } ?? true
+        }
+    }
+
+    /// Goes on behind a part of the range that was read completely.
+    private mutating func moveOn(_ token: Int64) {
+        guard case .range(_, let end) = source else { return }
+        open = nil
+        scannedKey = nil
+        if token >= end {
+            isFinished = true
+        } else {
+            source = .range(start: token, end: end)
+        }
+    }
+
+    /// Ends the page.
+    private mutating func stop(hasMore: Bool) {
+        isFinished = true
+        guard hasMore, pageSize != nil, remaining > 0, var state = lastGiven else { return }
+        state.remaining = remaining
+        pagingState = state.bytes
+    }
+
+    /// Reads a partition's rows. False if the page was completed before its end.
+    private mutating func consumePartition(
+        _ partition: PartitionView, _ key: UnsafeRawBufferPointer, _ token: Int64
+    ) throws -> Bool {
+        output.token = token
+        for index in output.slots.indices { output.slots[index] = RowOutput.Slot() }
+        let components = try PartitionKey.components(of: key, count: plan.table.partitionKey.count)
+        for (slot, range) in components.enumerated() {
+            output.slots[slot].value = UnsafeRawBufferPointer(
+                rebasing: key[range.offset..<range.end])
+        }
+        if !partition.staticRow.isEmpty {
+            let row = try RowView(partition.staticRow)
+            try readCells(row)
+            if try row.isLive(nowInSeconds: context.nowInSeconds) {
+                open?.staticRow = Array(partition.staticRow)
+            }
+        }
+        shownRows = 0
+        var rows = partition.rows
+        while let (clustering, bytes) = try rows.next() {
+            shownRows += 1
+            open?.clustering = Array(clustering)
+            let row = try RowView(bytes)
+            guard try row.isLive(nowInSeconds: context.nowInSeconds) else { continue }
+            open?.hadLiveRows = true
+            guard remainingInPartition > 0 else { continue }
+            clearRegulars()
+            try readClustering(clustering, row)
+            try readCells(row)
+            guard output.accepts(filters) else { continue }
+            try give(clustering)
+            if isPageComplete {
+                rowsEnded = rows.reader.isAtEnd
+                return false
+            }
+        }
+        return true
+    }
+
+    private mutating func clearRegulars() {
+        let first = plan.columns.count - plan.table.regulars.count
+        for slot in first..<plan.columns.count { output.slots[slot] = RowOutput.Slot() }
+    }
+
+    /// Puts the row's live cells into their places.
+    private mutating func readCells(_ row: RowView) throws {
+        var cells = row.cells
+        while let cell = try cells.next() {
+            guard cell.column < plan.slotByColumnID.count else { continue }
+            let slot = plan.slotByColumnID[Int(cell.column)]
+            guard slot >= 0, cell.isLive(nowInSeconds: context.nowInSeconds),
+                !cell.flags.contains(.hasPath)
+            else { continue }
+            output.slots[Int(slot)] = RowOutput.Slot(
+                value: cell.value, timestamp: cell.timestamp, timeToLive: cell.timeToLive,
+                expiresAt: cell.localDeletionTime)
+        }
+    }
+
+    private mutating func readClustering(
+        _ encoded: UnsafeRawBufferPointer, _ row: RowView
+    ) throws {
+        let columns = plan.table.clustering
+        guard plan.needsClustering, !columns.isEmpty else { return }
+        let first = plan.table.partitionKey.count
+        if row.originalKey.count > 0 {
+            var reader = ByteReader(row.originalKey)
+            for slot in columns.indices {
+                let length = Int(try reader.readLittleEndian(Int32.self))
+                output.slots[first + slot].value = try reader.readBytes(length)
+            }
+            return
+        }
+        clusteringValues.removeAll()
+        var ranges: [ByteRange] = []
+        try ClusteringKey.decode(
+            encoded, columns: columns, into: clusteringValues, ranges: &ranges)
+        for (slot, range) in ranges.enumerated() {
+            output.slots[first + slot].value = range.count < 0 ? nil : clusteringValues[range]
+        }
+    }
+
+    /// Gives out the current row.
+    private mutating func give(_ clustering: UnsafeRawBufferPointer?) throws(CQLError) {
+        guard !needsSorting else {
+            let start = output.rows.count
+            try output.emit()
+            let row = Array(
+                output.rows[ByteRange(offset: start, count: output.rows.count - start)])
+            sortedRows.append((clustering.map { Array($0) } ?? [], row))
+            remainingInPartition -= 1
+            return
+        }
+        try output.emit()
+        if remaining != .max { remaining -= 1 }
+        if remainingInPage != .max { remainingInPage -= 1 }
+        if remainingInPartition != .max { remainingInPartition -= 1 }
+        guard pageSize != nil, isPageComplete, let open else { return }
+        lastGiven = PagingState(
+            token: open.token, key: open.key,
+            clustering: remainingInPartition > 0 ? clustering.map { Array($0) } : nil,
+            remaining: remaining, remainingInPartition: remainingInPartition)
+    }
+
+    /// Ends the partition: its static row alone is a row if nothing else was live.
+    private mutating func closePartition() throws {
+        guard let partition = open else { return }
+        defer {
+            open = nil
+            remainingInPartition = perPartitionLimit
+        }
+        guard !partition.hadLiveRows, !partition.staticRow.isEmpty, !plan.restrictions.restrictsRows,
+            !isPageComplete
+        else { return }
+        // The bytes are copies: the result that held them may be gone.
+        try partition.key.withUnsafeBytes { key in
+            try partition.staticRow.withUnsafeBytes { bytes in
+                for index in output.slots.indices { output.slots[index] = RowOutput.Slot() }
+                output.token = partition.token
+                let components = try PartitionKey.components(
+                    of: key, count: plan.table.partitionKey.count)
+                for (slot, range) in components.enumerated() {
+                    output.slots[slot].value = UnsafeRawBufferPointer(
+                        rebasing: key[range.offset..<range.end])
+                }
+                try readCells(try RowView(bytes))
+                if output.accepts(filters) { try give(nil) }
+            }
+        }
+    }
+
+    private func equal(_ key: [UInt8], _ other: UnsafeRawBufferPointer) -> Bool {
+        key.withUnsafeBytes { equalBytes($0, other) }
+    }
+
+    // MARK: Ending
+
+    /// Completes the page: aggregates are written, sorted rows are put in order.
+    package mutating func finish() throws(CQLError) {
+        if needsSorting {
+            let isReversed = plan.isReversed
+            let order = sortedRows.indices.sorted { left, right in
+                let order = compareBytes(sortedRows[left].clustering, sortedRows[right].clustering)
+                if order != 0 { return isReversed ? order > 0 : order < 0 }
+                return left < right
+            }
+            output.replaceRows(order.prefix(remaining).map { sortedRows[$0].row })
+        }
+        try output.finish()
+    }
+}

@@ -1,0 +1,154 @@
+// A planned SELECT: everything that does not depend on bound values.
+
+internal import Encoding
+package import Model
+
+/// A planned SELECT. `SelectExecution` runs it on a table; `execute(overRows:…)` on rows in memory.
+package final class SelectPlan: Sendable {
+    package let table: TableSchema
+    package let resultColumns: [ColumnSpecification]
+    let selectors: [PlannedSelector]
+    let aggregates: [PlannedAggregate]
+    let restrictions: Restrictions
+    let isDistinct: Bool
+    /// Against the clustering order.
+    let isReversed: Bool
+    let hasOrdering: Bool
+    let limit: PlannedTerm?
+    let perPartitionLimit: PlannedTerm?
+    /// Whether clustering values are looked at at all.
+    let needsClustering: Bool
+    /// Whether all selectors are plain columns.
+    let plainSlots: [Int]?
+    /// The place of each column in `SELECT *`, by its id; −1 for ids that are no column any more.
+    let slotByColumnID: [Int32]
+    let columns: [ColumnSchema]
+
+    init(
+        table: TableSchema, resultColumns: [ColumnSpecification], selectors: [PlannedSelector],
+        aggregates: [PlannedAggregate], restrictions: Restrictions, isDistinct: Bool,
+        isReversed: Bool, hasOrdering: Bool, limit: PlannedTerm?, perPartitionLimit: PlannedTerm?
+    ) {
+        self.table = table
+        self.resultColumns = resultColumns
+        self.selectors = selectors
+        self.aggregates = aggregates
+        self.restrictions = restrictions
+        self.isDistinct = isDistinct
+        self.isReversed = isReversed
+        self.hasOrdering = hasOrdering
+        self.limit = limit
+        self.perPartitionLimit = perPartitionLimit
+        let columns = table.allColumns
+        self.columns = columns
+        var slots = Array(repeating: Int32(-1), count: Int(table.nextColumnID))
+        for (index, column) in columns.enumerated() { slots[Int(column.id.value)] = Int32(index) }
+        self.slotByColumnID = slots
+        var plain: [Int]? = aggregates.isEmpty ? [] : nil
+        for selector in selectors {
+            if case .column(let slot) = selector { plain?.append(slot) } else { plain = nil }
+        }
+        self.plainSlots = plain
+        let clusteringSlots =
+            table.partitionKey.count..<(table.partitionKey.count + table.clustering.count)
+        var looked: Set<Int> = []
+        for selector in selectors { selector.collectSlots(&looked) }
+        for aggregate in aggregates { aggregate.argument?.collectSlots(&looked) }
+        for filter in restrictions.filters { looked.formUnion(filter.slots) }
+        self.needsClustering = looked.contains { clusteringSlots.contains($0) }
+    }
+
+    /// Whether rows have to be filtered one by one.
+    var isFiltering: Bool { !restrictions.filters.isEmpty }
+
+    /// Whether the query reads exactly one partition or several named ones.
+    package var namesPartitions: Bool {
+        if case .keys = restrictions.partition { true } else { false }
+    }
+
+    /// LIMIT or PER PARTITION LIMIT with its value; nil for none.
+    static func limit(
+        _ term: PlannedTerm?, _ name: String, _ values: BoundValues, _ context: ExecutionContext
+    ) throws(CQLError) -> Int? {
+        guard let term else { return nil }
+        switch try term.evaluate(values, context) {
+        case .unset: return nil
+        case .null: throw .invalid("Invalid null value of limit")
+        case .bytes(let bytes):
+            guard bytes.count == 4 else { throw .invalid("Invalid limit value") }
+            let value = Int32(truncatingIfNeeded: bytes.reduce(UInt32(0)) { $0 << 8 | UInt32($1) })
+            guard value > 0 else { throw .invalid("\(name) must be strictly positive") }
+            return Int(value)
+        }
+    }
+
+    // MARK: Rows in memory
+
+    /// Runs the query over rows that are given in the order of `SELECT *`, sorted by key. Every relation
+    /// is a filter here; nothing is paged.
+    package func execute(
+        overRows rows: [SystemRow], _ values: BoundValues, _ context: ExecutionContext
+    ) throws(CQLError) -> SelectResult {
+        let limit = try Self.limit(limit, "LIMIT", values, context)
+        let perPartition = try Self.limit(
+            perPartitionLimit, "PER PARTITION LIMIT", values, context)
+        var output = RowOutput(self, values, context, limit: limit ?? .max)
+        var filters: [BoundFilter] = []
+        for filter in restrictions.allFilters { filters.append(try filter.bound(values, context)) }
+        let keyCount = table.partitionKey.count
+        var previousKey: ArraySlice<[UInt8]?> = []
+        var inPartition = 0
+        for row in isReversed ? reversedInPartitions(rows, keyCount) : rows {
+            precondition(row.count == columns.count, "a row in memory with other columns")
+            if output.isFull { break }
+            if row[..<keyCount] != previousKey {
+                previousKey = row[..<keyCount]
+                inPartition = 0
+                var components: [[UInt8]] = []
+                for component in previousKey { components.append(component ?? []) }
+                output.token = Token.of(try PartitionKeyBuilder.serialize(components)).value
+            }
+            let allowed = isDistinct ? 1 : perPartition ?? .max
+            guard inPartition < allowed else { continue }
+            if try output.add(row, filters) { inPartition += 1 }
+        }
+        try output.finish()
+        return SelectResult(rows: output.rows.array, rowCount: output.rowCount)
+    }
+
+    /// The rows with each partition's from last to first.
+    private func reversedInPartitions(_ rows: [SystemRow], _ keyCount: Int) -> [SystemRow] {
+        var result: [SystemRow] = []
+        var start = 0
+        while start < rows.count {
+            var end = start + 1
+            while end < rows.count, rows[end][..<keyCount] == rows[start][..<keyCount] { end += 1 }
+            result += rows[start..<end].reversed()
+            start = end
+        }
+        return result
+    }
+}
+
+/// Rows as the native protocol carries them.
+package struct SelectResult: Equatable, Sendable {
+    /// The rows one after another, each value as [bytes]: a 32-bit length, −1 for null, and the value.
+    package let rows: [UInt8]
+    package let rowCount: Int
+
+    package init(rows: [UInt8], rowCount: Int) {
+        self.rows = rows
+        self.rowCount = rowCount
+    }
+}
+
+extension PlannedSelector {
+    /// Adds the places of all columns that the expression looks at.
+    func collectSlots(_ slots: inout Set<Int>) {
+        switch self {
+        case .column(let slot), .writeTime(let slot), .timeToLive(let slot): slots.insert(slot)
+        case .function(_, let arguments, _): for item in arguments { item.collectSlots(&slots) }
+        case .term, .token, .aggregate: break
+        }
+    }
+}

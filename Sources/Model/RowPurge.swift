@@ -1,0 +1,99 @@
+// Taking out of a row what no reader needs any more: tombstones past gc grace, and values that have
+// expired. Reads do it to their answers and compaction to what it writes, by the same rule, so that a
+// replica that has compacted and one that has not answer the same bytes.
+
+package import Encoding
+
+/// When something deleted or expired may be forgotten.
+package struct PurgeRule: Hashable, Sendable {
+    /// Seconds since 1970: what expires at or before it has expired.
+    package var nowInSeconds: Int64
+    /// Seconds since 1970: what was deleted (or expired) before it is past gc grace.
+    package var gcBefore: Int64
+    /// Only what is older than this timestamp goes: something older may lie elsewhere.
+    package var olderThan: Int64
+
+    package init(nowInSeconds: Int64, gcBefore: Int64, olderThan: Int64 = .max) {
+        self.nowInSeconds = nowInSeconds
+        self.gcBefore = gcBefore
+        self.olderThan = olderThan
+    }
+
+    /// Whether a tombstone of that timestamp and local deletion time may be forgotten.
+    @inlinable
+    package func purges(timestamp: Int64, localDeletionTime: UInt32) -> Bool {
+        Int64(localDeletionTime) < gcBefore && timestamp < olderThan
+    }
+
+    @inlinable
+    package func purges(_ deletion: Deletion) -> Bool {
+        !deletion.isNone
+            && purges(timestamp: deletion.timestamp, localDeletionTime: deletion.localDeletionTime)
+    }
+}
+
+/// Applies a `PurgeRule` to rows.
+package enum RowPurge {
+    /// What a row is to a reader and to the rule.
+    package struct Verdict: Equatable, Sendable {
+        /// Some marker or cell is live.
+        package var isLive: Bool
+        /// `rewrite` would change it.
+        package var needsRewrite: Bool
+    }
+
+    /// Reads the row once. Cost: the walk over its cells.
+    package static func inspect(
+        _ row: RowView, _ rule: PurgeRule
+    ) throws(MalformedBytes) -> Verdict {
+        var verdict = Verdict(
+            isLive: row.liveness.isLive(nowInSeconds: rule.nowInSeconds),
+            needsRewrite: rule.purges(row.deletion) || drops(row.liveness, rule))
+        var cursor = row.cells
+        while let cell = try cursor.next() {
+            if cell.isLive(nowInSeconds: rule.nowInSeconds) {
+                verdict.isLive = true
+            } else if cell.isExpiring
+                || rule.purges(
+                    timestamp: cell.timestamp, localDeletionTime: cell.localDeletionTime)
+            {
+                verdict.needsRewrite = true
+            }
+        }
+        return verdict
+    }
+
+    /// Writes the row without what the rule purges; expired cells become tombstones that date from
+    /// their expiry. Returns false, with nothing written, if nothing is left.
+    package static func rewrite(
+        _ row: RowView, _ rule: PurgeRule, into writer: ByteWriter
+    ) throws(MalformedBytes) -> Bool {
+        var assembler = RowAssembler(
+            liveness: drops(row.liveness, rule) ? .none : row.liveness,
+            deletion: row.deletion, shadow: rule.purges(row.deletion) ? row.deletion : .none,
+            originalKey: row.originalKey, writer: writer)
+        var cursor = row.cells
+        while var cell = try cursor.next() {
+            if !cell.isLive(nowInSeconds: rule.nowInSeconds) {
+                if rule.purges(
+                    timestamp: cell.timestamp, localDeletionTime: cell.localDeletionTime)
+                {
+                    continue
+                }
+                if cell.isExpiring {
+                    cell.flags.remove(.expiring)
+                    cell.flags.insert(.tombstone)
+                    cell.timeToLive = 0
+                    cell.value = UnsafeRawBufferPointer(start: nil, count: 0)
+                }
+            }
+            assembler.append(cell)
+        }
+        return assembler.finish()
+    }
+
+    private static func drops(_ liveness: Liveness, _ rule: PurgeRule) -> Bool {
+        !liveness.isNone && !liveness.isLive(nowInSeconds: rule.nowInSeconds)
+            && rule.purges(timestamp: liveness.timestamp, localDeletionTime: liveness.expiresAt)
+    }
+}

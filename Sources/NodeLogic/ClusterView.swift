@@ -1,0 +1,62 @@
+// The agreed state as a shard uses it: the fold of the metadata log with what requests look up all the
+// time worked out beforehand. A new view is made for each epoch; requests keep what they began with.
+
+internal import CQL
+internal import Encoding
+internal import Environment
+internal import Model
+internal import Topology
+
+/// Where a table's rows live.
+struct TableRoute {
+    let table: TableSchema
+    let placement: Placement
+}
+
+/// The cluster at one epoch, as one node sees it.
+struct ClusterView {
+    let state: ClusterState?
+    let schema: SchemaSnapshot
+    let topology: PlacementSnapshot
+    /// The epoch at which the schema last changed.
+    var schemaEpoch: UInt64 { schema.epoch }
+    let ownIndex: NodeIndex?
+    let ownDatacenter: Int
+    private let routes: [TableID: TableRoute]
+
+    var epoch: UInt64 { state?.epoch ?? 0 }
+    var clusterID: UniqueID { state?.clusterID ?? .zero }
+    var lineage: UInt32 { state?.lineage ?? 0 }
+    var name: String { state?.name ?? "" }
+
+    init(_ state: ClusterState?, host: HostID) {
+        self.state = state
+        schema =
+            state?.schema ?? SchemaSnapshot(epoch: 0, version: UniqueID(name: []), keyspaces: [])
+        topology = state?.placement ?? PlacementSnapshot(epoch: 0, nodes: [], keyspaces: [])
+        ownIndex = topology.index(of: host)
+        ownDatacenter = ownIndex.map { [topology] in topology.datacenter(of: $0) } ?? 0
+        var routes: [TableID: TableRoute] = [:]
+        for keyspace in schema.keyspaces {
+            guard let placement = topology.placement(of: keyspace.name) else { continue }
+            for table in keyspace.tables {
+                routes[table.id] = TableRoute(table: table, placement: placement)
+            }
+        }
+        self.routes = routes
+    }
+
+    /// The state that a node finds in its own store when it starts.
+    init(loading image: MetadataImage, host: HostID) throws(ShardStartFailure) {
+        do {
+            var entries: [MetadataEntry] = []
+            for record in image.log { entries.append(try MetadataEntry(record.body)) }
+            self.init(try ClusterState.fold(entries), host: host)
+        } catch {
+            throw ShardStartFailure("the metadata log in the store cannot be read: \(error)")
+        }
+    }
+
+    /// The table and its placement; nil for a table that is not (or no longer) there.
+    func route(of table: TableID) -> TableRoute? { routes[table] }
+}

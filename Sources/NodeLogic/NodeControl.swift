@@ -1,0 +1,71 @@
+// The node-wide machines, on shard 0: who is there and alive (gossip), and what is agreed (the metadata
+// log). The machines decide; the shard carries out what they ask for (`Shard+Control`).
+
+internal import CQL
+internal import Encoding
+internal import Environment
+internal import Membership
+internal import Model
+internal import PeerProtocol
+internal import Topology
+
+/// A statement that changes the schema, on its way through the metadata log.
+struct PendingSchemaChange {
+    let shard: ShardIndex
+    let request: UInt64
+    let statement: String
+    let keyspace: String?
+    /// What the client will be told; worked out anew whenever another entry came first.
+    var answer: SchemaAnswer
+    /// The id of a table that it creates: the same in every attempt.
+    let tableID: TableID
+    let timestamp: Int64
+}
+
+/// The state of shard 0 beyond that of other shards.
+final class NodeControl {
+    var log: MetadataLog
+    var membership: ClusterMembership
+    var proposals: [ProposalID: PendingSchemaChange] = [:]
+    var nextProposal: UInt64 = 0
+    var random: RandomStream
+    /// The epoch that each shard of this node has installed.
+    var shardEpochs: [UInt64]
+    /// Agreed changes that some shard has not installed yet.
+    var agreed: [(epoch: UInt64, pending: PendingSchemaChange)] = []
+    var truncations: [TruncationOrigin: NodeTruncation] = [:]
+    /// The hybrid clock's committed upper bound, and whether a higher one is being committed.
+    var clockBound: Int64
+    var isRaisingClockBound = false
+    var nextClockCheck: Instant
+    /// A proposal with this node's addresses is under way.
+    var isAnnouncingAddresses = false
+    /// What other shards were told last.
+    var announcedLive: [HostID] = []
+
+    init(_ start: ShardStart, clock: ClockReading) throws(ShardStartFailure) {
+        random = RandomStream(seed: start.randomSeed, name: "node control of \(start.host)")
+        do {
+            log = try MetadataLog(
+                loading: start.metadata, host: start.host, incarnation: start.incarnation,
+                random: RandomStream(seed: start.randomSeed, name: "metadata log of \(start.host)"))
+        } catch {
+            throw ShardStartFailure("the metadata log in the store cannot be used: \(error.reason)")
+        }
+        membership = ClusterMembership(
+            own: EndpointState(
+                host: start.host, generation: start.incarnation.value, heartbeat: 0,
+                clientAddress: start.clientAddress, peerAddress: start.peerAddress,
+                epoch: log.installed?.epoch ?? 0, isReady: log.installed != nil, load: 0),
+            settings: start.configuration.membership,
+            random: RandomStream(seed: start.randomSeed, name: "gossip of \(start.host)"),
+            now: clock.monotonic)
+        shardEpochs = Array(repeating: log.installed?.epoch ?? 0, count: start.shardCount)
+        clockBound = start.clock.latest
+        nextClockCheck = clock.monotonic
+    }
+
+    var nextWake: Instant? {
+        [log.deadline, membership.deadline, nextClockCheck].compactMap { $0 }.min()
+    }
+}

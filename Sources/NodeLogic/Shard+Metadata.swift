@@ -1,0 +1,208 @@
+// Schema and topology as they change: every shard installs each epoch, and tells the clients that
+// registered for it.
+
+internal import CQL
+internal import Encoding
+internal import Environment
+internal import Model
+internal import NativeProtocol
+internal import PeerProtocol
+internal import Storage
+internal import Topology
+
+extension Shard {
+    /// Sends a notice to another shard of this node, or takes it in at once if it is for this one.
+    func sendShard(_ notice: ShardNotice, to shard: ShardIndex) {
+        if shard == index {
+            receive(notice, from: index)
+            return
+        }
+        let start = deferred.bytes.count
+        notice.encode(into: deferred.bytes)
+        deferred.effects.append(
+            .shardMessage(
+                shard, ByteRange(offset: start, count: deferred.bytes.count - start)))
+    }
+
+    /// A message of another shard: a request for data in peers' form, or a notice.
+    func receiveShard(_ bytes: UnsafeRawBufferPointer, from sender: ShardIndex) {
+        if bytes.first == PeerEnvelope.magic {
+            receivePeer(bytes, fromShard: true)
+            return
+        }
+        do {
+            receive(try ShardNotice(bytes), from: sender)
+        } catch {
+            stop("a notice of shard \(sender.value) cannot be read: \(error)")
+        }
+    }
+
+    private func receive(_ notice: ShardNotice, from sender: ShardIndex) {
+        switch notice {
+        case .entries(let records): install(records)
+        case .liveness(let hosts, let epochs): install(hosts, epochs)
+        case .epochSeen(let epoch, let peer):
+            if let control {
+                carryOut(control.log.epochSeen(epoch, at: peer, now: now.monotonic))
+            }
+        case .changeSchema(let request, let statement, let keyspace):
+            changeSchema(request, statement, keyspace, from: sender)
+        case .schemaChanged(let request, let answer): schemaChanged(request, answer)
+        case .truncate(let table, _, let origin, let request): truncateOwn(table, origin, request)
+        case .truncated(let origin, let request): shardTruncated(origin, request)
+        case .installed(let epoch): shardInstalled(epoch, sender)
+        }
+    }
+
+    // MARK: Installing
+
+    /// Entries that shard 0 has stored.
+    private func install(_ records: [MetadataLogRecord]) {
+        do {
+            var state = cluster.state
+            for record in records where state.map({ record.epoch > $0.epoch }) ?? true {
+                state = try ClusterState.following(state, try MetadataEntry(record.body))
+            }
+            if let state, state.epoch > cluster.epoch || cluster.state == nil { install(state) }
+        } catch {
+            stop("an entry of the metadata log cannot be installed: \(error)")
+        }
+    }
+
+    /// The state of a new epoch.
+    func install(_ state: ClusterState) {
+        let former = cluster
+        cluster = ClusterView(state, host: host)
+        if former.schema !== cluster.schema { storage.install(cluster.schema) }
+        if former.topology !== cluster.topology { installTopology() }
+        observe(.epochInstalled(state.epoch))
+        for change in Self.differences(from: former.schema, to: cluster.schema) {
+            announce(.schema(change))
+        }
+        for node in cluster.topology.nodes
+        where former.state != nil && former.topology.node(node.hostID) == nil {
+            announce(
+                .topology(
+                    .newNode, address: node.clientAddress.address,
+                    port: Int(node.clientAddress.port)))
+        }
+        resumeParked()
+        sendShard(.installed(state.epoch), to: ShardIndex(0))
+    }
+
+    /// Links to all other nodes, at their agreed addresses.
+    func installTopology() {
+        for node in cluster.topology.nodes
+        where node.hostID != host && linkTargets[node.hostID] != node.peerAddress {
+            linkTargets[node.hostID] = node.peerAddress
+            deferred.effects.append(.peerLink(node.hostID, node.peerAddress))
+        }
+        for peer in linkTargets.keys.sorted() where cluster.topology.node(peer) == nil {
+            linkTargets[peer] = nil
+            linkedHosts.remove(peer)
+            deferred.effects.append(.peerUnlink(peer))
+        }
+    }
+
+    /// What clients are told about the way from one schema to another.
+    private static func differences(
+        from old: SchemaSnapshot, to new: SchemaSnapshot
+    ) -> [NativeProtocol.SchemaChange] {
+        guard old !== new else { return [] }
+        var changes: [NativeProtocol.SchemaChange] = []
+        for keyspace in new.keyspaces {
+            let former = old.keyspace(named: keyspace.name)
+            if former == nil {
+                changes.append(.init(.created, keyspace: keyspace.name, .keyspace))
+            } else if former?.replication != keyspace.replication
+                || former?.durableWrites != keyspace.durableWrites
+            {
+                changes.append(.init(.updated, keyspace: keyspace.name, .keyspace))
+            }
+            for type in keyspace.types where former?.type(named: type.name) != type {
+                let verb: NativeProtocol.SchemaChange.Change =
+                    former?.type(named: type.name) == nil ? .created : .updated
+                changes.append(.init(verb, keyspace: keyspace.name, .type(type.name)))
+            }
+            for table in keyspace.tables {
+                let before = former?.table(named: table.name)
+                if before === table { continue }
+                changes.append(
+                    .init(
+                        before?.id == table.id ? .updated : .created, keyspace: keyspace.name,
+                        .table(table.name)))
+            }
+        }
+        for keyspace in old.keyspaces {
+            guard let now = new.keyspace(named: keyspace.name) else {
+                changes.append(.init(.dropped, keyspace: keyspace.name, .keyspace))
+                continue
+            }
+            for table in keyspace.tables where now.table(named: table.name) == nil {
+                changes.append(.init(.dropped, keyspace: keyspace.name, .table(table.name)))
+            }
+            for type in keyspace.types where now.type(named: type.name) == nil {
+                changes.append(.init(.dropped, keyspace: keyspace.name, .type(type.name)))
+            }
+        }
+        return changes
+    }
+
+    // MARK: Schema changes for our clients
+
+    func startSchemaChange(_ statement: String, keyspace: String?, _ client: ClientRequest) {
+        nextSchemaRequest += 1
+        let id = nextSchemaRequest
+        schemaRequests[id] = client
+        let span = configuration.requests.schemaTimeout
+        deadlines.add(
+            .schema(id), span: Instant.Span(nanoseconds: span.nanoseconds * 2), now: now.monotonic)
+        sendShard(
+            .changeSchema(request: id, statement: statement, keyspace: keyspace),
+            to: ShardIndex(0))
+    }
+
+    func schemaChanged(_ request: UInt64, _ outcome: SchemaAnswer) {
+        guard let client = schemaRequests.removeValue(forKey: request) else { return }
+        switch outcome {
+        case .nothing: answerVoid(client)
+        case .changed(let change): answer(client, change: change)
+        case .failed(let error): answer(client, error: error)
+        }
+    }
+
+    func schemaExpired(_ request: UInt64) {
+        guard let client = schemaRequests.removeValue(forKey: request) else { return }
+        answer(
+            client,
+            error: .serverError(
+                "The schema change was not agreed in time; it may still be applied"))
+    }
+
+    // MARK: Operator's commands
+
+    func receiveCommand(_ id: EffectID, _ text: String) {
+        let words = text.split(separator: " ").map(String.init)
+        let answer: String
+        switch words.first {
+        case "status": answer = status()
+        case "flush":
+            storage.flush(table: nil)
+            answer = "ok\n"
+        default: answer = "error unknown command '\(text)': status, flush\n"
+        }
+        deferred.effects.append(.commandAnswer(id, answer))
+    }
+
+    private func status() -> String {
+        var lines = [
+            "cluster \(cluster.name)", "host \(host)", "epoch \(cluster.epoch)",
+            "ready \(cluster.state != nil)",
+        ]
+        for node in cluster.topology.nodes {
+            let live = node.hostID == host || liveHosts.contains(node.hostID)
+            lines.append("peer \(node.clientAddress) \(node.hostID) \(live ? "up" : "down")")
+        }
+        return lines.joined(separator: "\n") + "\n"
+    }
+}

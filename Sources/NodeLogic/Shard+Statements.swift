@@ -1,0 +1,364 @@
+// Executing statements: QUERY, PREPARE, EXECUTE and BATCH.
+
+internal import CQL
+internal import Encoding
+internal import Environment
+internal import Model
+internal import NativeProtocol
+internal import PeerProtocol
+internal import Topology
+
+/// A select in progress: its own state, and how its answer is to look.
+final class SelectRun {
+    var execution: SelectExecution
+    let columns: RowsMetadata
+    let consistency: ConsistencyLevel
+    let skipsMetadata: Bool
+    /// The id of the columns that the client knows (v5).
+    let knownMetadataID: [UInt8]?
+    /// The loop over the select's reads is on the stack: a read that ends at once only leaves a note.
+    var isDriving = false
+    var readEnded = false
+
+    init(
+        execution: SelectExecution, columns: RowsMetadata, consistency: ConsistencyLevel,
+        skipsMetadata: Bool, knownMetadataID: [UInt8]?
+    ) {
+        self.execution = execution
+        self.columns = columns
+        self.consistency = consistency
+        self.skipsMetadata = skipsMetadata
+        self.knownMetadataID = knownMetadataID
+    }
+}
+
+extension Shard {
+    /// Handles a frame with a statement; its answer may come in a later step.
+    func handleStatement(_ frame: Frame, _ connection: ClientConnection) throws(CQLError) {
+        let header = frame.header
+        let client = ClientRequest(
+            connection: connection.id, stream: header.stream, version: header.version)
+        connection.inFlight += 1
+        do {
+            let body = try frame.requestBody()
+            switch header.opcode {
+            case .query:
+                let request = try QueryRequest(body, header.version, parameters: &parameters)
+                try query(request, client, connection)
+            case .prepare:
+                try prepare(try PrepareRequest(body, header.version), client, connection)
+            case .execute:
+                let request = try ExecuteRequest(body, header.version, parameters: &parameters)
+                try execute(request, client, connection)
+            default:
+                let request = try BatchRequest(body, header.version, parameters: &parameters)
+                try batch(request, client, connection)
+            }
+        } catch {
+            answer(client, error: error)
+        }
+    }
+
+    private func plan(
+        _ text: String, keyspace: String?
+    ) throws(CQLError) -> PreparedPlan {
+        let parsed = try Parser.parse(text)
+        return try Planner.plan(
+            parsed, schema: cluster.schema, keyspace: keyspace,
+            datacenters: cluster.topology.datacenters)
+    }
+
+    private func query(
+        _ request: QueryRequest, _ client: ClientRequest, _ connection: ClientConnection
+    ) throws(CQLError) {
+        let text = try request.text.string()
+        let plan = try plan(text, keyspace: parameters.keyspace ?? connection.keyspace)
+        let values = try plan.ordered(parameters.values)
+        try plan.check(values)
+        try execute(
+            plan, values, text: text, columns: nil, knownMetadataID: nil, client, connection)
+    }
+
+    private func prepare(
+        _ request: PrepareRequest, _ client: ClientRequest, _ connection: ClientConnection
+    ) throws(CQLError) {
+        let text = try request.text.string()
+        let keyspace = request.keyspace ?? connection.keyspace
+        let id = PreparedStatements.id(text: text, keyspace: keyspace)
+        if let known = id.withBytes({ prepared.find($0) }), known.plan.epoch == cluster.schema.epoch {
+            answer(client, prepared: known.answer)
+            return
+        }
+        let statement = PreparedStatement(
+            id: id, text: text, keyspace: keyspace, plan: try plan(text, keyspace: keyspace))
+        prepared.insert(statement)
+        answer(client, prepared: statement.answer)
+    }
+
+    /// The statement of that id as the schema is now: one of an older epoch is planned again.
+    private func statement(
+        _ id: UnsafeRawBufferPointer
+    ) throws(CQLError) -> PreparedStatement {
+        guard let found = prepared.find(id) else {
+            throw .unprepared(
+                "Prepared query with ID \(HexText.text(id)) not found (either the query was not "
+                    + "prepared on this host (maybe the host has been restarted?) or you have "
+                    + "prepared too many queries and it has been evicted from the internal cache)",
+                id: [UInt8](id))
+        }
+        if found.plan.epoch == cluster.schema.epoch { return found }
+        let renewed = PreparedStatement(
+            id: found.id, text: found.text, keyspace: found.keyspace,
+            plan: try plan(found.text, keyspace: found.keyspace))
+        prepared.insert(renewed)
+        return renewed
+    }
+
+    private func execute(
+        _ request: ExecuteRequest, _ client: ClientRequest, _ connection: ClientConnection
+    ) throws(CQLError) {
+        let statement = try statement(request.preparedID)
+        let values = try statement.plan.ordered(parameters.values)
+        try statement.plan.check(values)
+        try execute(
+            statement.plan, values, text: statement.text, columns: statement.columns,
+            knownMetadataID: request.resultMetadataID.map { [UInt8]($0) }, client, connection)
+    }
+
+    /// The clock, fixed for the whole request.
+    private func executionContext() -> ExecutionContext {
+        let issued = clock.next(wall: now.wall)
+        return ExecutionContext(
+            timestamp: parameters.timestamp ?? issued,
+            nowInSeconds: parameters.nowInSeconds.map(Int64.init) ?? now.wall.seconds,
+            random: (UInt64(bitPattern: issued) ^ host.value.high, UInt64(index.value)))
+    }
+
+    private func execute(
+        _ plan: PreparedPlan, _ values: BoundValues, text: String, columns: RowsMetadata?,
+        knownMetadataID: [UInt8]?, _ client: ClientRequest, _ connection: ClientConnection
+    ) throws(CQLError) {
+        switch plan.plan {
+        case .modification(let modification):
+            try checkWritable(modification.table)
+            sink.removeAll()
+            let context = executionContext()
+            try modification.build(values, context, into: sink)
+            write(client, type: .simple, timestamp: context.timestamp)
+        case .batch(let batch):
+            for modification in batch.modifications { try checkWritable(modification.table) }
+            sink.removeAll()
+            let context = executionContext()
+            try batch.build(values, context, into: sink)
+            try checkBatch(client)
+            write(
+                client, type: batch.kind == .logged ? .batch : .unloggedBatch,
+                timestamp: context.timestamp)
+        case .select(let select):
+            try startSelect(
+                select, values, columns: columns ?? RowsMetadata(plan.resultColumns),
+                knownMetadataID: knownMetadataID, client)
+        case .use(let keyspace):
+            answer(client, keyspace: keyspace)
+        case .describe(let request): try describe(request, client)
+        case .truncate(let table):
+            try checkWritable(table)
+            startTruncation(table, client)
+        case .schemaChange:
+            startSchemaChange(
+                text, keyspace: parameters.keyspace ?? connection.keyspace, client)
+        }
+    }
+
+    private func checkWritable(_ table: TableSchema) throws(CQLError) {
+        guard !SystemSchema.isSystem(table.keyspace) else {
+            throw .unauthorized("\(table.keyspace) keyspace is not user-modifiable.")
+        }
+    }
+
+    // MARK: Writing
+
+    /// Sends all mutations of the sink on their way.
+    private func write(_ client: ClientRequest, type: WriteType, timestamp: Int64) {
+        let consistency = parameters.consistency
+        guard !consistency.isSerial else {
+            answer(
+                client,
+                error: .invalid(
+                    "You must use conditional updates for serializable writes"))
+            return
+        }
+        guard !sink.entries.isEmpty else {
+            answerVoid(client)
+            return
+        }
+        client.outstandingWrites = sink.entries.count
+        for entry in sink.entries {
+            coordinateWrite(
+                sink[entry], consistency: consistency, type: type, timestamp: timestamp,
+                client: client)
+        }
+    }
+
+    private func batch(
+        _ request: BatchRequest, _ client: ClientRequest, _ connection: ClientConnection
+    ) throws(CQLError) {
+        guard request.kind != .counter else {
+            throw .invalid("Counter batches are not supported by Coterie yet")
+        }
+        let context = executionContext()
+        sink.removeAll()
+        for part in request.statements {
+            let plan: PreparedPlan
+            switch part.statement {
+            case .text(let text):
+                plan = try self.plan(
+                    try text.string(), keyspace: parameters.keyspace ?? connection.keyspace)
+            case .prepared(let id): plan = try statement(id).plan
+            }
+            guard case .modification(let modification) = plan.plan else {
+                throw .invalid(
+                    "Invalid statement in batch: only UPDATE, INSERT and DELETE statements are "
+                        + "allowed.")
+            }
+            try checkWritable(modification.table)
+            let values = parameters.values.slice(part.values)
+            try plan.check(values)
+            try modification.build(values, context, into: sink)
+        }
+        try sink.mergePartitions()
+        try checkBatch(client)
+        write(
+            client, type: request.kind == .logged ? .batch : .unloggedBatch,
+            timestamp: context.timestamp)
+    }
+
+    private func checkBatch(_ client: ClientRequest) throws(CQLError) {
+        let size = sink.bytes.count
+        let limits = configuration.requests
+        guard sink.entries.count > 1 else { return }
+        if size > limits.batchSizeFailBytes { throw .invalid("Batch too large") }
+        if size > limits.batchSizeWarnBytes {
+            client.warnings.append(
+                "Batch for \(sink.entries.count) partitions is of size \(size), exceeding specified "
+                    + "threshold of \(limits.batchSizeWarnBytes) by "
+                    + "\(size - limits.batchSizeWarnBytes).")
+        }
+    }
+
+    // MARK: Reading
+
+    private func startSelect(
+        _ select: SelectPlan, _ values: BoundValues, columns: RowsMetadata,
+        knownMetadataID: [UInt8]?, _ client: ClientRequest
+    ) throws(CQLError) {
+        guard parameters.consistency != .any else {
+            throw .invalid("ANY ConsistencyLevel is only supported for writes")
+        }
+        let context = executionContext()
+        if SystemSchema.isSystem(select.table.keyspace) {
+            let result = try select.execute(
+                overRows: systemRows(of: select.table), values, context)
+            answer(client) { encoder in
+                var writer = RowsWriter(
+                    encoder, client.version, stream: client.stream, columns,
+                    skipMetadata: parameters.skipsMetadata, knownMetadataID: knownMetadataID,
+                    prefix: client.prefix)
+                result.rows.withBytes { writer.appendRows($0, count: result.rowCount) }
+                writer.finish()
+            }
+            return
+        }
+        let execution = try SelectExecution(
+            select, values, context, pageSize: parameters.pageSize,
+            pagingState: parameters.pagingState.map { [UInt8]($0) })
+        let run = SelectRun(
+            execution: execution, columns: columns, consistency: parameters.consistency,
+            skipsMetadata: parameters.skipsMetadata, knownMetadataID: knownMetadataID)
+        client.select = run
+        drive(client, run)
+    }
+
+    /// Starts the select's reads until one has to wait or it has all it needs.
+    private func drive(_ client: ClientRequest, _ run: SelectRun) {
+        run.isDriving = true
+        repeat {
+            run.readEnded = false
+            guard let command = run.execution.nextCommand() else {
+                finishSelect(client, run)
+                break
+            }
+            startRead(command, consistency: run.consistency, client: client)
+        } while run.readEnded && !client.isAnswered
+        run.isDriving = false
+    }
+
+    /// A command of the select has its result.
+    func readFinished(_ session: ReadSession) {
+        let client = session.client
+        guard !client.isAnswered, let run = client.select else { return }
+        do {
+            try run.execution.consume(try ReadResultView(session.output.bytes))
+        } catch let error as CQLError {
+            readFailed(client, error)
+            return
+        } catch {
+            readFailed(client, .serverError("a result that was just made is malformed: \(error)"))
+            return
+        }
+        if run.isDriving { run.readEnded = true } else { drive(client, run) }
+    }
+
+    func readFailed(_ client: ClientRequest, _ error: CQLError) {
+        client.select = nil
+        answer(client, error: error)
+    }
+
+    private func finishSelect(_ client: ClientRequest, _ run: SelectRun) {
+        client.select = nil
+        do {
+            try run.execution.finish()
+        } catch {
+            answer(client, error: error)
+            return
+        }
+        answer(client) { encoder in
+            var rows = RowsWriter(
+                encoder, client.version, stream: client.stream, run.columns,
+                skipMetadata: run.skipsMetadata, knownMetadataID: run.knownMetadataID,
+                prefix: client.prefix)
+            rows.appendRows(run.execution.rows, count: run.execution.rowCount)
+            rows.finish(pagingState: run.execution.pagingState)
+        }
+    }
+
+    private func describe(
+        _ request: DescribeRequest, _ client: ClientRequest
+    ) throws(CQLError) {
+        let (columns, rows) = try request.answer(
+            schema: cluster.schema, cluster: clusterDescription(for: request))
+        answerRows(client, RowsMetadata(columns), rows)
+    }
+
+    /// Answers with rows that are all there already.
+    private func answerRows(
+        _ client: ClientRequest, _ columns: RowsMetadata, _ rows: [SystemRow]
+    ) {
+        answer(client) { encoder in
+            var writer = RowsWriter(
+                encoder, client.version, stream: client.stream, columns,
+                prefix: client.prefix)
+            for row in rows {
+                for value in row {
+                    if let value {
+                        value.withBytes { writer.append($0) }
+                    } else {
+                        writer.append(nil)
+                    }
+                }
+                writer.endRow()
+            }
+            writer.finish()
+        }
+    }
+}

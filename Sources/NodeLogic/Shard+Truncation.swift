@@ -1,0 +1,112 @@
+// TRUNCATE: every node empties the table, and all must be there, because a node that is down would bring
+// its rows back.
+
+internal import Encoding
+internal import Environment
+internal import Model
+internal import NativeProtocol
+internal import PeerProtocol
+internal import Storage
+internal import Topology
+
+extension Shard {
+    func startTruncation(_ table: TableSchema, _ client: ClientRequest) {
+        let topology = cluster.topology
+        let dead = topology.nodes.indices.filter { !isAlive(NodeIndex($0), topology) }
+        guard dead.isEmpty else {
+            answer(
+                client,
+                error: .unavailable(
+                    "Cannot truncate while some nodes are down: all of them must empty the table",
+                    consistency: .all, required: topology.nodes.count,
+                    alive: topology.nodes.count - dead.count))
+            return
+        }
+        let id = requestIDs.next()
+        var waiting: [HostID: Int] = [:]
+        for node in topology.nodes { waiting[node.hostID] = 1 }
+        truncations[id] = PendingTruncation(client: client, waiting: waiting)
+        deadlines.add(
+            .truncation(id), span: configuration.requests.truncateTimeout, now: now.monotonic)
+        let request = TruncateRequest(
+            table: table.id.value, timestamp: clock.next(wall: now.wall))
+        for node in topology.nodes {
+            sendControl(.truncate, to: node.hostID, request: id) { request.encode(into: $0) }
+        }
+    }
+
+    /// On shard 0: passes the truncation on to all shards of this node; on another shard: carries it
+    /// out and answers shard 0, which answers the coordinator when all have.
+    func serveTruncate(_ header: PeerHeader, _ request: TruncateRequest, fromShard: Bool) {
+        guard let control else { return }
+        control.truncations[TruncationOrigin(sender: header.sender, request: header.request)] =
+            NodeTruncation(header: header, fromShard: fromShard, waiting: shardCount)
+        for shard in 0..<shardCount {
+            sendShard(
+                .truncate(
+                    request.table, timestamp: request.timestamp, sender: header.sender,
+                    request: header.request),
+                to: ShardIndex(shard))
+        }
+    }
+
+    /// Empties the table in this shard.
+    func truncateOwn(_ table: UniqueID, _ sender: HostID, _ request: RequestID) {
+        do {
+            let position = try storage.truncate(TableID(table), clock: now)
+            commit(
+                [
+                    .putTruncation(
+                        table: table, shard: index.value, microseconds: now.wall.microseconds,
+                        position: position.description)
+                ], then: .truncated(sender: sender, request: request))
+        } catch {
+            stop("storage: \(error)")
+        }
+    }
+
+    /// On shard 0: one shard has emptied the table, for good.
+    func shardTruncated(_ sender: HostID, _ request: RequestID) {
+        let origin = TruncationOrigin(sender: sender, request: request)
+        guard let control, var pending = control.truncations[origin] else { return }
+        pending.waiting -= 1
+        guard pending.waiting == 0 else {
+            control.truncations[origin] = pending
+            return
+        }
+        control.truncations[origin] = nil
+        respond(to: pending.header, .truncateResponse, fromShard: pending.fromShard) {
+            MutationResponse.applied.encode(into: $0)
+        }
+    }
+
+    /// On the coordinator: one node has emptied the table.
+    func truncationAnswered(_ header: PeerHeader, _ response: MutationResponse) {
+        guard let pending = truncations[header.request] else { return }
+        pending.waiting[header.sender] = nil
+        guard pending.waiting.isEmpty else { return }
+        truncations[header.request] = nil
+        answerVoid(pending.client)
+    }
+
+    func truncationExpired(_ id: RequestID) {
+        guard let pending = truncations.removeValue(forKey: id) else { return }
+        answer(
+            pending.client,
+            error: .truncateError(
+                "Truncate timed out - \(pending.waiting.count) nodes have not answered"))
+    }
+}
+
+/// Which truncation, among all coordinators'.
+struct TruncationOrigin: Hashable {
+    let sender: HostID
+    let request: RequestID
+}
+
+/// A truncation that this node's shards are carrying out.
+struct NodeTruncation {
+    let header: PeerHeader
+    let fromShard: Bool
+    var waiting: Int
+}

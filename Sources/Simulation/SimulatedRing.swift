@@ -1,0 +1,94 @@
+// A simulated world whose nodes are real ones: `Shard` machines, born as one cluster.
+
+internal import Encoding
+internal import Environment
+internal import Model
+package import NodeLogic
+internal import PeerProtocol
+internal import Topology
+
+extension Shard: ShardMachine {}
+
+/// Makes worlds of real nodes.
+package enum SimulatedRing {
+    /// A world of that many dead nodes, which hold entry 0 of their cluster's metadata log.
+    package static func makeWorld(_ settings: WorldSettings) -> SimulatedWorld {
+        let hosts = SimulatedWorld.hosts(seed: settings.seed, count: settings.nodeCount)
+        let image = founding(settings, hosts: hosts)
+        let metadata = hosts.map { host in
+            var own = image
+            own.apply(MetadataBatch([.setLocal("host_id", host.description)]))
+            return own
+        }
+        return SimulatedWorld(settings, hosts: hosts, metadata: metadata, start: start)
+    }
+
+    /// Entry 0, which makes all nodes members and voters, with evenly dealt tokens.
+    private static func founding(_ settings: WorldSettings, hosts: [HostID]) -> MetadataImage {
+        let cluster = settings.configuration.cluster
+        let place = TokenAllocation.Place(datacenter: cluster.datacenter, rack: cluster.rack)
+        let tokens = TokenAllocation.tokens(
+            for: hosts.map { _ in place }, virtualNodes: cluster.virtualNodes, seed: settings.seed)
+        let nodes = hosts.indices.map { index in
+            NodeDescription(
+                hostID: hosts[index], clientAddress: SimulatedNode.clientAddress(index),
+                peerAddress: SimulatedNode.peerAddress(index), datacenter: cluster.datacenter,
+                rack: cluster.rack, tokens: tokens[index], shardCount: 1)
+        }
+        var stream = RandomStream(seed: settings.seed, name: "founding")
+        let entry = MetadataEntry(
+            epoch: 0, id: stream.uniqueID(), author: hosts[0],
+            time: WallTime(microseconds: SimulatedClock.epochMicroseconds),
+            change: .initialise(
+                clusterID: stream.uniqueID(), name: cluster.name, voters: hosts, nodes: nodes))
+        var image = MetadataImage()
+        image.apply(
+            MetadataBatch([
+                .putLogEntry(
+                    MetadataLogRecord(
+                        epoch: 0, summary: entry.summary(before: nil), body: entry.encoded))
+            ]))
+        return image
+    }
+
+    /// The start of a node, in the order that `Node` asks for.
+    private static func start(
+        _ launch: NodeLaunch, _ store: SimulatedMetadataStore, _ files: any FileSystem,
+        _ clock: ClockReading, _ outboxes: [Outbox]
+    ) throws(LaunchFailure) -> NodeBirth {
+        do throws(ShardStartFailure) {
+            let identity = try Node.begin(store.image, newHost: launch.host)
+            store.commit(identity.batch)
+            let preparation = try Node.prepare(
+                store.image, shardCount: launch.shardCount, configuration: launch.configuration,
+                incarnation: identity.incarnation, files: files, clock: clock)
+            store.commit(preparation.batch)
+            try Node.finish(preparation, files: files)
+            let image = store.image
+            let hybridClock = Node.makeClock(image, configuration: launch.configuration)
+            var machines: [any ShardMachine] = []
+            for index in 0..<launch.shardCount {
+                let shard = ShardIndex(index)
+                let start = ShardStart(
+                    index: shard, shardCount: launch.shardCount,
+                    configuration: launch.configuration, host: identity.host,
+                    incarnation: identity.incarnation, metadata: image,
+                    clientAddress: launch.clientAddress, peerAddress: launch.peerAddress,
+                    randomSeed: launch.randomSeed, clock: hybridClock,
+                    filePrefix: preparation.layout.filePrefix(shard), observer: launch.observer)
+                machines.append(
+                    try Shard(start, files: files, clock: clock, outbox: outboxes[index]))
+            }
+            return NodeBirth(incarnation: identity.incarnation, machines: machines)
+        } catch {
+            throw LaunchFailure(error.description)
+        }
+    }
+
+    /// The class of a message between nodes: 0 for mutations on their way to a replica, 1 for all
+    /// else; for delay models that know writes from the rest. The kind is the third byte.
+    @Sendable
+    package static func isMutation(_ message: UnsafeRawBufferPointer) -> Int {
+        message.count > 2 && message[2] == PeerMessageKind.mutation.rawValue ? 0 : 1
+    }
+}

@@ -1,0 +1,266 @@
+// The newest data of one table, in memory: what the commit log holds and no SSTable does yet.
+//
+// A write is merged on arrival: a row that exists is replaced in place if the merged row fits its
+// record, else a new record is made and the old one counted as garbage. Deletions of partitions and
+// ranges are kept beside the rows and shadow them when they are read, so a range deletion costs no walk.
+//
+// A frozen memtable never changes again; its flush job reads it on another thread while reads go on.
+//
+// Cost of an insert: the directory's lookup, one copy of key and row into the arena, nothing else.
+
+internal import Encoding
+internal import Model
+
+/// One table's memtable. Owned by its engine.
+final class Memtable {
+    private let arena: Arena
+    private let directory: PartitionDirectory
+    private var rangeLists: [RangeList] = [RangeList()]
+    private var rangeBytes = 0
+    private(set) var isFrozen = false
+    /// The log position of the first and the last mutation in here.
+    private(set) var firstPosition: LogPosition?
+    private(set) var lastPosition = LogPosition.zero
+    /// No cell, marker or deletion in here is older.
+    private(set) var oldestTimestamp = Int64.max
+    private(set) var rowCount = 0
+    private(set) var garbageBytes = 0
+    /// Views that hold this memtable besides the table itself; its memory is recycled at zero.
+    var pins = 0
+
+    /// The range deletions of one partition: a merged list, and what came since.
+    private struct RangeList {
+        var merged: [RangeTombstone] = []
+        var pending: [[RangeTombstone]] = []
+    }
+
+    init(slice: ClosedRange<Int64>, expectedPartitions: Int, pool: ArenaPool) {
+        arena = Arena(pool: pool)
+        directory = PartitionDirectory(
+            slice: slice, expectedCount: expectedPartitions, arena: arena)
+    }
+
+    var partitionCount: Int { directory.count }
+    var isEmpty: Bool { directory.count == 0 }
+    /// Memory held, in bytes.
+    var bytes: Int { arena.heldBytes + rangeBytes + directory.rootBytes }
+
+    // MARK: Writing
+
+    /// Merges a mutation's partition in. `partition` was validated; its oldest timestamp is given.
+    func apply(
+        token: Int64, key: UnsafeRawBufferPointer, _ partition: PartitionView,
+        oldestTimestamp oldest: Int64, position: LogPosition, scratch: ByteWriter
+    ) throws(MalformedBytes) {
+        precondition(!isFrozen)
+        if firstPosition == nil { firstPosition = position }
+        lastPosition = position
+        if oldest < oldestTimestamp { oldestTimestamp = oldest }
+        let node = directory.findOrInsert(token: token, key: key)
+        if !partition.deletion.isNone { node.deletion = node.deletion.merged(with: partition.deletion) }
+        if !partition.ranges.isEmpty { addRanges(partition.ranges, to: node) }
+        if !partition.staticRow.isEmpty {
+            if let record = node.staticRow {
+                node.staticRow = try merged(record, partition.staticRow, scratch)
+            } else {
+                node.staticRow = RowRecord.make(
+                    key: UnsafeRawBufferPointer(start: nil, count: 0), row: partition.staticRow,
+                    slack: 0, in: arena)
+            }
+        }
+        var rows = partition.rows
+        while let (rowKey, row) = try rows.next() {
+            try apply(rowKey, row, to: node, scratch)
+        }
+    }
+
+    private func apply(
+        _ key: UnsafeRawBufferPointer, _ row: UnsafeRawBufferPointer, to node: PartitionNode,
+        _ scratch: ByteWriter
+    ) throws(MalformedBytes) {
+        guard let rows = node.rows else {
+            node.rows = RowRecord.make(key: key, row: row, slack: 0, in: arena).base
+            node.rowCount = 1
+            rowCount += 1
+            return
+        }
+        if node.rowCount == 1 {
+            let record = RowRecord(rows)
+            if equalBytes(record.key, key) {
+                node.rows = try merged(record, row, scratch).base
+                return
+            }
+            var root = RowTree.make(first: record, in: arena)
+            RowTree.insert(
+                RowRecord.make(key: key, row: row, slack: 0, in: arena), root: &root, in: arena)
+            node.rows = root
+            node.rowCount = 2
+            rowCount += 1
+            return
+        }
+        if let slot = RowTree.find(key, root: rows), let old = UnsafeMutableRawPointer(bitPattern: slot.pointee) {
+            slot.pointee = UInt(bitPattern: try merged(RowRecord(old), row, scratch).base)
+            return
+        }
+        var root = rows
+        RowTree.insert(
+            RowRecord.make(key: key, row: row, slack: 0, in: arena), root: &root, in: arena)
+        node.rows = root
+        node.rowCount += 1
+        rowCount += 1
+    }
+
+    /// The record that holds both versions: the old one if the merged row fits there.
+    private func merged(
+        _ record: RowRecord, _ row: UnsafeRawBufferPointer, _ scratch: ByteWriter
+    ) throws(MalformedBytes) -> RowRecord {
+        scratch.removeAll()
+        guard try RowMerge.merge(try RowView(record.row), try RowView(row), into: scratch) else {
+            return record
+        }
+        if record.replaceInPlace(scratch.bytes) { return record }
+        garbageBytes += RowRecord.headerBytes + record.keyCount + record.capacity
+        // A row that grew once grows again: leave it a quarter more.
+        return RowRecord.make(
+            key: record.key, row: scratch.bytes, slack: scratch.count / 4, in: arena)
+    }
+
+    private func addRanges(_ ranges: [RangeTombstone], to node: PartitionNode) {
+        if node.rangeList == 0 {
+            rangeLists.append(RangeList())
+            node.rangeList = rangeLists.count - 1
+        }
+        rangeLists[node.rangeList].pending.append(ranges)
+        for range in ranges { rangeBytes += range.start.count + range.end.count + 96 }
+    }
+
+    /// Ends all writing.
+    func freeze() {
+        for index in rangeLists.indices { settle(index) }
+        isFrozen = true
+    }
+
+    /// Merges what is pending, in rounds of pairs: n log n, not n squared.
+    private func settle(_ index: Int) {
+        guard !rangeLists[index].pending.isEmpty else { return }
+        var lists = rangeLists[index].pending
+        lists.append(rangeLists[index].merged)
+        while lists.count > 1 {
+            var next: [[RangeTombstone]] = []
+            for pair in stride(from: 0, to: lists.count, by: 2) {
+                next.append(
+                    pair + 1 < lists.count
+                        ? RangeTombstones.merged(lists[pair], lists[pair + 1]) : lists[pair])
+            }
+            lists = next
+        }
+        rangeLists[index] = RangeList(merged: lists[0], pending: [])
+    }
+
+    /// Gives the memory to the pool. Nobody may read this memtable afterwards.
+    func recycle() {
+        precondition(pins == 0)
+        arena.recycle()
+    }
+
+    // MARK: Reading
+
+    func find(token: Int64, key: UnsafeRawBufferPointer) -> PartitionNode? {
+        directory.find(token: token, key: key)
+    }
+
+    /// Walks over partitions in order, from the first with at least that token.
+    func cursor(from token: Int64) -> PartitionDirectory.Cursor { directory.cursor(from: token) }
+
+    /// The partition's range deletions, merged.
+    func ranges(of node: PartitionNode) -> [RangeTombstone] {
+        let index = node.rangeList
+        if index == 0 { return [] }
+        if !isFrozen { settle(index) }
+        return rangeLists[index].merged
+    }
+}
+
+/// The rows of one partition of a memtable, as a source of a merge. Pooled: `open` begins anew.
+final class MemtableRowSource: RowSource {
+    private var node: PartitionNode?
+    private var allRanges: [RangeTombstone] = []
+    private var place: RowTree.Place?
+    private var lower: [UInt8]?
+    private var upper: [UInt8]?
+    private var isReversed = false
+
+    func open(_ node: PartitionNode, in memtable: Memtable) {
+        self.node = node
+        allRanges = memtable.ranges(of: node)
+        state = .end
+    }
+
+    override func seek(
+        lower: [UInt8]?, upper: [UInt8]?, reversed: Bool
+    ) throws(StorageError) {
+        ranges = allRanges
+        self.lower = lower
+        self.upper = upper
+        isReversed = reversed
+        place = nil
+        state = .end
+        guard let node, let rows = node.rows else { return }
+        if node.rowCount == 1 {
+            let record = RowRecord(rows)
+            if let lower, compare(record.key, lower) < 0 { return }
+            if let upper, compare(record.key, upper) >= 0 { return }
+            show(record)
+            return
+        }
+        var place: RowTree.Place
+        if reversed {
+            if let upper {
+                place = upper.withUnsafeBytes { RowTree.lowerBound($0, root: rows) }
+                place.moveBackward()
+            } else {
+                place = RowTree.last(root: rows)
+            }
+        } else if let lower {
+            place = lower.withUnsafeBytes { RowTree.lowerBound($0, root: rows) }
+        } else {
+            place = RowTree.first(root: rows)
+        }
+        self.place = place
+        showPlace()
+    }
+
+    override func advance() throws(StorageError) {
+        guard place != nil else {
+            state = .end
+            return
+        }
+        if isReversed { place?.moveBackward() } else { place?.moveForward() }
+        showPlace()
+    }
+
+    private func showPlace() {
+        guard let record = place?.record else {
+            state = .end
+            return
+        }
+        if isReversed, let lower, compare(record.key, lower) < 0 {
+            state = .end
+        } else if !isReversed, let upper, compare(record.key, upper) >= 0 {
+            state = .end
+        } else {
+            show(record)
+        }
+    }
+
+    private func show(_ record: RowRecord) {
+        key = record.key
+        row = record.row
+        state = .row
+    }
+}
+
+@inline(__always)
+func compare(_ key: UnsafeRawBufferPointer, _ bound: [UInt8]) -> Int {
+    bound.withUnsafeBytes { compareBytes(key, $0) }
+}

@@ -1,0 +1,69 @@
+// The write path.
+//
+// Cost of a one-row write of 116 bytes: one walk that checks the row, one copy with a CRC32C into the
+// log's buffer, one directory lookup, one copy into the arena. No allocation outside the arena.
+
+internal import Encoding
+package import Environment
+package import Model
+
+extension StorageEngine {
+    /// Makes a mutation part of the shard's data: a log record in this step's buffer, and the memtable.
+    /// Nothing that depends on it may leave before the step's `endTick`. On an error nothing happened.
+    @discardableResult
+    package func apply(
+        _ mutation: MutationView, clock: ClockReading
+    ) throws(StorageError) -> LogPosition {
+        guard let table = table(mutation.table) else { throw .unknownTable(mutation.table) }
+        guard slice.contains(mutation.token) else { throw .outsideSlice(token: mutation.token) }
+        do throws(MalformedBytes) {
+            let partition = try PartitionView(mutation.partition)
+            let oldest = try Self.check(partition)
+            let position = log.append(mutation.bytes)
+            try table.live.apply(
+                token: mutation.token, key: mutation.key, partition, oldestTimestamp: oldest,
+                position: position, scratch: mergeScratch)
+            return position
+        } catch {
+            throw .malformed(error)
+        }
+    }
+
+    /// Walks over the whole partition once: it is well-formed, and this is its oldest timestamp.
+    static func check(_ partition: PartitionView) throws(MalformedBytes) -> Int64 {
+        var oldest = Int64.max
+        if !partition.deletion.isNone { oldest = partition.deletion.timestamp }
+        for range in partition.ranges { oldest = min(oldest, range.deletion.timestamp) }
+        if !partition.staticRow.isEmpty { try check(partition.staticRow, &oldest) }
+        var rows = partition.rows
+        var previous: UnsafeRawBufferPointer?
+        while let (key, row) = try rows.next() {
+            if let previous, compareBytes(previous, key) >= 0 {
+                throw MalformedBytes("rows out of order", offset: rows.reader.position)
+            }
+            previous = key
+            try check(row, &oldest)
+        }
+        return oldest
+    }
+
+    private static func check(
+        _ bytes: UnsafeRawBufferPointer, _ oldest: inout Int64
+    ) throws(MalformedBytes) {
+        let row = try RowView(bytes)
+        if !row.liveness.isNone { oldest = min(oldest, row.liveness.timestamp) }
+        if !row.deletion.isNone { oldest = min(oldest, row.deletion.timestamp) }
+        var cells = row.cells
+        var previous: Cell?
+        while let cell = try cells.next() {
+            if let previous, previous.position(comparedTo: cell) >= 0 {
+                throw MalformedBytes("cells out of order", offset: cells.reader.position)
+            }
+            previous = cell
+            oldest = min(oldest, cell.timestamp)
+        }
+    }
+
+    /// Asks that `syncedPosition` move over all that was applied: batch and group mode.
+    package func requestSync() { log.requestSync(at: nil) }
+}

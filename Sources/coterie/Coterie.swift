@@ -1,0 +1,12 @@
+// The command line: one program for the node, the local ring, the shell and the lab.
+
+internal import ArgumentParser
+
+/// The root command.
+@main
+struct Coterie: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "coterie",
+        abstract: "An eventually consistent wide-column database that speaks CQL.",
+        subcommands: [NodeCommand.self, RingCommand.self, ShellCommand.self])
+}

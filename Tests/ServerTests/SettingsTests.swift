@@ -1,0 +1,72 @@
+// Settings and addresses as people write them.
+
+import Encoding
+import Environment
+import Testing
+
+@Suite struct SettingsTests {
+    @Test func unitsAreThoseOfCassandra() throws {
+        var configuration = Configuration()
+        try configuration.set("write_request_timeout=1500ms")
+        try configuration.set("max_hint_window=3h")
+        try configuration.set("commitlog_segment_size=16MiB")
+        try configuration.set("compaction_throughput=8MiB/s")
+        try configuration.set("commitlog_sync=batch")
+        try configuration.set("hinted_handoff_enabled=false")
+        try configuration.set("phi_convict_threshold=12.5")
+        try configuration.set("cluster_name=a=b c")
+        #expect(configuration.requests.writeTimeout == .milliseconds(1500))
+        #expect(configuration.requests.maximumHintWindow == .seconds(10_800))
+        #expect(configuration.storage.commitLogSegmentBytes == 16 << 20)
+        #expect(configuration.storage.compactionThroughputBytesPerSecond == 8 << 20)
+        #expect(configuration.storage.commitLogSync == .batch)
+        #expect(!configuration.requests.hintedHandoffEnabled)
+        #expect(configuration.membership.phiThreshold == 12.5)
+        #expect(configuration.cluster.name == "a=b c")
+    }
+
+    @Test(arguments: [
+        ("write_request_timeot=1s", "did you mean write_request_timeout?"),
+        ("write_request_timeout=1", "with its unit"),
+        ("write_request_timeout=-1s", "with its unit"),
+        ("write_request_timeout=99999999999999999h", "with its unit"),
+        ("commitlog_segment_size=1MB", "for example 16KiB"),
+        ("commitlog_segment_size=1B", "from"),
+        ("commitlog_sync=often", "periodic, batch or group"),
+        ("num_tokens=0", "from 1"),
+        ("num_tokens", "name=value"),
+    ])
+    func wrongSettingSaysWhatIsRight(assignment: String, hint: String) {
+        var configuration = Configuration()
+        let failure = #expect(throws: SettingFailure.self) { try configuration.set(assignment) }
+        #expect(failure?.description.contains(hint) == true, "\(failure?.description ?? "")")
+        #expect(configuration == Configuration())
+    }
+
+    @Test func everySettingHasItsOwnName() {
+        let names = Configuration.settings.map(\.name)
+        #expect(Set(names).count == names.count)
+    }
+
+    @Test(arguments: [
+        ("127.0.0.1", "7f000001"),
+        ("255.255.255.255", "ffffffff"),
+        ("::", "00000000000000000000000000000000"),
+        ("::1", "00000000000000000000000000000001"),
+        ("1::", "00010000000000000000000000000000"),
+        ("fe80::a:b", "fe8000000000000000000000000a000b"),
+        ("1:2:3:4:5:6:7:8", "00010002000300040005000600070008"),
+        ("::ffff:1.2.3.4", "00000000000000000000ffff01020304"),
+    ])
+    func addressIsRead(text: String, digits: String) {
+        #expect(InternetAddress.parse(text).map { HexText.text($0) } == digits)
+    }
+
+    @Test(arguments: [
+        "1.2.3", "1.2.3.4.5", "256.1.1.1", "1..1.1", "+1.1.1.1", ":", ":::", "1:::2", "1::2::3",
+        "12345::", "g::", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "", "localhost",
+    ])
+    func textThatIsNoAddressIsRefused(text: String) {
+        #expect(InternetAddress.parse(text) == nil)
+    }
+}

@@ -109,17 +109,23 @@ let package = Package(
         tests(
             "MembershipTests", ["Membership", "PeerProtocol", "Topology", "Environment", "Encoding"]),
         tests(
+            "PeerProtocolTests", ["PeerProtocol", "Topology", "Model", "Environment", "Encoding"]),
+        tests(
             "ReplicationTests",
             ["Replication", "PeerProtocol", "Topology", "Model", "Environment", "Encoding"]),
         tests(
-            "MetadataStoreTests",
-            ["SQLiteMetadata", "Simulation", "Environment", "Encoding"]),
+            "NodeLogicTests",
+            [
+                "NodeLogic", "Replication", "PeerProtocol", "Topology", "Model", "Environment",
+                "Encoding",
+            ]),
+        tests("MetadataStoreTests", ["SQLiteMetadata", "Simulation", "Environment", "Encoding"]),
+        tests("DiskTests", ["Disk", "Environment", "Encoding"]),
         tests(
             "SimulationTests",
             [
                 "Simulation", "ConsistencyLab", "NodeLogic", "Model", "Environment", "Encoding",
             ]),
-        tests("ConformanceTests", []),
-        tests("ArchitectureTests", []),
+        tests("ServerTests", ["Server", "PeerProtocol", "Environment", "Encoding"]),
     ]
 )

@@ -19,8 +19,8 @@ extension StorageEngine {
         let start = ReadResultWriter.begin(into: writer)
         var limits = PartitionReader.Limits(
             rows: command.rowLimit, partitionRows: command.partitionRowLimit,
-            endOfBytes: writer.count.addingReportingOverflow(command.byteLimit).overflow
-                ? .max : writer.count + command.byteLimit)
+            endOfBytes: start.addingReportingOverflow(command.byteLimit).overflow
+                ? .max : start + command.byteLimit)
         var isExhausted = true
         switch command.scope {
         case .partition(let token, let key):

@@ -27,9 +27,18 @@ import Testing
                 let found = try harness.read(command)
                 let expected = try twin.read(command, gcGrace: testGcGrace)
                 let isEqual = found == expected
-                #expect(isEqual, "seed \(seed) step \(step) \(command)")
+                #expect(isEqual, "seed \(seed) step \(step) \(command) \(describe(found, expected))")
                 if !isEqual { return }
             }
         }
     }
+}
+
+/// Both answers from their first difference on.
+func describe(_ found: [UInt8], _ expected: [UInt8]) -> String {
+    var index = 0
+    while index < min(found.count, expected.count), found[index] == expected[index] { index += 1 }
+    let start = max(0, index - 24)
+    return "at \(index) of \(found.count)/\(expected.count): \(found[start...].prefix(80)) for "
+        + "\(expected[start...].prefix(80))"
 }

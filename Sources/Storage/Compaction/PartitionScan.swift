@@ -1,0 +1,221 @@
+// The sources of a flush or a compaction: whole memtables and whole SSTables, in order.
+
+internal import Encoding
+internal import Environment
+internal import Model
+
+/// Walks over all partitions of one source. The current partition is valid until `nextPartition`.
+class PartitionScan {
+    final var token: Int64 = 0
+    final var key = UnsafeRawBufferPointer(start: nil, count: 0)
+    final var deletion = Deletion.none
+    final var staticRow = UnsafeRawBufferPointer(start: nil, count: 0)
+    final var isAtEnd = false
+    /// The rows of the current partition, forwards, from the first one.
+    final let rows: RowSource
+    /// Bytes read from the disk so far.
+    final var bytesRead = 0
+
+    init(rows: RowSource) { self.rows = rows }
+
+    /// Goes to the next partition; its rows must have been read to their end.
+    func nextPartition(_ files: any FileSystem) throws(StorageError) {
+        preconditionFailure("abstract")
+    }
+}
+
+/// A frozen memtable as a source.
+final class MemtableScan: PartitionScan {
+    private let memtable: Memtable
+    private var cursor: PartitionDirectory.Cursor
+    private let source = MemtableRowSource()
+
+    init(_ memtable: Memtable, slice: ClosedRange<Int64>) {
+        precondition(memtable.isFrozen)
+        self.memtable = memtable
+        cursor = memtable.cursor(from: slice.lowerBound)
+        super.init(rows: source)
+    }
+
+    override func nextPartition(_ files: any FileSystem) throws(StorageError) {
+        guard let node = cursor.next() else {
+            isAtEnd = true
+            return
+        }
+        token = node.token
+        key = node.key
+        deletion = node.deletion
+        staticRow = node.staticRow?.row ?? UnsafeRawBufferPointer(start: nil, count: 0)
+        source.open(node, in: memtable)
+        try source.seek(lower: nil, upper: nil, reversed: false)
+    }
+}
+
+/// An SSTable as a source: its blocks are read in order, several at a time.
+final class SSTableScan: PartitionScan {
+    private let slice: ClosedRange<Int64>
+    private let source: SSTableScanRows
+    private let keyCopy = ByteWriter(capacity: 64)
+    private let staticCopy = ByteWriter(capacity: 64)
+
+    /// Partitions outside `slice` are passed over: they belong to another shard.
+    init(_ metadata: SSTableMetadata, slice: ClosedRange<Int64>) {
+        self.slice = slice
+        source = SSTableScanRows(metadata, from: slice.lowerBound)
+        super.init(rows: source)
+    }
+
+    override func nextPartition(_ files: any FileSystem) throws(StorageError) {
+        while true {
+            source.files = files
+            guard let (token, fragment) = try source.beginPartition() else {
+                isAtEnd = true
+                bytesRead = source.bytesRead
+                return
+            }
+            bytesRead = source.bytesRead
+            if token > slice.upperBound {
+                isAtEnd = true
+                return
+            }
+            // The fragment's block goes away as its rows are read.
+            keyCopy.removeAll()
+            keyCopy.append(fragment.key)
+            staticCopy.removeAll()
+            staticCopy.append(fragment.staticRow)
+            self.token = token
+            key = keyCopy.bytes
+            deletion = fragment.deletion
+            staticRow = staticCopy.bytes
+            if token < slice.lowerBound {
+                while source.state == .row { try source.advance() }
+                continue
+            }
+            return
+        }
+    }
+}
+
+/// The rows of an SSTable's current partition; moves over its blocks as they are needed.
+final class SSTableScanRows: RowSource {
+    var files: (any FileSystem)?
+    private(set) var bytesRead = 0
+    private let metadata: SSTableMetadata
+    private var blockIndex: Int
+    private var fragmentIndex = 0
+    private var block: Block?
+    private var fragment: Fragment?
+    private let cursor = FragmentCursor()
+    private let buffer = ByteWriter(capacity: 1 << 17)
+    /// The first byte of the buffer in the file.
+    private var bufferOffset = 0
+    private static let readBytes = 1 << 17
+
+    init(_ metadata: SSTableMetadata, from token: Int64) {
+        self.metadata = metadata
+        blockIndex = metadata.firstBlock(endingAtOrAfter: token)
+        // A first block that begins inside a partition: begin where the partition does.
+        if blockIndex < metadata.blocks.count { blockIndex = metadata.blocks[blockIndex].startBlock }
+    }
+
+    private func loadBlock() throws(StorageError) -> Block? {
+        if let block { return block }
+        guard blockIndex < metadata.blocks.count else { return nil }
+        let entry = metadata.blocks[blockIndex]
+        let isBuffered =
+            entry.offset >= bufferOffset
+            && entry.offset + entry.length <= bufferOffset + buffer.count
+        if !isBuffered {
+            guard let files else { preconditionFailure("scan without files") }
+            buffer.removeAll()
+            bufferOffset = entry.offset
+            let end = metadata.blocks[metadata.blocks.count - 1]
+            let count = min(
+                max(entry.length, Self.readBytes), end.offset + end.length - entry.offset)
+            try storing { () throws(DiskFailure) in
+                try files.read(metadata.file, at: entry.offset, count: count, into: buffer)
+            }
+            bytesRead += buffer.count
+            guard buffer.count >= entry.length else {
+                throw .corruption(
+                    CorruptionError(
+                        file: metadata.file, offset: entry.offset, detail: "file ends early"))
+            }
+        }
+        let stored = buffer[
+            ByteRange(offset: entry.offset - bufferOffset, count: entry.length)]
+        let loaded = try Block.decode(stored, entry, metadata)
+        block = loaded
+        fragmentIndex = 0
+        return loaded
+    }
+
+    /// The next partition's first fragment, its first row current; nil at the end of the file.
+    func beginPartition() throws(StorageError) -> (token: Int64, fragment: Fragment)? {
+        ranges = []
+        state = .end
+        while let block = try loadBlock() {
+            guard fragmentIndex < block.count else {
+                self.block = nil
+                blockIndex += 1
+                continue
+            }
+            let found = try block.fragment(fragmentIndex)
+            let token = block.token(fragmentIndex)
+            try open(found, block)
+            return (token, found)
+        }
+        return nil
+    }
+
+    private func open(_ found: Fragment, _ block: Block) throws(StorageError) {
+        fragment = found
+        do throws(MalformedBytes) {
+            if !found.ranges.isEmpty { ranges = RangeTombstones.merged(ranges, found.ranges) }
+            try cursor.seekForward(found, nil)
+        } catch {
+            throw block.damaged(error)
+        }
+        try settle()
+    }
+
+    override func seek(
+        lower: [UInt8]?, upper: [UInt8]?, reversed: Bool
+    ) throws(StorageError) {
+        preconditionFailure("a scan goes forwards only")
+    }
+
+    override func advance() throws(StorageError) {
+        guard let block else { return }
+        do throws(MalformedBytes) { try cursor.next() } catch { throw block.damaged(error) }
+        try settle()
+    }
+
+    private func settle() throws(StorageError) {
+        guard cursor.isAtEnd else {
+            key = cursor.key
+            row = cursor.row
+            state = .row
+            return
+        }
+        state = .end
+        guard let fragment else { return }
+        guard fragment.flags.contains(.continues) else {
+            fragmentIndex += 1
+            self.fragment = nil
+            return
+        }
+        block = nil
+        blockIndex += 1
+        guard let next = try loadBlock() else {
+            throw .corruption(
+                CorruptionError(
+                    file: metadata.file, offset: metadata.bytes, detail: "partition without an end"))
+        }
+        let found = try next.fragment(0)
+        guard found.flags.contains(.continued) else {
+            throw next.damaged(MalformedBytes("partition does not go on here", offset: 0))
+        }
+        try open(found, next)
+    }
+}

@@ -1,0 +1,391 @@
+// One block of an SSTable, decompressed and checked, and the fragments of partitions in it.
+//
+//     stored := method u8 (0 plain, 1 LZ4) | plain length u32 | payload | crc u32
+//     block  := count u32 | tokens i64 x count | offsets u32 x count | fragments
+//
+//     fragment := flags u8 | key length varint, key
+//                 [deletion timestamp i64, local u32]  0x04   (first fragment of a partition only)
+//                 [static length varint, row]          0x08   (first fragment of a partition only)
+//                 [ranges: as in a partition]          0x10   clipped to the fragment's stretch
+//                 row count varint
+//                 [restart offsets u32]                for every 16th row but the first
+//                 (shared varint | suffix length varint, suffix | row length varint, row)*
+//
+// Flags 0x01: the partition began in an earlier block; 0x02: it goes on in the next block.
+// Inside a fragment a row's key shares its first `shared` bytes with the key before; at a restart
+// nothing is shared. A partition over several blocks is cut into stretches of clustering keys, each
+// with the range deletions that lie in it, so that a slice needs only its own blocks.
+
+internal import CLZ4
+internal import Encoding
+internal import Environment
+internal import Model
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Darwin)
+    internal import Darwin
+#endif
+
+/// Flags of a fragment.
+struct FragmentFlags: OptionSet {
+    let rawValue: UInt8
+    static let continued = FragmentFlags(rawValue: 0x01)
+    static let continues = FragmentFlags(rawValue: 0x02)
+    static let hasDeletion = FragmentFlags(rawValue: 0x04)
+    static let hasStatic = FragmentFlags(rawValue: 0x08)
+    static let hasRanges = FragmentFlags(rawValue: 0x10)
+    static let known = FragmentFlags(rawValue: 0x1F)
+}
+
+/// Rows between two restarts.
+let rowsPerRestart = 16
+
+/// A decompressed block. Immutable; owned by the cache and by the reads that hold it.
+final class Block {
+    private let memory: UnsafeMutableRawPointer
+    let bytes: UnsafeRawBufferPointer
+    let count: Int
+    /// Where it came from, for error messages.
+    let file: FileName
+    let fileOffset: Int
+    /// The cache's mark: how often it was found since the hand came by.
+    var hits: UInt8 = 0
+
+    private init(
+        memory: UnsafeMutableRawPointer, length: Int, count: Int, file: FileName, fileOffset: Int
+    ) {
+        self.memory = memory
+        bytes = UnsafeRawBufferPointer(start: memory, count: length)
+        self.count = count
+        self.file = file
+        self.fileOffset = fileOffset
+    }
+
+    deinit { free(memory) }
+
+    /// Blocks larger than this are not believed.
+    static let maximumPlainBytes = 1 << 30
+
+    /// Checks and decompresses a stored block.
+    static func decode(
+        _ stored: UnsafeRawBufferPointer, _ entry: BlockEntry, _ metadata: SSTableMetadata
+    ) throws(StorageError) -> Block {
+        func damaged(_ detail: String) -> StorageError {
+            .corruption(
+                CorruptionError(file: metadata.file, offset: entry.offset, detail: detail))
+        }
+        guard stored.count == entry.length, stored.count >= 9 else {
+            throw damaged("block of \(stored.count) bytes where the index says \(entry.length)")
+        }
+        let covered = UnsafeRawBufferPointer(rebasing: stored[0..<(stored.count - 4)])
+        let expected = UInt32(
+            littleEndian: stored.loadUnaligned(
+                fromByteOffset: stored.count - 4, as: UInt32.self))
+        let seed = SSTableMetadata.seed(identity: metadata.identity, offset: entry.offset)
+        let found = CRC32C.checksum(covered, seed: seed)
+        guard found == expected else {
+            throw damaged("block checksum: expected \(expected), found \(found)")
+        }
+        let length = Int(
+            UInt32(littleEndian: stored.loadUnaligned(fromByteOffset: 1, as: UInt32.self)))
+        guard length >= 4, length <= maximumPlainBytes, let memory = malloc(length) else {
+            throw damaged("block of \(length) plain bytes")
+        }
+        let payload = UnsafeRawBufferPointer(rebasing: stored[5..<(stored.count - 4)])
+        var isWhole = false
+        if let source = payload.baseAddress {
+            switch stored[0] {
+            case 0:
+                if payload.count == length {
+                    memory.copyMemory(from: source, byteCount: length)
+                    isWhole = true
+                }
+            case 1:
+                let written = LZ4_decompress_safe(
+                    source.assumingMemoryBound(to: CChar.self),
+                    memory.assumingMemoryBound(to: CChar.self), Int32(payload.count), Int32(length))
+                isWhole = Int(written) == length
+            default: break
+            }
+        }
+        let count = Int(UInt32(littleEndian: memory.load(as: UInt32.self)))
+        guard isWhole, count > 0, count <= (length - 4) / 12 else {
+            free(memory)
+            throw damaged("block does not decompress")
+        }
+        return Block(
+            memory: memory, length: length, count: count, file: metadata.file,
+            fileOffset: entry.offset)
+    }
+
+    func token(_ index: Int) -> Int64 {
+        Int64(littleEndian: bytes.loadUnaligned(fromByteOffset: 4 + index * 8, as: Int64.self))
+    }
+
+    private func offset(_ index: Int) -> Int {
+        Int(
+            UInt32(
+                littleEndian: bytes.loadUnaligned(
+                    fromByteOffset: 4 + count * 8 + index * 4, as: UInt32.self)))
+    }
+
+    func damaged(_ error: MalformedBytes) -> StorageError {
+        .corruption(
+            CorruptionError(
+                file: file, offset: fileOffset,
+                detail: "\(error.reason) at byte \(error.offset) of the block"))
+    }
+
+    /// The fragment of that number.
+    func fragment(_ index: Int) throws(StorageError) -> Fragment {
+        precondition(index >= 0 && index < count)
+        let start = offset(index)
+        let end = index + 1 < count ? offset(index + 1) : bytes.count
+        do throws(MalformedBytes) {
+            guard start >= 4 + count * 12, start <= end, end <= bytes.count else {
+                throw MalformedBytes("fragment offsets", offset: start)
+            }
+            return try Fragment(UnsafeRawBufferPointer(rebasing: bytes[start..<end]))
+        } catch {
+            throw damaged(error)
+        }
+    }
+
+    /// The first fragment whose token is at least `token`.
+    func lowerBound(_ token: Int64) -> Int {
+        var low = 0
+        var high = count
+        while low < high {
+            let middle = (low + high) >> 1
+            if self.token(middle) < token { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
+    /// The fragment in which that partition begins, if it begins in this block.
+    func find(
+        token: Int64, key: UnsafeRawBufferPointer
+    ) throws(StorageError) -> (index: Int, fragment: Fragment)? {
+        var index = lowerBound(token)
+        while index < count, self.token(index) == token {
+            let fragment = try fragment(index)
+            if equalBytes(fragment.key, key), !fragment.flags.contains(.continued) {
+                return (index, fragment)
+            }
+            index += 1
+        }
+        return nil
+    }
+}
+
+/// A fragment with its head read. A view into its block.
+struct Fragment {
+    let flags: FragmentFlags
+    let key: UnsafeRawBufferPointer
+    let deletion: Deletion
+    let staticRow: UnsafeRawBufferPointer
+    let ranges: [RangeTombstone]
+    let rowCount: Int
+    /// Restart offsets, unaligned.
+    let restarts: UnsafeRawBufferPointer
+    let rows: UnsafeRawBufferPointer
+
+    init(_ bytes: UnsafeRawBufferPointer) throws(MalformedBytes) {
+        var reader = ByteReader(bytes)
+        flags = FragmentFlags(rawValue: try reader.readUInt8())
+        guard FragmentFlags.known.isSuperset(of: flags) else {
+            throw MalformedBytes("unknown fragment flags \(flags.rawValue)", offset: 0)
+        }
+        key = try reader.readLengthPrefixed()
+        if flags.contains(.hasDeletion) {
+            let timestamp = try reader.readLittleEndian(Int64.self)
+            deletion = Deletion(
+                timestamp: timestamp, localDeletionTime: try reader.readLittleEndian())
+        } else {
+            deletion = .none
+        }
+        staticRow =
+            flags.contains(.hasStatic)
+            ? try reader.readLengthPrefixed() : UnsafeRawBufferPointer(start: nil, count: 0)
+        var ranges: [RangeTombstone] = []
+        if flags.contains(.hasRanges) {
+            for _ in 0..<(try reader.readCount()) {
+                let start = [UInt8](try reader.readLengthPrefixed())
+                let end = [UInt8](try reader.readLengthPrefixed())
+                let timestamp = try reader.readLittleEndian(Int64.self)
+                let local = try reader.readLittleEndian(UInt32.self)
+                guard compareBytes(start, end) < 0, compareBytes(ranges.last?.end ?? [], start) <= 0
+                else { throw MalformedBytes("range deletions overlap", offset: reader.position) }
+                ranges.append(
+                    RangeTombstone(
+                        start: start, end: end,
+                        deletion: Deletion(timestamp: timestamp, localDeletionTime: local)))
+            }
+        }
+        self.ranges = ranges
+        rowCount = try reader.readCount()
+        restarts = try reader.readBytes(
+            rowCount > rowsPerRestart ? (rowCount - 1) / rowsPerRestart * 4 : 0)
+        rows = try reader.readBytes(reader.remaining)
+    }
+
+    /// Groups of rows between restarts.
+    var groups: Int { (rowCount + rowsPerRestart - 1) / rowsPerRestart }
+
+    /// Where a group's rows begin.
+    func groupOffset(_ group: Int) throws(MalformedBytes) -> Int {
+        if group == 0 { return 0 }
+        let offset = Int(
+            UInt32(
+                littleEndian: restarts.loadUnaligned(
+                    fromByteOffset: (group - 1) * 4, as: UInt32.self)))
+        guard offset <= rows.count else { throw MalformedBytes("restart offset", offset: offset) }
+        return offset
+    }
+
+    /// The first key of a group, not copied.
+    func groupKey(_ group: Int) throws(MalformedBytes) -> UnsafeRawBufferPointer {
+        var reader = ByteReader(rows, position: try groupOffset(group))
+        guard try reader.readVarint() == 0 else {
+            throw MalformedBytes("restart shares bytes", offset: reader.position)
+        }
+        return try reader.readLengthPrefixed()
+    }
+}
+
+/// Walks over the rows of a fragment, forwards or backwards. Reusable: `open` begins anew.
+final class FragmentCursor {
+    private(set) var key = UnsafeRawBufferPointer(start: nil, count: 0)
+    private(set) var row = UnsafeRawBufferPointer(start: nil, count: 0)
+    private(set) var isAtEnd = true
+    private var fragment: Fragment?
+    private var offset = 0
+    private var index = 0
+    private let keyBytes = ByteWriter(capacity: 64)
+    // Backwards: the rows of one group, decoded.
+    private var group = 0
+    private var groupRows: [(key: ByteRange, row: UnsafeRawBufferPointer)] = []
+
+    init() {}
+
+    func close() {
+        fragment = nil
+        isAtEnd = true
+    }
+
+    /// Goes to the first row at or after `lower`.
+    func seekForward(_ fragment: Fragment, _ lower: [UInt8]?) throws(MalformedBytes) {
+        self.fragment = fragment
+        keyBytes.removeAll()
+        let start = try lower.map { (lower) throws(MalformedBytes) in
+            try lastGroup(fragment, before: lower)
+        } ?? 0
+        offset = try fragment.groupOffset(start)
+        index = start * rowsPerRestart
+        try next()
+        if let lower {
+            while !isAtEnd, compare(key, lower) < 0 { try next() }
+        }
+    }
+
+    /// The last group whose first key is below `bound`, or the first.
+    private func lastGroup(
+        _ fragment: Fragment, before bound: [UInt8]
+    ) throws(MalformedBytes) -> Int {
+        var low = 1
+        var high = fragment.groups
+        while low < high {
+            let middle = (low + high) >> 1
+            if compare(try fragment.groupKey(middle), bound) < 0 {
+                low = middle + 1
+            } else {
+                high = middle
+            }
+        }
+        return low - 1
+    }
+
+    func next() throws(MalformedBytes) {
+        guard let fragment, index < fragment.rowCount else {
+            isAtEnd = true
+            return
+        }
+        var reader = ByteReader(fragment.rows, position: offset)
+        try readKey(&reader)
+        row = try reader.readLengthPrefixed()
+        key = keyBytes.bytes
+        offset = reader.position
+        index += 1
+        isAtEnd = false
+    }
+
+    private func readKey(_ reader: inout ByteReader) throws(MalformedBytes) {
+        let shared = Int(clamping: try reader.readVarint())
+        let suffix = try reader.readLengthPrefixed()
+        guard shared <= keyBytes.count else {
+            throw MalformedBytes("key shares \(shared) bytes", offset: reader.position)
+        }
+        keyBytes.truncate(to: shared)
+        keyBytes.append(suffix)
+    }
+
+    /// Goes to the last row before `upper`.
+    func seekBackward(_ fragment: Fragment, _ upper: [UInt8]?) throws(MalformedBytes) {
+        self.fragment = fragment
+        guard fragment.rowCount > 0 else {
+            isAtEnd = true
+            return
+        }
+        group = try upper.map { (upper) throws(MalformedBytes) in
+            try lastGroup(fragment, before: upper)
+        } ?? fragment.groups - 1
+        try loadGroup()
+        index = groupRows.count
+        repeat { try previous() } while !isAtEnd && isPast(upper)
+    }
+
+    private func isPast(_ upper: [UInt8]?) -> Bool {
+        guard let upper else { return false }
+        return compare(key, upper) >= 0
+    }
+
+    func previous() throws(MalformedBytes) {
+        if index == 0 {
+            guard group > 0, fragment != nil else {
+                isAtEnd = true
+                return
+            }
+            group -= 1
+            try loadGroup()
+            index = groupRows.count
+        }
+        index -= 1
+        let found = groupRows[index]
+        key = keyBytes[found.key]
+        row = found.row
+        isAtEnd = false
+    }
+
+    private func loadGroup() throws(MalformedBytes) {
+        guard let fragment else { return }
+        keyBytes.removeAll()
+        groupRows.removeAll(keepingCapacity: true)
+        var reader = ByteReader(fragment.rows, position: try fragment.groupOffset(group))
+        let count = min(rowsPerRestart, fragment.rowCount - group * rowsPerRestart)
+        var last = ByteRange(offset: 0, count: 0)
+        for _ in 0..<count {
+            let shared = Int(clamping: try reader.readVarint())
+            let suffix = try reader.readLengthPrefixed()
+            guard shared <= last.count else {
+                throw MalformedBytes("key shares \(shared) bytes", offset: reader.position)
+            }
+            let start = keyBytes.count
+            keyBytes.reserve(shared + suffix.count)
+            keyBytes.append(keyBytes[ByteRange(offset: last.offset, count: shared)])
+            keyBytes.append(suffix)
+            last = ByteRange(offset: start, count: keyBytes.count - start)
+            groupRows.append((last, try reader.readLengthPrefixed()))
+        }
+    }
+}

@@ -1,0 +1,309 @@
+// What is known of an SSTable without reading its blocks: the index of blocks, the filter, statistics.
+// Immutable, so that the shard and its jobs share it. Layout: docs/formats/sstable.md.
+
+internal import Encoding
+internal import Environment
+internal import Model
+
+/// Facts about everything in a file, by which reads and compactions leave it alone.
+struct SSTableStatistics: Equatable, Sendable {
+    var partitions = 0
+    var rows = 0
+    var tombstones = 0
+    /// Bytes of the blocks before compression.
+    var plainBytes = 0
+    var minimumToken = Int64.max
+    var maximumToken = Int64.min
+    var minimumTimestamp = Int64.max
+    var maximumTimestamp = Int64.min
+    /// Of tombstones and expiring cells; 0 when there are none.
+    var minimumLocalDeletionTime = UInt32.max
+    var maximumLocalDeletionTime: UInt32 = 0
+    /// Bounds of the clustering keys of rows.
+    var minimumClustering: [UInt8] = []
+    var maximumClustering: [UInt8] = []
+    /// There are partition deletions, range deletions or static rows: clustering bounds say nothing.
+    var hasPartitionWide = false
+
+    mutating func add(timestamp: Int64) {
+        minimumTimestamp = min(minimumTimestamp, timestamp)
+        maximumTimestamp = max(maximumTimestamp, timestamp)
+    }
+
+    mutating func add(_ deletion: Deletion) {
+        guard !deletion.isNone else { return }
+        add(timestamp: deletion.timestamp)
+        add(localDeletionTime: deletion.localDeletionTime)
+        tombstones += 1
+    }
+
+    mutating func add(localDeletionTime: UInt32) {
+        minimumLocalDeletionTime = min(minimumLocalDeletionTime, localDeletionTime)
+        maximumLocalDeletionTime = max(maximumLocalDeletionTime, localDeletionTime)
+    }
+
+    mutating func add(_ row: RowView) throws(MalformedBytes) {
+        if !row.liveness.isNone {
+            add(timestamp: row.liveness.timestamp)
+            if row.liveness.isExpiring { add(localDeletionTime: row.liveness.expiresAt) }
+        }
+        add(row.deletion)
+        var cells = row.cells
+        while let cell = try cells.next() {
+            add(timestamp: cell.timestamp)
+            if cell.localDeletionTime != 0 { add(localDeletionTime: cell.localDeletionTime) }
+            if cell.isTombstone || cell.isComplexDeletion { tombstones += 1 }
+        }
+    }
+
+    func encode(into writer: ByteWriter) {
+        writer.appendVarint(UInt64(partitions))
+        writer.appendVarint(UInt64(rows))
+        writer.appendVarint(UInt64(tombstones))
+        writer.appendVarint(UInt64(plainBytes))
+        writer.appendLittleEndian(minimumToken)
+        writer.appendLittleEndian(maximumToken)
+        writer.appendLittleEndian(minimumTimestamp)
+        writer.appendLittleEndian(maximumTimestamp)
+        writer.appendLittleEndian(minimumLocalDeletionTime)
+        writer.appendLittleEndian(maximumLocalDeletionTime)
+        writer.appendLengthPrefixed(minimumClustering)
+        writer.appendLengthPrefixed(maximumClustering)
+        writer.append(hasPartitionWide ? 1 : 0)
+    }
+
+    init() {}
+
+    init(from reader: inout ByteReader) throws(MalformedBytes) {
+        partitions = Int(clamping: try reader.readVarint())
+        rows = Int(clamping: try reader.readVarint())
+        tombstones = Int(clamping: try reader.readVarint())
+        plainBytes = Int(clamping: try reader.readVarint())
+        minimumToken = try reader.readLittleEndian()
+        maximumToken = try reader.readLittleEndian()
+        minimumTimestamp = try reader.readLittleEndian()
+        maximumTimestamp = try reader.readLittleEndian()
+        minimumLocalDeletionTime = try reader.readLittleEndian()
+        maximumLocalDeletionTime = try reader.readLittleEndian()
+        minimumClustering = [UInt8](try reader.readLengthPrefixed())
+        maximumClustering = [UInt8](try reader.readLengthPrefixed())
+        hasPartitionWide = try reader.readUInt8() != 0
+    }
+}
+
+/// Where one block lies and what it begins with.
+struct BlockEntry: Equatable, Sendable {
+    var firstToken: Int64
+    var lastToken: Int64
+    var offset: Int
+    var length: Int
+    /// The block in which the partition of this block's first fragment begins: its own number, or an
+    /// earlier one's if the block begins inside a partition.
+    var startBlock: Int
+    /// If it begins inside a partition: where its stretch of clustering keys begins.
+    var spanStart: [UInt8]
+}
+
+/// The resident part of an SSTable.
+final class SSTableMetadata: Sendable {
+    let file: FileName
+    let identity: UInt64
+    let blocks: [BlockEntry]
+    let filter: BloomFilter
+    let statistics: SSTableStatistics
+    /// Of the whole file.
+    let bytes: Int
+
+    static let magic: UInt32 = 0x5353_5443
+    static let formatVersion: UInt32 = 1
+    static let headerBytes = 16
+    static let footerBytes = 64
+
+    init(
+        file: FileName, identity: UInt64, blocks: [BlockEntry], filter: BloomFilter,
+        statistics: SSTableStatistics, bytes: Int
+    ) {
+        self.file = file
+        self.identity = identity
+        self.blocks = blocks
+        self.filter = filter
+        self.statistics = statistics
+        self.bytes = bytes
+    }
+
+    /// The seed of the checksum of the block at `offset`.
+    static func seed(identity: UInt64, offset: Int) -> UInt32 {
+        let mixed = (identity ^ UInt64(offset) &* 0x9E37_79B9_7F4A_7C15) &* 0xBF58_476D_1CE4_E5B9
+        return UInt32(truncatingIfNeeded: mixed >> 32)
+    }
+
+    /// The blocks that may hold a partition of that token, in order. Cost: two binary searches.
+    func candidates(_ token: Int64) -> Range<Int> {
+        let lower = firstBlock(endingAtOrAfter: token)
+        var low = lower
+        var high = blocks.count
+        while low < high {
+            let middle = (low + high) >> 1
+            if blocks[middle].firstToken <= token { low = middle + 1 } else { high = middle }
+        }
+        return lower..<max(lower, low)
+    }
+
+    /// The first block whose last token is at least `token`.
+    func firstBlock(endingAtOrAfter token: Int64) -> Int {
+        var low = 0
+        var high = blocks.count
+        while low < high {
+            let middle = (low + high) >> 1
+            if blocks[middle].lastToken < token { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
+    /// The last block of the partition that begins in `start` and goes on behind it.
+    func lastBlock(ofPartitionFrom start: Int, token: Int64) -> Int {
+        var last = max(start, candidates(token).upperBound - 1)
+        while last > start, blocks[last].startBlock != start { last -= 1 }
+        return last
+    }
+
+    /// Whether a read of that token may find something here.
+    @inline(__always)
+    func mayContain(_ token: Int64) -> Bool {
+        statistics.minimumToken <= token && token <= statistics.maximumToken
+            && filter.mayContain(token)
+    }
+
+    /// Appends index, filter, statistics and footer; `base` is where the bytes will stand in the file.
+    func encodeTail(base: Int, into writer: ByteWriter) {
+        let start = writer.count
+        writer.appendVarint(UInt64(blocks.count))
+        for (index, block) in blocks.enumerated() {
+            writer.appendLittleEndian(block.firstToken)
+            writer.appendLittleEndian(block.lastToken)
+            writer.appendVarint(UInt64(block.offset))
+            writer.appendVarint(UInt64(block.length))
+            writer.appendVarint(UInt64(index - block.startBlock))
+            if block.startBlock != index { writer.appendLengthPrefixed(block.spanStart) }
+        }
+        let indexEnd = writer.count
+        filter.encode(into: writer)
+        let filterEnd = writer.count
+        statistics.encode(into: writer)
+        let end = writer.count
+        let crc = CRC32C.checksum(
+            writer[ByteRange(offset: start, count: end - start)],
+            seed: Self.seed(identity: identity, offset: base))
+        let footer = writer.count
+        writer.appendLittleEndian(UInt64(base))
+        writer.appendLittleEndian(UInt64(indexEnd - start))
+        writer.appendLittleEndian(UInt64(filterEnd - indexEnd))
+        writer.appendLittleEndian(UInt64(end - filterEnd))
+        writer.appendLittleEndian(identity)
+        writer.appendZeros(8)
+        writer.appendLittleEndian(crc)
+        writer.appendLittleEndian(Self.formatVersion)
+        writer.appendLittleEndian(
+            CRC32C.checksum(writer[ByteRange(offset: footer, count: 56)]))
+        writer.appendLittleEndian(Self.magic)
+    }
+
+    /// Reads the tail of a file.
+    static func load(
+        _ file: FileName, from files: any FileSystem
+    ) throws(StorageError) -> SSTableMetadata {
+        let size = try storing { () throws(DiskFailure) in try files.size(of: file) }
+        func damaged(_ detail: String, _ offset: Int) -> StorageError {
+            .corruption(CorruptionError(file: file, offset: offset, detail: detail))
+        }
+        guard size >= headerBytes + footerBytes else { throw damaged("file too short", size) }
+        let buffer = ByteWriter(capacity: 1 << 12)
+        let footerStart = size - footerBytes
+        try storing { () throws(DiskFailure) in
+            try files.read(file, at: footerStart, count: footerBytes, into: buffer)
+        }
+        guard buffer.count == footerBytes else { throw damaged("short read", footerStart) }
+        do throws(MalformedBytes) {
+            var reader = ByteReader(buffer.bytes)
+            let base = Int(clamping: try reader.readLittleEndian(UInt64.self))
+            let indexBytes = Int(clamping: try reader.readLittleEndian(UInt64.self))
+            let filterBytes = Int(clamping: try reader.readLittleEndian(UInt64.self))
+            let statisticsBytes = Int(clamping: try reader.readLittleEndian(UInt64.self))
+            let identity = try reader.readLittleEndian(UInt64.self)
+            try reader.skip(8)
+            let crc = try reader.readLittleEndian(UInt32.self)
+            let version = try reader.readLittleEndian(UInt32.self)
+            let footerCRC = try reader.readLittleEndian(UInt32.self)
+            let magic = try reader.readLittleEndian(UInt32.self)
+            guard magic == Self.magic,
+                CRC32C.checksum(buffer[ByteRange(offset: 0, count: 56)]) == footerCRC
+            else { throw MalformedBytes("footer checksum", offset: 0) }
+            guard version == formatVersion else {
+                // Told apart from damage: the checksum holds.
+                return try refuse(version)
+            }
+            guard base >= headerBytes, base <= footerStart,
+                indexBytes <= footerStart, filterBytes <= footerStart,
+                statisticsBytes <= footerStart,
+                base + indexBytes + filterBytes + statisticsBytes == footerStart
+            else { throw MalformedBytes("sections do not fill the file", offset: 0) }
+            return try decodeTail(
+                file, files, buffer, base: base, lengths: (indexBytes, filterBytes, statisticsBytes),
+                identity: identity, crc: crc, size: size)
+        } catch {
+            if error.reason.hasPrefix(newerFormatMark) {
+                throw .newerFormat(file: file, version: UInt32(error.offset))
+            }
+            throw damaged(error.reason, footerStart + error.offset)
+        }
+    }
+
+    private static let newerFormatMark = "newer format"
+    private static func refuse(_ version: UInt32) throws(MalformedBytes) -> SSTableMetadata {
+        throw MalformedBytes(newerFormatMark, offset: Int(version))
+    }
+
+    private static func decodeTail(
+        _ file: FileName, _ files: any FileSystem, _ buffer: ByteWriter, base: Int,
+        lengths: (index: Int, filter: Int, statistics: Int), identity: UInt64, crc: UInt32, size: Int
+    ) throws(MalformedBytes) -> SSTableMetadata {
+        let length = lengths.index + lengths.filter + lengths.statistics
+        buffer.removeAll()
+        do throws(DiskFailure) {
+            try files.read(file, at: base, count: length, into: buffer)
+        } catch {
+            throw MalformedBytes("cannot read the index: \(error)", offset: 0)
+        }
+        guard buffer.count == length,
+            CRC32C.checksum(buffer.bytes, seed: seed(identity: identity, offset: base)) == crc
+        else { throw MalformedBytes("index checksum", offset: 0) }
+        var reader = ByteReader(buffer[ByteRange(offset: 0, count: lengths.index)])
+        let count = try reader.readCount()
+        var blocks: [BlockEntry] = []
+        blocks.reserveCapacity(count)
+        for index in 0..<count {
+            let first = try reader.readLittleEndian(Int64.self)
+            let last = try reader.readLittleEndian(Int64.self)
+            let offset = Int(clamping: try reader.readVarint())
+            let blockLength = Int(clamping: try reader.readVarint())
+            let back = Int(clamping: try reader.readVarint())
+            guard back <= index, offset <= base, blockLength <= base - offset, first <= last,
+                first >= blocks.last?.lastToken ?? .min
+            else { throw MalformedBytes("block entry \(index)", offset: reader.position) }
+            let spanStart = back > 0 ? [UInt8](try reader.readLengthPrefixed()) : []
+            blocks.append(
+                BlockEntry(
+                    firstToken: first, lastToken: last, offset: offset, length: blockLength,
+                    startBlock: index - back, spanStart: spanStart))
+        }
+        var filterReader = ByteReader(
+            buffer[ByteRange(offset: lengths.index, count: lengths.filter)])
+        let filter = try BloomFilter(from: &filterReader)
+        var statisticsReader = ByteReader(
+            buffer[ByteRange(offset: lengths.index + lengths.filter, count: lengths.statistics)])
+        let statistics = try SSTableStatistics(from: &statisticsReader)
+        return SSTableMetadata(
+            file: file, identity: identity, blocks: blocks, filter: filter, statistics: statistics,
+            bytes: size)
+    }
+}

@@ -1,0 +1,247 @@
+// Writes an SSTable from partitions in order. Used inside jobs, with bounded memory: blocks go out as
+// they fill, and only the index, the tokens for the filter and the open block are kept.
+//
+// Invariants: partitions come in the order of (token, key), rows in the order of their keys; a block
+// ends between two rows or two partitions when it has reached its target size.
+
+internal import CLZ4
+internal import Encoding
+internal import Environment
+internal import Model
+
+/// Builds one file's bytes; its owner writes `output` away.
+final class SSTableWriter {
+    let file: FileName
+    /// Bytes ready to be written at `outputOffset`.
+    let output = ByteWriter(capacity: 1 << 16)
+    private(set) var outputOffset = 0
+
+    private let identity: UInt64
+    private let blockBytes: Int
+    private let compresses: Bool
+    private let falsePositiveChance: Double
+    private(set) var statistics = SSTableStatistics()
+    private var entries: [BlockEntry] = []
+    private var partitionTokens: [Int64] = []
+
+    // The open block.
+    private var tokens: [Int64] = []
+    private var offsets: [Int] = []
+    private let fragments = ByteWriter(capacity: 1 << 15)
+    private let plain = ByteWriter(capacity: 1 << 15)
+    private var blockStart: (block: Int, spanStart: [UInt8])?
+
+    // The open partition.
+    private var token: Int64 = 0
+    private var key: [UInt8] = []
+    private var deletion = Deletion.none
+    private var staticRow: [UInt8] = []
+    private var isContinued = false
+    private var startBlock = 0
+    /// Where the open fragment's stretch of keys begins; nil: at the partition's begin.
+    private(set) var spanStart: [UInt8]?
+    private let rows = ByteWriter(capacity: 1 << 15)
+    private var restarts: [UInt32] = []
+    private var rowCount = 0
+    private let lastKey = ByteWriter(capacity: 64)
+
+    init(
+        file: FileName, identity: UInt64, blockBytes: Int, compresses: Bool,
+        falsePositiveChance: Double
+    ) {
+        self.file = file
+        self.identity = identity
+        self.blockBytes = blockBytes
+        self.compresses = compresses
+        self.falsePositiveChance = falsePositiveChance
+        output.appendLittleEndian(SSTableMetadata.magic)
+        output.appendLittleEndian(SSTableMetadata.formatVersion)
+        output.appendLittleEndian(identity)
+    }
+
+    var isEmpty: Bool { statistics.partitions == 0 }
+
+    /// Bytes were written away: forget them.
+    func outputWritten() {
+        outputOffset += output.count
+        output.removeAll()
+    }
+
+    // MARK: Partitions
+
+    /// `staticRow` is empty for none.
+    func beginPartition(
+        token: Int64, key: UnsafeRawBufferPointer, deletion: Deletion,
+        staticRow: UnsafeRawBufferPointer
+    ) throws(MalformedBytes) {
+        self.token = token
+        self.key = [UInt8](key)
+        self.deletion = deletion
+        self.staticRow = [UInt8](staticRow)
+        isContinued = false
+        startBlock = entries.count
+        spanStart = nil
+        partitionTokens.append(token)
+        statistics.partitions += 1
+        statistics.minimumToken = min(statistics.minimumToken, token)
+        statistics.maximumToken = max(statistics.maximumToken, token)
+        statistics.add(deletion)
+        if !deletion.isNone { statistics.hasPartitionWide = true }
+        if !staticRow.isEmpty {
+            statistics.hasPartitionWide = true
+            try statistics.add(try RowView(staticRow))
+        }
+    }
+
+    /// Whether the open fragment should end before a row of that size.
+    func wantsCut(before bytes: Int) -> Bool {
+        rowCount > 0 && fragments.count + rows.count + bytes > blockBytes
+    }
+
+    /// Ends the fragment and the block before `next`; `ranges` lie in the fragment's stretch.
+    func cut(before next: UnsafeRawBufferPointer, ranges: [RangeTombstone]) {
+        endFragment(ranges: ranges, continues: true)
+        flushBlock()
+        isContinued = true
+        let span = [UInt8](next)
+        spanStart = span
+        blockStart = (startBlock, span)
+    }
+
+    func addRow(
+        key rowKey: UnsafeRawBufferPointer, row: UnsafeRawBufferPointer
+    ) throws(MalformedBytes) {
+        var shared = 0
+        if rowCount % rowsPerRestart == 0 {
+            if rowCount > 0 { restarts.append(UInt32(rows.count)) }
+        } else {
+            let limit = min(lastKey.count, rowKey.count)
+            let previous = lastKey.bytes
+            while shared < limit, previous[shared] == rowKey[shared] { shared += 1 }
+        }
+        rows.appendVarint(UInt64(shared))
+        rows.appendLengthPrefixed(UnsafeRawBufferPointer(rebasing: rowKey[shared...]))
+        rows.appendLengthPrefixed(row)
+        lastKey.truncate(to: shared)
+        lastKey.append(UnsafeRawBufferPointer(rebasing: rowKey[shared...]))
+        rowCount += 1
+        statistics.rows += 1
+        try statistics.add(try RowView(row))
+        if statistics.rows == 1 || compare(rowKey, statistics.minimumClustering) < 0 {
+            statistics.minimumClustering = [UInt8](rowKey)
+        }
+        if statistics.rows == 1 || compare(rowKey, statistics.maximumClustering) > 0 {
+            statistics.maximumClustering = [UInt8](rowKey)
+        }
+    }
+
+    func endPartition(ranges: [RangeTombstone]) {
+        endFragment(ranges: ranges, continues: false)
+        if fragments.count >= blockBytes { flushBlock() }
+    }
+
+    private func endFragment(ranges: [RangeTombstone], continues: Bool) {
+        tokens.append(token)
+        offsets.append(fragments.count)
+        var flags: FragmentFlags = []
+        if isContinued { flags.insert(.continued) }
+        if continues { flags.insert(.continues) }
+        if !isContinued, !deletion.isNone { flags.insert(.hasDeletion) }
+        if !isContinued, !staticRow.isEmpty { flags.insert(.hasStatic) }
+        if !ranges.isEmpty { flags.insert(.hasRanges) }
+        fragments.append(flags.rawValue)
+        fragments.appendLengthPrefixed(key)
+        if flags.contains(.hasDeletion) {
+            fragments.appendLittleEndian(deletion.timestamp)
+            fragments.appendLittleEndian(deletion.localDeletionTime)
+        }
+        if flags.contains(.hasStatic) { fragments.appendLengthPrefixed(staticRow) }
+        if flags.contains(.hasRanges) {
+            statistics.hasPartitionWide = true
+            fragments.appendVarint(UInt64(ranges.count))
+            for range in ranges {
+                statistics.add(range.deletion)
+                fragments.appendLengthPrefixed(range.start)
+                fragments.appendLengthPrefixed(range.end)
+                fragments.appendLittleEndian(range.deletion.timestamp)
+                fragments.appendLittleEndian(range.deletion.localDeletionTime)
+            }
+        }
+        fragments.appendVarint(UInt64(rowCount))
+        for restart in restarts { fragments.appendLittleEndian(restart) }
+        fragments.append(rows.bytes)
+        rows.removeAll()
+        restarts.removeAll(keepingCapacity: true)
+        rowCount = 0
+        lastKey.removeAll()
+    }
+
+    // MARK: Blocks
+
+    private func flushBlock() {
+        guard let first = tokens.first, let last = tokens.last else { return }
+        plain.removeAll()
+        plain.reserve(4 + tokens.count * 12 + fragments.count)
+        plain.appendLittleEndian(UInt32(tokens.count))
+        for token in tokens { plain.appendLittleEndian(token) }
+        let base = 4 + tokens.count * 12
+        for offset in offsets { plain.appendLittleEndian(UInt32(base + offset)) }
+        plain.append(fragments.bytes)
+        let start = output.count
+        let offset = outputOffset + start
+        output.append(0)
+        output.appendLittleEndian(UInt32(plain.count))
+        if !(compresses && compress(into: start)) { output.append(plain.bytes) }
+        let covered = ByteRange(offset: start, count: output.count - start)
+        let seed = SSTableMetadata.seed(identity: identity, offset: offset)
+        output.appendLittleEndian(CRC32C.checksum(output[covered], seed: seed))
+        statistics.plainBytes += plain.count
+        entries.append(
+            BlockEntry(
+                firstToken: first, lastToken: last, offset: offset, length: output.count - start,
+                startBlock: blockStart?.block ?? entries.count,
+                spanStart: blockStart?.spanStart ?? []))
+        blockStart = nil
+        tokens.removeAll(keepingCapacity: true)
+        offsets.removeAll(keepingCapacity: true)
+        fragments.removeAll()
+    }
+
+    /// Compresses the block unless that gains less than an eighth.
+    private func compress(into start: Int) -> Bool {
+        let length = plain.count
+        guard length < Int(Int32.max) / 2 else { return false }
+        let bound = Int(LZ4_compressBound(Int32(length)))
+        let source = plain.bytes
+        let before = output.count
+        let written = output.appendUninitialized(bound) { target in
+            guard let from = source.baseAddress, let to = target.baseAddress else { return 0 }
+            return Int(
+                LZ4_compress_default(
+                    from.assumingMemoryBound(to: CChar.self),
+                    to.assumingMemoryBound(to: CChar.self), Int32(length), Int32(bound)))
+        }
+        guard written > 0, written <= length - length / 8 else {
+            output.truncate(to: before)
+            return false
+        }
+        output.overwriteLittleEndian(at: start, UInt8(1))
+        return true
+    }
+
+    /// Ends the file: appends the tail to `output` and tells what was built.
+    func finish() -> SSTableMetadata {
+        flushBlock()
+        var filter = BloomFilter(
+            count: partitionTokens.count, falsePositiveChance: falsePositiveChance)
+        for token in partitionTokens { filter.insert(token) }
+        let base = outputOffset + output.count
+        let draft = SSTableMetadata(
+            file: file, identity: identity, blocks: entries, filter: filter, statistics: statistics,
+            bytes: 0)
+        draft.encodeTail(base: base, into: output)
+        return SSTableMetadata(
+            file: file, identity: identity, blocks: entries, filter: filter, statistics: statistics,
+            bytes: outputOffset + output.count)
+    }
+}

@@ -27,6 +27,13 @@ package struct WorldSettings: Sendable {
         self.configuration = configuration
     }
 
+    /// The number of shards that the node is started with first.
+    package func shardCount(ofNode node: Int) -> Int {
+        if let shardCounts { return shardCounts[node] }
+        var stream = RandomStream(seed: seed, name: "shards of node \(node)")
+        return Int(stream.within(1...3))
+    }
+
     package struct Network: Sendable {
         /// One-way delays by message class.
         package var delays: [DelayModel] = [.uniform(100_000...1_000_000)]

@@ -11,6 +11,8 @@ extension Shard: ShardMachine {}
 package enum SimulatedRing {
     /// A world of that many dead nodes, which hold entry 0 of their cluster's metadata log.
     package static func makeWorld(_ settings: WorldSettings) -> SimulatedWorld {
+        var settings = settings
+        settings.network.route = { PeerRouting.shard(of: $0, shardCount: $1).value }
         let hosts = SimulatedWorld.hosts(seed: settings.seed, count: settings.nodeCount)
         let birth = founding(settings, hosts: hosts)
         let metadata = hosts.map { host in

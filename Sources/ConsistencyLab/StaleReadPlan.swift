@@ -3,7 +3,7 @@
 // Each operation and each fault draws from a stream of its own name, so taking one away leaves all
 // others as they were.
 
-package import Environment
+internal import Environment
 package import Simulation
 
 /// Operations and faults of one experiment, made before it runs.

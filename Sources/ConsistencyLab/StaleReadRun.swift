@@ -1,6 +1,6 @@
 // One run of the experiment: one ring, one pair of consistency levels, one plan.
 
-package import Environment
+internal import Environment
 package import Model
 package import Simulation
 

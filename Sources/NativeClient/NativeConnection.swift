@@ -14,6 +14,12 @@ package import NIOCore
 internal import NIOPosix
 package import NativeProtocol
 
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Darwin)
+    internal import Darwin
+#endif
+
 /// How to connect.
 package struct ConnectionOptions: Sendable {
     /// The version to try first; lower ones follow if the server does not speak it.
@@ -90,7 +96,8 @@ package final class NativeConnection: Sendable {
         _ group: any EventLoopGroup
     ) async throws -> NativeConnection {
         // v5's segments know only lz4, and a version below is another connection with its own choice.
-        let compression = version >= .v5 && options.compression == .snappy ? nil : options.compression
+        let compression =
+            version >= .v5 && options.compression == .snappy ? nil : options.compression
         let (events, continuation) = AsyncStream.makeStream(
             of: ServerEvent.self, bufferingPolicy: .bufferingNewest(1000))
         let loop = group.next()
@@ -124,7 +131,7 @@ package final class NativeConnection: Sendable {
             if let first = failed.connectionErrors.first { return describe(first.error) }
             return "the host name cannot be resolved"
         }
-        if let system = error as? IOError { return system.description }
+        if let system = error as? IOError { return String(cString: strerror(system.errnoCode)) }
         if case ChannelError.connectTimeout(let time) = error {
             return "no answer within \(time.nanoseconds / 1_000_000) ms"
         }
@@ -135,7 +142,8 @@ package final class NativeConnection: Sendable {
         var startup = [
             (key: "CQL_VERSION", value: "3.0.0"), (key: "DRIVER_NAME", value: options.driverName),
         ]
-        let compression = version >= .v5 && options.compression == .snappy ? nil : options.compression
+        let compression =
+            version >= .v5 && options.compression == .snappy ? nil : options.compression
         if let compression { startup.append(("COMPRESSION", compression.rawValue)) }
         let fields = startup
         let response = try await send(isStartup: true) { encoder, version, stream in
@@ -192,7 +200,8 @@ package final class NativeConnection: Sendable {
     }
 
     /// Prepares a statement.
-    package func prepare(_ text: String, keyspace: String? = nil) async throws -> PreparedStatement {
+    package func prepare(_ text: String, keyspace: String? = nil) async throws -> PreparedStatement
+    {
         let response = try await send { encoder, version, stream in
             encoder.prepare(version, stream: stream, text, keyspace: keyspace)
         }

@@ -35,7 +35,8 @@ package struct ResultRows: Sendable {
         }
     }
 
-    fileprivate init(_ reader: inout ByteReader, _ version: ProtocolVersion) throws(MalformedBytes) {
+    fileprivate init(_ reader: inout ByteReader, _ version: ProtocolVersion) throws(MalformedBytes)
+    {
         let metadata = try ResultMetadata(&reader, version)
         columns = metadata.columns
         columnCount = metadata.columnCount
@@ -127,7 +128,8 @@ package struct PreparedStatement: Equatable, Sendable {
     /// The result's columns; empty if there is none or they are unknown.
     package let columns: [ColumnSpecification]
 
-    fileprivate init(_ reader: inout ByteReader, _ version: ProtocolVersion) throws(MalformedBytes) {
+    fileprivate init(_ reader: inout ByteReader, _ version: ProtocolVersion) throws(MalformedBytes)
+    {
         id = Array(try reader.readShortBytes())
         resultMetadataID = version >= .v5 ? Array(try reader.readShortBytes()) : []
         let flags = RowsFlags(rawValue: try reader.readBigEndian(Int32.self))

@@ -221,7 +221,8 @@ package final class FrameDecoder {
     ) throws(FrameError) -> UnsafeRawBufferPointer {
         let end = header.headerBytes + header.payloadBytes
         let stored = UnsafeRawBufferPointer(rebasing: whole[header.headerBytes..<end])
-        let expected = UInt32(littleEndian: whole.loadUnaligned(fromByteOffset: end, as: UInt32.self))
+        let expected = UInt32(
+            littleEndian: whole.loadUnaligned(fromByteOffset: end, as: UInt32.self))
         guard SegmentChecksum.payload(stored) == expected else {
             throw broken("Corrupt segment payload: its CRC32 does not match")
         }
@@ -266,7 +267,8 @@ package final class FrameDecoder {
         retired.append(buffer)
         message = nil
         return Frame(
-            header: header, body: UnsafeRawBufferPointer(rebasing: buffer.bytes[FrameHeader.size...]))
+            header: header,
+            body: UnsafeRawBufferPointer(rebasing: buffer.bytes[FrameHeader.size...]))
     }
 
     private func broken(_ text: String) -> FrameError {
@@ -296,8 +298,11 @@ package final class FrameDecoder {
     private func refuseUnknownVersion() throws(FrameError) {
         guard case .plain = framing, side == .server, position < chunk.count else { return }
         let version = chunk[position]
-        guard version & 0x7F < ProtocolVersion.v3.rawValue, chunk.count - position >= 8 else { return }
-        throw .unsupportedVersion(version & 0x7F, stream: Int16(Int8(bitPattern: chunk[position + 2])))
+        guard version & 0x7F < ProtocolVersion.v3.rawValue, chunk.count - position >= 8 else {
+            return
+        }
+        throw .unsupportedVersion(
+            version & 0x7F, stream: Int16(Int8(bitPattern: chunk[position + 2])))
     }
 
     /// The next `count` bytes as one whole, or nil if they did not all come yet.

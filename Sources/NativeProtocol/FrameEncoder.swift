@@ -161,7 +161,8 @@ package final class FrameEncoder {
         for (index, byte) in encoded.bytes.enumerated() {
             output.overwriteLittleEndian(at: start + index, byte)
         }
-        let stored = output[ByteRange(offset: start + header.headerBytes, count: header.payloadBytes)]
+        let stored = output[
+            ByteRange(offset: start + header.headerBytes, count: header.payloadBytes)]
         output.appendLittleEndian(SegmentChecksum.payload(stored))
     }
 }

@@ -185,12 +185,14 @@ package struct FrameError: Error, Equatable {
     static func unexpectedOpcode(
         _ opcode: UInt8, _ version: ProtocolVersion, stream: Int16
     ) -> FrameError {
-        FrameError("Unexpected opcode 0x\(HexText.digits(opcode))", version: version, stream: stream)
+        FrameError(
+            "Unexpected opcode 0x\(HexText.digits(opcode))", version: version, stream: stream)
     }
 
     @usableFromInline
     static func negativeStream(_ stream: Int16, _ version: ProtocolVersion) -> FrameError {
-        FrameError("Invalid stream id \(stream): a request's must not be negative", version: version)
+        FrameError(
+            "Invalid stream id \(stream): a request's must not be negative", version: version)
     }
 
     @usableFromInline

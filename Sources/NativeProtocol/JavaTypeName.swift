@@ -35,7 +35,7 @@ package enum JavaTypeName {
             freeze(
                 "UserType("
                     + ([type.keyspace, HexText.text(type.name.utf8)]
-                        + type.fields.map { "\(HexText.text($0.name.utf8)):\(name(of: $0.type))" })
+                    + type.fields.map { "\(HexText.text($0.name.utf8)):\(name(of: $0.type))" })
                     .joined(separator: ",") + ")", frozen)
         case .custom(let name): name
         default:

@@ -89,7 +89,8 @@ extension ByteReader {
     }
 
     /// A [bytes map] in its order on the wire, copied.
-    package mutating func readBytesMap() throws(MalformedBytes) -> [(key: String, value: [UInt8]?)] {
+    package mutating func readBytesMap() throws(MalformedBytes) -> [(key: String, value: [UInt8]?)]
+    {
         let count = try readShort()
         var map: [(key: String, value: [UInt8]?)] = []
         for _ in 0..<count {

@@ -33,12 +33,9 @@ package struct RowsWriter {
     private var countOffset: Int
     private var flags: RowsFlags
 
-    /// Begins the frame and writes the columns.
-    ///
-    /// - Parameters:
-    ///   - skipMetadata: The client knows the columns already.
-    ///   - knownMetadataID: The id that a v5 EXECUTE carried. If it is not that of `metadata`, the
-    ///     columns are sent in spite of `skipMetadata`, with their new id.
+    /// Begins the frame and writes the columns, unless `skipMetadata` says that the client knows them.
+    /// `knownMetadataID` is the id that a v5 EXECUTE carried: if it is not that of `metadata`, the
+    /// columns are sent nevertheless, with their new id.
     package init(
         _ encoder: FrameEncoder, _ version: ProtocolVersion, stream: Int16,
         _ metadata: RowsMetadata, skipMetadata: Bool = false,

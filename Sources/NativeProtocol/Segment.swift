@@ -73,7 +73,9 @@ package struct SegmentHeader: Equatable {
             bits |= isSelfContained ? 1 << 17 : 0
             count = 3
         }
-        for index in 0..<count { writer.append(UInt8(truncatingIfNeeded: bits >> UInt64(8 * index))) }
+        for index in 0..<count {
+            writer.append(UInt8(truncatingIfNeeded: bits >> UInt64(8 * index)))
+        }
         let checksum = SegmentChecksum.header(bits, count: count)
         for index in 0..<3 {
             writer.append(UInt8(truncatingIfNeeded: checksum >> UInt32(8 * index)))

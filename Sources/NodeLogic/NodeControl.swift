@@ -38,6 +38,8 @@ final class NodeControl {
     var clockBound: Int64
     var isRaisingClockBound = false
     var nextClockCheck: Instant
+    /// A proposal with this node's addresses is under way.
+    var isAnnouncingAddresses = false
     /// What other shards were told last.
     var announcedLive: [HostID] = []
 

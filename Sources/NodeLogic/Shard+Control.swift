@@ -61,11 +61,12 @@ extension Shard {
 
     /// A node that was started at other addresses, or with other shards, than agreed says so.
     private func announceOwnAddresses(_ control: NodeControl) {
-        guard let agreed = cluster.topology.node(host) else { return }
+        guard !control.isAnnouncingAddresses, let agreed = cluster.topology.node(host) else { return }
         guard
             agreed.clientAddress != clientAddress || agreed.peerAddress != peerAddress
                 || agreed.shardCount != shardCount
         else { return }
+        control.isAnnouncingAddresses = true
         propose(
             .updateNode(host, client: clientAddress, peer: peerAddress, shardCount: shardCount),
             control)
@@ -141,7 +142,10 @@ extension Shard {
         peerEpochs = epochs
         for peer in live where !former.contains(peer) { announceStatus(peer, .up) }
         for peer in former.sorted() where !liveHosts.contains(peer) { announceStatus(peer, .down) }
-        if !liveHosts.subtracting(former).isEmpty { continueHintReplays() }
+        guard !liveHosts.subtracting(former).isEmpty else { return }
+        continueHintReplays()
+        // What could not be agreed without a majority may be possible now.
+        withControl { announceOwnAddresses($0) }
     }
 
     private func announceStatus(_ peer: HostID, _ status: ServerEvent.Status) {
@@ -289,6 +293,7 @@ extension Shard {
     private func revalidate(_ id: ProposalID, _ state: ClusterState, _ control: NodeControl) {
         guard var pending = control.proposals[id] else {
             carryOut(control.log.abandon(id, now: now.monotonic))
+            control.isAnnouncingAddresses = false
             announceOwnAddresses(control)
             return
         }
@@ -311,7 +316,10 @@ extension Shard {
     }
 
     private func ended(_ id: ProposalID, _ outcome: MetadataLog.Outcome, _ control: NodeControl) {
-        guard let pending = control.proposals.removeValue(forKey: id) else { return }
+        guard let pending = control.proposals.removeValue(forKey: id) else {
+            control.isAnnouncingAddresses = false
+            return
+        }
         switch outcome {
         case .committed(let epoch):
             control.agreed.append((epoch, pending))

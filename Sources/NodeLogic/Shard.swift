@@ -154,14 +154,14 @@ package final class Shard {
         case .logSynced(let id), .blockRead(let id, _), .jobEnded(let id, _, _):
             guard id.incarnation == incarnation else { return }
             do {
-                if try storage.receive(event, clock: now, outbox: outbox) {
+                if storage.receive(event, clock: now, outbox: outbox) {
                     completeStorageReads()
                     releaseDurable()
                 } else if try hints.receive(event, clock: now, outbox: outbox) {
                     continueHintReplays()
                 }
             } catch {
-                stop("storage: \(error)")
+                stop("hints: \(error)")
             }
         case .metadataCommitted(let id):
             guard id.incarnation == incarnation else { return }
@@ -172,13 +172,8 @@ package final class Shard {
 
     /// Ends the step: the log append first, then all that depends on it.
     private func finishStep() {
-        do {
-            try storage.endTick(clock: now, outbox: outbox)
-            try hints.endTick(clock: now, outbox: outbox)
-        } catch {
-            stop("storage: \(error)")
-            return
-        }
+        storage.endTick(clock: now, outbox: outbox)
+        hints.endTick(clock: now, outbox: outbox)
         releaseDurable()
         flushConnections()
         let base = outbox.bytes.count

@@ -1,7 +1,7 @@
 // A simulated world whose nodes are real ones: `Shard` machines, born as one cluster.
 
 internal import Encoding
-package import Environment
+internal import Environment
 internal import Model
 package import NodeLogic
 internal import PeerProtocol

@@ -196,7 +196,9 @@ import Testing
 
     @Test func ourSegmentsAreTheDriversWhereNothingIsCompressed() throws {
         for fixture in try load() where fixture.framing == .segments(compressed: false) {
-            let ours = encoded(.client, fixture.framing) { write(fixture.name, fixture.version, $0) }
+            let ours = encoded(.client, fixture.framing) {
+                write(fixture.name, fixture.version, $0)
+            }
             #expect(hex(ours) == hex(fixture.bytes), "\(fixture.name)")
         }
     }

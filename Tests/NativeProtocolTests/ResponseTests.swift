@@ -59,7 +59,8 @@ import Testing
         .schema(SchemaChange(.created, keyspace: "ks", .keyspace)),
         .schema(SchemaChange(.updated, keyspace: "ks", .table("t"))),
         .schema(SchemaChange(.dropped, keyspace: "ks", .type("point"))),
-        .schema(SchemaChange(.created, keyspace: "ks", .function("f", arguments: ["int", "text"]))),
+        .schema(
+            SchemaChange(.created, keyspace: "ks", .function("f", arguments: ["int", "text"]))),
         .schema(SchemaChange(.dropped, keyspace: "ks", .aggregate("a", arguments: []))),
     ]
 
@@ -101,7 +102,8 @@ import Testing
                 version, stream: 3,
                 PreparedAnswer(
                     id: [UInt8](repeating: 0xCD, count: 16),
-                    markers: RowsMetadata(Self.columns([.int, .text])), partitionKeyMarkers: [1, 0],
+                    markers: RowsMetadata(Self.columns([.int, .text])),
+                    partitionKeyMarkers: [1, 0],
                     columns: RowsMetadata(Self.columns([.uuid]))))
         }
         add("prepared_insert") {
@@ -131,14 +133,12 @@ import Testing
         }
         add("rows_metadata_changed") { encoder in
             let metadata = RowsMetadata(Self.columns([.int]))
-            [UInt8](repeating: 0, count: 16).withUnsafeBytes { known in
-                var rows = RowsWriter(
-                    encoder, version, stream: 3, metadata, skipMetadata: true,
-                    knownMetadataID: known)
-                rows.append(nil)
-                rows.endRow()
-                rows.finish(pagingState: [1])
-            }
+            var rows = RowsWriter(
+                encoder, version, stream: 3, metadata, skipMetadata: true,
+                knownMetadataID: [UInt8](repeating: 0, count: 16))
+            rows.append(nil)
+            rows.endRow()
+            rows.finish(pagingState: [1])
         }
         return cases
     }
@@ -196,7 +196,8 @@ import Testing
             return .writeFailure(
                 text, consistency: level, received: received, required: required,
                 failures: unnamed, type: type)
-        case (.readFailure(let text, _, _, _, _, _), .v3), (.writeFailure(let text, _, _, _, _, _), .v3):
+        case (.readFailure(let text, _, _, _, _, _), .v3),
+            (.writeFailure(let text, _, _, _, _, _), .v3):
             return .serverError(text)
         default: return error
         }
@@ -281,12 +282,10 @@ import Testing
         let metadata = RowsMetadata(Self.columns([.int]))
         func rows(_ version: ProtocolVersion, known: [UInt8]) throws -> ResultRows? {
             let (response, _) = try response(version) { encoder in
-                known.withUnsafeBytes { id in
-                    var rows = RowsWriter(
-                        encoder, version, stream: 1, metadata, skipMetadata: true,
-                        knownMetadataID: id)
-                    rows.finish()
-                }
+                var rows = RowsWriter(
+                    encoder, version, stream: 1, metadata, skipMetadata: true,
+                    knownMetadataID: known)
+                rows.finish()
             }
             guard case .rows(let rows) = response.message else { return nil }
             return rows
@@ -327,19 +326,38 @@ import Testing
         }
     }
 
+    @Test func rowsThatAreEncodedAlreadyCountAsRows() throws {
+        let values = ByteWriter()
+        for text in ["a", "b", "c"] { values.appendValue(Array(text.utf8)) }
+        let (response, _) = try response(.v4) { encoder in
+            var rows = RowsWriter(encoder, .v4, stream: 1, RowsMetadata(Self.columns([.text])))
+            rows.appendRows(values.bytes, count: 3)
+            rows.finish()
+        }
+        guard case .rows(let rows) = response.message else {
+            Issue.record("no rows: \(response.message)")
+            return
+        }
+        #expect((0..<rows.rowCount).map { rows.value(row: $0, column: 0) } == [[97], [98], [99]])
+    }
+
     @Test func cancelledRowsLeaveNothingBehind() {
         let bytes = encoded(.server) { encoder in
             encoder.void(.v4, stream: 1)
             let rows = RowsWriter(encoder, .v4, stream: 2, RowsMetadata(Self.columns([.int])))
             rows.append(nil)
             rows.cancel()
-            encoder.error(.v4, stream: 2, .readTimeout(
-                "late", consistency: .one, received: 0, required: 1, dataPresent: false))
+            encoder.error(
+                .v4, stream: 2,
+                .readTimeout(
+                    "late", consistency: .one, received: 0, required: 1, dataPresent: false))
         }
         let plain = encoded(.server) { encoder in
             encoder.void(.v4, stream: 1)
-            encoder.error(.v4, stream: 2, .readTimeout(
-                "late", consistency: .one, received: 0, required: 1, dataPresent: false))
+            encoder.error(
+                .v4, stream: 2,
+                .readTimeout(
+                    "late", consistency: .one, received: 0, required: 1, dataPresent: false))
         }
         #expect(bytes == plain)
     }

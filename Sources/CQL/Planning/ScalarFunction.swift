@@ -183,8 +183,13 @@ enum ScalarFunction: Equatable, Sendable {
 
     private static func cast(_ value: [UInt8], _ from: CQLType, _ to: CQLType) -> [UInt8]? {
         if to == .text || to == .ascii {
-            let text = value.withUnsafeBytes { from.display($0) }
-            return Array(text.utf8)
+            if from == .text || from == .ascii { return value }
+            var text = Array(value.withUnsafeBytes { from.format($0) }.utf8)
+            // The literal of a time stands in quotation marks, its text does not.
+            if text.count >= 2, text.first == UInt8(ascii: "'"), text.last == UInt8(ascii: "'") {
+                text = Array(text[1..<(text.count - 1)])
+            }
+            return text
         }
         guard let number = Number(value, from) else { return nil }
         return number.bytes(as: to)

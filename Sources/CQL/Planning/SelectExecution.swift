@@ -249,6 +249,11 @@ package struct SelectExecution {
                 if case .keys = source { keyIndex += 1 }
             }
         }
+        if isPageComplete, !result.isExhausted {
+            var hasMore = true
+            if case .keys(let keys) = source { hasMore = keyIndex < keys.count }
+            return stop(hasMore: hasMore)
+        }
         guard result.isExhausted else {
             guard sawAny else {
                 if let scannedThrough { return moveOn(scannedThrough) }

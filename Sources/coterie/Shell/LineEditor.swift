@@ -1,0 +1,210 @@
+// A line of input with editing, on a terminal in raw mode.
+//
+// The terminal is raw only while a line is read, so that a statement under way can be interrupted as
+// usual, and it is put back on every way out. A line longer than the terminal wraps over several rows;
+// after each key the rows are drawn anew, in one write.
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// Reads lines from the terminal.
+final class LineEditor {
+    /// How reading a line ended.
+    enum Result: Equatable {
+        case line(String)
+        /// Ctrl-C: forget what was typed.
+        case interrupted
+        /// Ctrl-D on an empty line, or the end of input.
+        case end
+    }
+
+    private let history: ShellHistory
+    private var buffer = EditBuffer()
+    private var keys = KeyReader()
+    private var prompt = ""
+    // Where the cursor was left by the last drawing: its row, counted from the prompt's.
+    private var drawnRow = 0
+
+    init(history: ShellHistory) {
+        self.history = history
+    }
+
+    /// Reads a line; the line feed is not part of it.
+    func readLine(prompt: String) -> Result {
+        var saved = termios()
+        guard tcgetattr(STDIN_FILENO, &saved) == 0 else { return readPlainLine(prompt) }
+        var raw = saved
+        cfmakeraw(&raw)
+        // Output keeps its processing: the shell prints line feeds alone.
+        raw.c_oflag = saved.c_oflag
+        guard tcsetattr(STDIN_FILENO, TCSADRAIN, &raw) == 0 else { return readPlainLine(prompt) }
+        defer { _ = tcsetattr(STDIN_FILENO, TCSADRAIN, &saved) }
+        self.prompt = prompt
+        buffer = EditBuffer()
+        drawnRow = 0
+        let result = edit()
+        buffer.moveToEnd()
+        draw()
+        ShellOutput.write(Array((result == .interrupted ? "^C\n" : "\n").utf8), to: STDOUT_FILENO)
+        // The end of input gets its line feed from the caller.
+        return result
+    }
+
+    private func readPlainLine(_ prompt: String) -> Result {
+        ShellOutput.write(Array(prompt.utf8), to: STDOUT_FILENO)
+        return Swift.readLine().map { .line($0) } ?? .end
+    }
+
+    /// Asks for a password without showing it.
+    static func readPassword() throws -> String {
+        var saved = termios()
+        let isTerminal = tcgetattr(STDIN_FILENO, &saved) == 0
+        if isTerminal {
+            ShellOutput.write(Array("Password: ".utf8), to: STDERR_FILENO)
+            var silent = saved
+            silent.c_lflag &= ~tcflag_t(ECHO)
+            _ = tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent)
+        }
+        defer {
+            if isTerminal {
+                _ = tcsetattr(STDIN_FILENO, TCSAFLUSH, &saved)
+                ShellOutput.write([UInt8(ascii: "\n")], to: STDERR_FILENO)
+            }
+        }
+        return Swift.readLine() ?? ""
+    }
+
+    // MARK: - Keys
+
+    private func edit() -> Result {
+        // The line being typed is the last entry while one walks through the history.
+        var entries = history.lines + [""]
+        var entry = entries.count - 1
+        func show(_ index: Int) {
+            guard entries.indices.contains(index) else { return }
+            entries[entry] = buffer.text
+            entry = index
+            buffer = EditBuffer(entries[index])
+        }
+        while true {
+            if !keys.hasMore { draw() }
+            switch keys.next() {
+            case .character(let character): buffer.insert(character)
+            case .enter: return .line(buffer.text)
+            case .endOfInput: return .end
+            case .control("c"): return .interrupted
+            case .control("d"):
+                if buffer.isEmpty { return .end }
+                buffer.deleteForward()
+            case .left, .control("b"): buffer.moveLeft()
+            case .right, .control("f"): buffer.moveRight()
+            case .wordLeft: buffer.moveWordLeft()
+            case .wordRight: buffer.moveWordRight()
+            case .home, .control("a"): buffer.moveToStart()
+            case .end, .control("e"): buffer.moveToEnd()
+            case .backspace, .control("h"): buffer.deleteBackward()
+            case .delete: buffer.deleteForward()
+            case .control("k"): buffer.deleteToEnd()
+            case .control("u"): buffer.deleteToStart()
+            case .control("w"): buffer.deleteWordBackward()
+            case .control("y"): buffer.yank()
+            case .control("t"): buffer.transpose()
+            case .control("l"): clearScreen()
+            case .up, .control("p"): show(entry - 1)
+            case .down, .control("n"): show(entry + 1)
+            case .control("r"):
+                if let result = search(entries) { return result }
+            case .control, .unknown: break
+            }
+        }
+    }
+
+    /// Searches backwards while one types; a key other than text, Backspace and Ctrl-R ends it.
+    private func search(_ entries: [String]) -> Result? {
+        let original = (prompt, buffer)
+        var wanted = ""
+        var index = entries.count
+        func find(from start: Int) {
+            var candidate = start
+            while candidate >= 0 {
+                if candidate < entries.count, entries[candidate].contains(wanted) {
+                    index = candidate
+                    buffer = EditBuffer(entries[candidate])
+                    return
+                }
+                candidate -= 1
+            }
+        }
+        defer { prompt = original.0 }
+        while true {
+            prompt = "(reverse-i-search)`\(wanted)': "
+            draw()
+            switch keys.next() {
+            case .character(let character):
+                wanted.append(character)
+                find(from: min(index, entries.count - 1))
+            case .backspace, .control("h"):
+                if !wanted.isEmpty { wanted.removeLast() }
+                index = entries.count
+                find(from: entries.count - 1)
+            case .control("r"): find(from: index - 1)
+            case .control("c"), .control("g"):
+                buffer = original.1
+                return nil
+            case .endOfInput: return .end
+            case .enter:
+                prompt = original.0
+                return .line(buffer.text)
+            default:
+                return nil
+            }
+        }
+    }
+
+    // MARK: - Drawing
+
+    private func clearScreen() {
+        ShellOutput.write(Array("\u{1B}[H\u{1B}[2J".utf8), to: STDOUT_FILENO)
+        drawnRow = 0
+    }
+
+    private static func terminalColumns() -> Int {
+        var size = winsize()
+        guard ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 1 else { return 80 }
+        return Int(size.ws_col)
+    }
+
+    private func draw() {
+        let columns = Self.terminalColumns()
+        var output = "\r"
+        if drawnRow > 0 { output += "\u{1B}[\(drawnRow)A" }
+        output += "\u{1B}[J" + prompt
+        let start = Self.advance(0, prompt, columns)
+        output += buffer.text
+        let cursor = Self.advance(start, buffer.textBeforeCursor, columns)
+        let end = Self.advance(cursor, buffer.textAfterCursor, columns)
+        // A terminal keeps the cursor behind a full row until another character comes.
+        if end > 0, end % columns == 0 { output += "\n\r" }
+        let up = end / columns - cursor / columns
+        if up > 0 { output += "\u{1B}[\(up)A" }
+        output += "\r"
+        if cursor % columns > 0 { output += "\u{1B}[\(cursor % columns)C" }
+        drawnRow = cursor / columns
+        ShellOutput.write(Array(output.utf8), to: STDOUT_FILENO)
+    }
+
+    /// The position after `text`, counted in cells from the prompt's start. A wide character that does
+    /// not fit the rest of a row begins the next one.
+    private static func advance(_ position: Int, _ text: String, _ columns: Int) -> Int {
+        var position = position
+        for character in text {
+            let width = TextWidth.columns(character)
+            if width == 2, position % columns == columns - 1 { position += 1 }
+            position += width
+        }
+        return position
+    }
+}

@@ -1,0 +1,84 @@
+// What the shell prints: buffered, in colours only where a person looks.
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// The shell's standard output.
+final class ShellOutput {
+    /// The colours of cqlsh.
+    enum Color: String {
+        case red = "\u{1B}[0;1;31m"
+        case green = "\u{1B}[0;1;32m"
+        case yellow = "\u{1B}[0;1;33m"
+        case blue = "\u{1B}[0;1;34m"
+        case magenta = "\u{1B}[0;1;35m"
+    }
+
+    static let reset = "\u{1B}[0m"
+
+    let hasColors: Bool
+    private var buffer: [UInt8] = []
+
+    init(hasColors: Bool) {
+        self.hasColors = hasColors
+    }
+
+    /// Whether the standard output is a terminal that knows colours.
+    static func terminalHasColors() -> Bool {
+        guard isatty(STDOUT_FILENO) == 1, let kind = getenv("TERM"), getenv("NO_COLOR") == nil
+        else { return false }
+        let name = String(cString: kind)
+        return name != "dumb" && !name.isEmpty
+    }
+
+    /// Adds text.
+    func print(_ text: String, terminator: String = "\n") {
+        buffer += Array(text.utf8)
+        buffer += Array(terminator.utf8)
+        if buffer.count > 64 * 1024 { flush() }
+    }
+
+    /// The text in the colour, if there are colours.
+    func colored(_ text: String, _ color: Color) -> String {
+        hasColors ? color.rawValue + text + Self.reset : text
+    }
+
+    /// What was printed and not yet written out.
+    var pending: String { String(decoding: buffer, as: UTF8.self) }
+
+    /// Writes out what waits.
+    func flush() {
+        Self.write(buffer, to: STDOUT_FILENO)
+        buffer.removeAll(keepingCapacity: true)
+    }
+
+    /// A line on the standard error output, after everything printed before it.
+    func printError(_ text: String) {
+        flush()
+        let isTerminal = hasColors && isatty(STDERR_FILENO) == 1
+        let line = isTerminal ? Color.red.rawValue + text + Self.reset : text
+        Self.write(Array((line + "\n").utf8), to: STDERR_FILENO)
+    }
+
+    /// Writes all bytes; gives up where the reader is gone.
+    static func write(_ bytes: [UInt8], to descriptor: Int32) {
+        var done = 0
+        while done < bytes.count {
+            let written = bytes.withUnsafeBytes { all in
+                UnsafeRawBufferPointer(rebasing: all[done...]).withMemoryRebound(to: UInt8.self) {
+                    #if canImport(Glibc)
+                        Glibc.write(descriptor, $0.baseAddress, $0.count)
+                    #else
+                        Darwin.write(descriptor, $0.baseAddress, $0.count)
+                    #endif
+                }
+            }
+            if written < 0, errno == EINTR { continue }
+            guard written > 0 else { return }
+            done += written
+        }
+    }
+}

@@ -35,6 +35,7 @@ OPTIONS = """\
 
 def cqlsh(env, statements, may_fail=False, keyspace=None):
     """What cqlsh prints for the statements."""
+    env.session
     program = os.path.join(os.path.dirname(sys.executable), "cqlsh")
     if not os.path.exists(program):
         raise Failed(f"there is no {program}")
@@ -249,7 +250,7 @@ def errors_are_printed_and_end_the_shell_with_a_failure(env):
 
 def csv_rows(path):
     with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.reader(file))
+        return list(csv.reader(file, escapechar="\\", doublequote=False))
 
 
 @behaviour

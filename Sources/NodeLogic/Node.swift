@@ -146,13 +146,23 @@ package enum Node {
         }
     }
 
+    /// How far the committed bound lies ahead of what the clock had given out when it was committed.
+    static let clockBoundAhead: Int64 = 30_000_000
+
     /// The node's clock, later than everything that former lives gave out.
+    ///
+    /// Beginning at the bound itself would put this node up to half a minute ahead of its peers, who
+    /// take in no stamp that far ahead, and its writes would win over later ones of theirs. A wall
+    /// clock that has passed what was given out at the last commit has not been set back, so all that
+    /// was given out since lies behind it too; only one that has not is replaced by the bound.
     package static func makeClock(
-        _ image: MetadataImage, configuration: Configuration
+        _ image: MetadataImage, configuration: Configuration, wall: WallTime
     ) -> HybridClock {
         let bound = image.local[clockBoundName].flatMap(Int64.init) ?? 0
+        let given = bound - clockBoundAhead
+        let isWallSound = bound == 0 || wall.microseconds >= given
         return HybridClock(
-            bound: WallTime(microseconds: bound),
+            bound: WallTime(microseconds: isWallSound ? max(given, 0) : bound),
             maximumAhead: configuration.requests.maximumClockSkew)
     }
 

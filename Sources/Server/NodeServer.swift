@@ -250,7 +250,8 @@ private struct Beginning {
         try commit(preparation.batch)
         try Node.finish(preparation, files: files)
         layout = preparation.layout
-        clock = Node.makeClock(image, configuration: options.configuration)
+        clock = Node.makeClock(
+            image, configuration: options.configuration, wall: SystemClocks.wall())
         self.image = image
     }
 }

@@ -124,8 +124,15 @@ let package = Package(
         tests(
             "SimulationTests",
             [
-                "Simulation", "ConsistencyLab", "NodeLogic", "Model", "Environment", "Encoding",
+                "Simulation", "ConsistencyLab", "NodeLogic", "Replication", "NativeProtocol",
+                "Storage", "Model", "Environment", "Encoding",
             ]),
         tests("ServerTests", ["Server", "PeerProtocol", "Environment", "Encoding"]),
+        tests(
+            "NativeClientTests",
+            ["NativeClient", "NativeProtocol", "Model", "Encoding"] + nio),
+        tests("ShellTests", ["coterie", "NativeProtocol", "Model", "Encoding"] + nio),
+        tests("ConformanceTests", ["coterie"]),
+        tests("ArchitectureTests", []),
     ]
 )

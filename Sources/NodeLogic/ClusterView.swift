@@ -31,19 +31,36 @@ struct ClusterView {
 
     init(_ state: ClusterState?, host: HostID) {
         self.state = state
-        schema =
+        let agreed =
             state?.schema ?? SchemaSnapshot(epoch: 0, version: UniqueID(name: []), keyspaces: [])
+        schema = SchemaSnapshot(
+            epoch: agreed.epoch, version: agreed.version,
+            keyspaces: agreed.keyspaces + Self.storedSystemKeyspaces)
         topology = state?.placement ?? PlacementSnapshot(epoch: 0, nodes: [], keyspaces: [])
         ownIndex = topology.index(of: host)
         ownDatacenter = ownIndex.map { [topology] in topology.datacenter(of: $0) } ?? 0
         var routes: [TableID: TableRoute] = [:]
+        let system = PlacementSnapshot(
+            epoch: topology.epoch, nodes: topology.nodes,
+            keyspaces: Self.storedSystemKeyspaces.map { keyspace in
+                let factor = keyspace.replication.options["replication_factor"].flatMap { Int($0) }
+                return (keyspace.name, .simple(factor: factor ?? 1))
+            })
         for keyspace in schema.keyspaces {
-            guard let placement = topology.placement(of: keyspace.name) else { continue }
+            guard
+                let placement = topology.placement(of: keyspace.name)
+                    ?? system.placement(of: keyspace.name)
+            else { continue }
             for table in keyspace.tables {
                 routes[table.id] = TableRoute(table: table, placement: placement)
             }
         }
         self.routes = routes
+    }
+
+    /// The system keyspaces whose tables are stored and replicated like a user's.
+    private static let storedSystemKeyspaces = SystemSchema.keyspaces.filter {
+        $0.replication.strategyClass.hasSuffix("SimpleStrategy")
     }
 
     /// The state that a node finds in its own store when it starts.

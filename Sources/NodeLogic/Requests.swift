@@ -22,6 +22,7 @@ final class ClientRequest {
     var outstandingWrites = 0
     /// The select in progress.
     var select: SelectRun?
+    var trace: RequestTrace?
 
     init(connection: ConnectionID, stream: Int16, version: ProtocolVersion) {
         self.connection = connection
@@ -29,7 +30,10 @@ final class ClientRequest {
         self.version = version
     }
 
-    var prefix: ResponsePrefix? { warnings.isEmpty ? nil : ResponsePrefix(warnings: warnings) }
+    var prefix: ResponsePrefix? {
+        if warnings.isEmpty, trace == nil { return nil }
+        return ResponsePrefix(tracingID: trace?.id, warnings: warnings)
+    }
 }
 
 /// A mutation that some replica has not answered yet.

@@ -165,11 +165,13 @@ extension Shard {
 
     func answerVoid(_ client: ClientRequest) {
         claim(client)?.encoder.void(client.version, stream: client.stream, prefix: client.prefix)
+        endTrace(client)
     }
 
     func answer(_ client: ClientRequest, error: CQLError) {
         claim(client)?.encoder.error(
             client.version, stream: client.stream, error, prefix: client.prefix)
+        endTrace(client)
     }
 
     func answer(_ client: ClientRequest, keyspace: String) {
@@ -177,22 +179,26 @@ extension Shard {
         connection.keyspace = keyspace
         connection.encoder.setKeyspace(
             client.version, stream: client.stream, keyspace, prefix: client.prefix)
+        endTrace(client)
     }
 
     func answer(_ client: ClientRequest, prepared: PreparedAnswer) {
         claim(client)?.encoder.prepared(
             client.version, stream: client.stream, prepared, prefix: client.prefix)
+        endTrace(client)
     }
 
     func answer(_ client: ClientRequest, change: NativeProtocol.SchemaChange) {
         claim(client)?.encoder.schemaChange(
             client.version, stream: client.stream, change, prefix: client.prefix)
+        endTrace(client)
     }
 
     /// Lets `write` write a rows answer.
     func answer(_ client: ClientRequest, rows write: (FrameEncoder) -> Void) {
         guard let connection = claim(client) else { return }
         write(connection.encoder)
+        endTrace(client)
     }
 
     /// Tells all connections that registered for it.

@@ -13,6 +13,11 @@ extension Shard {
         ShardMap.shard(of: token, count: shardCount)
     }
 
+    /// A node as traces name it.
+    func name(of target: HostID) -> String {
+        cluster.topology.node(target).map { "/" + $0.peerAddress.description } ?? "\(target)"
+    }
+
     /// Whether requests may be sent to a node: gossip hears it, and our link to it stands.
     func isAlive(_ node: NodeIndex, _ topology: PlacementSnapshot) -> Bool {
         let target = topology.host(at: node)
@@ -29,9 +34,10 @@ extension Shard {
     /// Sends a request for a token to the shard that owns it, on this or another node.
     func sendRequest(
         _ kind: PeerMessageKind, to target: HostID, token: Token, request: RequestID,
-        budget: Instant.Span, body: (ByteWriter) -> Void
+        budget: Instant.Span, trace: RequestTrace? = nil, body: (ByteWriter) -> Void
     ) {
         var header = header(kind, request: request)
+        header.traceID = trace?.id
         header.routeToken = token
         header.remainingBudget = UInt32(clamping: budget.wholeMicroseconds)
         send(header, to: target, shard: owner(of: token), body: body)

@@ -73,7 +73,7 @@ extension Shard {
     func install(_ state: ClusterState) {
         let former = cluster
         cluster = ClusterView(state, host: host)
-        if former.schema !== cluster.schema { storage.install(cluster.schema) }
+        if former.schema.epoch != cluster.schema.epoch { storage.install(cluster.schema) }
         if former.topology !== cluster.topology { installTopology() }
         observe(.epochInstalled(state.epoch))
         for change in Self.differences(from: former.schema, to: cluster.schema) {
@@ -108,7 +108,7 @@ extension Shard {
     private static func differences(
         from old: SchemaSnapshot, to new: SchemaSnapshot
     ) -> [NativeProtocol.SchemaChange] {
-        guard old !== new else { return [] }
+        guard old.epoch != new.epoch else { return [] }
         var changes: [NativeProtocol.SchemaChange] = []
         for keyspace in new.keyspaces {
             let former = old.keyspace(named: keyspace.name)

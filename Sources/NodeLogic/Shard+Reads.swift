@@ -182,6 +182,10 @@ extension Shard {
         for send in sends {
             let target = pending.session.topology.host(at: send.node)
             let command = pending.operation.command
+            let trace = pending.session.client.trace
+            trace?.note(
+                "Reading \(send.wantsDigest ? "digest" : "data") from \(name(of: target))",
+                now: now.monotonic)
             if target == host, owner(of: pending.token) == index {
                 readOwn(command, for: .operation(id, wantsDigest: send.wantsDigest))
                 continue
@@ -190,7 +194,7 @@ extension Shard {
             command.encode(into: bodyScratch)
             sendRequest(
                 .read, to: target, token: pending.token, request: id,
-                budget: timeout(of: command)
+                budget: timeout(of: command), trace: trace
             ) { writer in
                 ReadRequest(wantsDigest: send.wantsDigest, command: bodyScratch.bytes)
                     .encode(into: writer)
@@ -219,6 +223,8 @@ extension Shard {
         guard let pending = reads[id],
             let node = pending.session.topology.index(of: replica)
         else { return }
+        pending.session.client.trace?.note(
+            "Answer received from \(name(of: replica))", now: now.monotonic)
         do {
             let step = try pending.operation.receive(answer, from: node, scratch: digestScratch)
             take(step, id, pending)
@@ -239,7 +245,12 @@ extension Shard {
         case .wait: break
         case .send(let sends): send(sends, id, pending)
         case .repair(let repairs):
-            for repair in repairs { sendRepair(repair, for: id, pending) }
+            for repair in repairs {
+                let target = pending.session.topology.host(at: repair.node)
+                pending.session.client.trace?.note(
+                    "Digest mismatch: repairing \(name(of: target))", now: now.monotonic)
+                sendRepair(repair, for: id, pending)
+            }
         case .finished(let result, let stop):
             reads[id] = nil
             pieceFinished(pending, id, result, stop)

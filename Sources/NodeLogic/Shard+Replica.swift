@@ -21,6 +21,7 @@ extension Shard {
             return
         }
         let position = try storage.apply(view, clock: now)
+        traceReplica(header, "Mutation applied to memtable and commit log")
         observe(
             .mutationApplied(
                 table: view.table.value, token: view.token, timestamp: newestTimestamp(view),
@@ -145,6 +146,7 @@ extension Shard {
                 ? .digest(try digest(of: result, read.command)) : .data([UInt8](result))
             readAnswered(id, by: host, answer)
         case .remote(let header, let wantsDigest, let fromShard):
+            traceReplica(header, "Read executed: \(result.count) bytes")
             let digest = wantsDigest ? try digest(of: result, read.command) : nil
             respond(to: header, .readResponse, fromShard: fromShard) { writer in
                 if let digest {

@@ -39,6 +39,7 @@ extension Shard {
         let client = ClientRequest(
             connection: connection.id, stream: header.stream, version: header.version)
         connection.inFlight += 1
+        beginTrace(frame, client, connection)
         do {
             let body = try frame.requestBody()
             switch header.opcode {
@@ -138,6 +139,10 @@ extension Shard {
         _ plan: PreparedPlan, _ values: BoundValues, text: String, columns: RowsMetadata?,
         knownMetadataID: [UInt8]?, _ client: ClientRequest, _ connection: ClientConnection
     ) throws(CQLError) {
+        if let trace = client.trace {
+            trace.request = text
+            trace.note("Planned: \(text)", now: now.monotonic)
+        }
         switch plan.plan {
         case .modification(let modification):
             try checkWritable(modification.table)
@@ -171,7 +176,7 @@ extension Shard {
     }
 
     private func checkWritable(_ table: TableSchema) throws(CQLError) {
-        guard !SystemSchema.isSystem(table.keyspace) else {
+        guard !SystemSchema.isProtected(table.keyspace) else {
             throw .unauthorized("\(table.keyspace) keyspace is not user-modifiable.")
         }
     }
@@ -256,7 +261,7 @@ extension Shard {
             throw .invalid("ANY ConsistencyLevel is only supported for writes")
         }
         let context = executionContext()
-        if SystemSchema.isSystem(select.table.keyspace) {
+        if cluster.route(of: select.table.id) == nil, SystemSchema.isSystem(select.table.keyspace) {
             let result = try select.execute(
                 overRows: systemRows(of: select.table), values, context)
             answer(client) { encoder in

@@ -11,7 +11,7 @@ internal import Topology
 extension Shard {
     /// The version of Cassandra whose behaviour we follow. Drivers choose their schema parser by it, and
     /// some parse it strictly as three numbers.
-    static let releaseVersion = "5.0.2"
+    static let releaseVersion = "5.0.0"
     static let cqlVersion = "3.4.7"
     static let partitioner = "org.apache.cassandra.dht.Murmur3Partitioner"
 

@@ -99,13 +99,15 @@ extension Shard {
 
     private func send(_ write: PendingWrite, _ id: RequestID, to node: NodeIndex) {
         let target = write.topology.host(at: node)
+        let trace = write.client?.trace
+        trace?.note("Sending mutation to \(name(of: target))", now: now.monotonic)
         if target == host, owner(of: write.token) == index {
             write.mutation.withBytes { applyOwn($0, id, write) }
             return
         }
         sendRequest(
             .mutation, to: target, token: write.token, request: id,
-            budget: configuration.requests.writeTimeout
+            budget: configuration.requests.writeTimeout, trace: trace
         ) { writer in
             write.mutation.withBytes { MutationRequest(mutation: $0).encode(into: writer) }
         }
@@ -142,6 +144,8 @@ extension Shard {
         }
         if hintAcknowledged(id, by: replica, applied: true) { return }
         guard let write = writes[id], let node = write.topology.index(of: replica) else { return }
+        write.client?.trace?.note(
+            "Mutation acknowledged by \(name(of: replica))", now: now.monotonic)
         var outcome = write.operation.acknowledged(
             by: node, datacenter: write.topology.datacenter(of: node))
         if configuration.requests.plantedBugCountsOneAnswerAsQuorum, outcome == .none {

@@ -88,6 +88,9 @@ package final class Shard {
     let digestScratch = ByteWriter(capacity: 4096)
     let bodyScratch = ByteWriter(capacity: 4096)
     let sink = MutationSink()
+    /// Plans of statements of our own, by their text.
+    var internalPlans: [String: PreparedPlan] = [:]
+    var nextTimeUUID: UInt64 = 0
 
     /// Recovers: reads the files of this shard, synchronously, and emits the first effects.
     package init(

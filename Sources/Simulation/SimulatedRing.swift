@@ -1,11 +1,9 @@
 // A simulated world whose nodes are real ones: `Shard` machines, born as one cluster.
 
 internal import Encoding
-package import Environment
-internal import Model
+internal import Environment
 package import NodeLogic
 internal import PeerProtocol
-internal import Topology
 
 extension Shard: ShardMachine {}
 
@@ -13,42 +11,36 @@ extension Shard: ShardMachine {}
 package enum SimulatedRing {
     /// A world of that many dead nodes, which hold entry 0 of their cluster's metadata log.
     package static func makeWorld(_ settings: WorldSettings) -> SimulatedWorld {
+        var settings = settings
+        settings.network.route = { PeerRouting.shard(of: $0, shardCount: $1).value }
         let hosts = SimulatedWorld.hosts(seed: settings.seed, count: settings.nodeCount)
-        let image = founding(settings, hosts: hosts)
+        let birth = founding(settings, hosts: hosts)
         let metadata = hosts.map { host in
-            var own = image
-            own.apply(MetadataBatch([.setLocal("host_id", host.description)]))
-            return own
+            var image = MetadataImage()
+            image.apply(birth)
+            image.apply(MetadataBatch([.setLocal("host_id", host.description)]))
+            return image
         }
         return SimulatedWorld(settings, hosts: hosts, metadata: metadata, start: start)
     }
 
-    /// Entry 0, which makes all nodes members and voters, with evenly dealt tokens.
-    private static func founding(_ settings: WorldSettings, hosts: [HostID]) -> MetadataImage {
+    private static func founding(_ settings: WorldSettings, hosts: [HostID]) -> MetadataBatch {
         let cluster = settings.configuration.cluster
-        let place = TokenAllocation.Place(datacenter: cluster.datacenter, rack: cluster.rack)
-        let tokens = TokenAllocation.tokens(
-            for: hosts.map { _ in place }, virtualNodes: cluster.virtualNodes, seed: settings.seed)
-        let nodes = hosts.indices.map { index in
-            NodeDescription(
-                hostID: hosts[index], clientAddress: SimulatedNode.clientAddress(index),
-                peerAddress: SimulatedNode.peerAddress(index), datacenter: cluster.datacenter,
-                rack: cluster.rack, tokens: tokens[index], shardCount: 1)
-        }
         var stream = RandomStream(seed: settings.seed, name: "founding")
-        let entry = MetadataEntry(
-            epoch: 0, id: stream.uniqueID(), author: hosts[0],
-            time: WallTime(microseconds: SimulatedClock.epochMicroseconds),
-            change: .initialise(
-                clusterID: stream.uniqueID(), name: cluster.name, voters: hosts, nodes: nodes))
-        var image = MetadataImage()
-        image.apply(
-            MetadataBatch([
-                .putLogEntry(
-                    MetadataLogRecord(
-                        epoch: 0, summary: entry.summary(before: nil), body: entry.encoded))
-            ]))
-        return image
+        let members = hosts.indices.map { index in
+            ClusterBirth.Member(
+                host: hosts[index], clientAddress: SimulatedNode.clientAddress(index),
+                peerAddress: SimulatedNode.peerAddress(index), datacenter: cluster.datacenter,
+                rack: cluster.rack, shardCount: settings.shardCount(ofNode: index))
+        }
+        do {
+            return try ClusterBirth.batch(
+                of: members, name: cluster.name, virtualNodes: cluster.virtualNodes,
+                clusterID: stream.uniqueID(), seed: stream.next(),
+                time: WallTime(microseconds: SimulatedClock.epochMicroseconds))
+        } catch {
+            preconditionFailure("a simulated cluster cannot be founded: \(error)")
+        }
     }
 
     /// The start of a node, in the order that `Node` asks for.

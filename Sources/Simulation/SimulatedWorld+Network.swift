@@ -63,7 +63,13 @@ extension SimulatedWorld {
             return
         }
         // The number of shards may have changed since the connection was made.
-        let shard = node.shards[link.toShard % node.shardCount]
+        let index =
+            if let route = settings.network.route {
+                bytes.withUnsafeBytes { route($0, node.shardCount) }
+            } else {
+                link.toShard % node.shardCount
+            }
+        let shard = node.shards[index]
         guard shard.machine != nil else { return }
         bytes.withUnsafeBytes { raw in
             record(

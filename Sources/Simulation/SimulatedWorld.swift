@@ -78,12 +78,10 @@ package final class SimulatedWorld {
         precondition(settings.shardCounts.map { $0.count == count } ?? true)
         self.settings = settings
         startNode = start
-        var shape = RandomStream(seed: settings.seed, name: "shards")
-        let drawn = (0..<count).map { _ in Int(shape.within(1...3)) }
-        let shardCounts = settings.shardCounts ?? drawn
         nodes = (0..<count).map { index in
             SimulatedNode(
-                index: index, host: hosts[index], shardCount: shardCounts[index], nodeCount: count,
+                index: index, host: hosts[index], shardCount: settings.shardCount(ofNode: index),
+                nodeCount: count,
                 clock: index < settings.clocks.count ? settings.clocks[index] : SimulatedClock(),
                 metadata: metadata[index], seed: settings.seed)
         }

@@ -27,6 +27,13 @@ package struct WorldSettings: Sendable {
         self.configuration = configuration
     }
 
+    /// The number of shards that the node is started with first.
+    package func shardCount(ofNode node: Int) -> Int {
+        if let shardCounts { return shardCounts[node] }
+        var stream = RandomStream(seed: seed, name: "shards of node \(node)")
+        return Int(stream.within(1...3))
+    }
+
     package struct Network: Sendable {
         /// One-way delays by message class.
         package var delays: [DelayModel] = [.uniform(100_000...1_000_000)]
@@ -37,6 +44,8 @@ package struct WorldSettings: Sendable {
         /// Chance of an additional delay, so that later messages overtake.
         package var straggleChance: UInt64 = 0
         package var straggle = DelayModel.uniform(1_000_000...50_000_000)
+        /// The shard of the receiving node that a message goes to; nil: the one that serves the link.
+        package var route: (@Sendable (UnsafeRawBufferPointer, _ shardCount: Int) -> Int)?
         /// Messages under way on one link above which it drops.
         package var capacity = 10_000
         /// How long until an end notices that the other is gone.

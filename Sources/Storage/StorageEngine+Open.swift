@@ -1,4 +1,9 @@
 // Opening: what the disk holds becomes an engine.
+//
+//     manifest -> SSTables' tails -> files that nobody names go -> log replay -> a new segment
+//
+// Memtables that get too full during the replay are flushed on the spot. Every start writes a new
+// manifest with a checkpoint alone.
 
 internal import Encoding
 package import Environment
@@ -9,6 +14,7 @@ extension StorageEngine {
     package static func open(
         _ start: StorageStart, files: any FileSystem, clock: ClockReading
     ) throws(StorageError) -> StorageEngine {
+        let loaded = try loadManifest(start.prefix, files)
         var replay = try CommitLogReplay(prefix: start.prefix, files: files)
         let number = replay.highestNumber + 1
         let segment = CommitLog.segment(start.prefix, number, incarnation: start.incarnation)
@@ -16,14 +22,87 @@ extension StorageEngine {
             start,
             log: CommitLog(
                 start.configuration, prefix: start.prefix, effectIDs: start.effectIDs,
-                active: segment, closed: []))
+                active: segment, closed: []),
+            manifest: ManifestKeeper(
+                state: loaded.state, prefix: start.prefix, fileNumber: loaded.number, size: 0),
+            clock: clock)
         engine.install(start.schema)
+        var state = loaded.state
+        for id in Set(state.entries.values.map(\.table)).union(state.flushed.keys).sorted()
+        where start.schema.table(id) == nil {
+            state.apply(.dropTable(id))
+        }
+        try engine.loadSSTables(&state, files, prefix: start.prefix)
+        try engine.replay(&replay, start, &state, files)
+        try engine.begin(state, replay, start, segment, loaded, files)
+        return engine
+    }
+
+    private static func loadManifest(
+        _ prefix: String, _ files: any FileSystem
+    ) throws(StorageError) -> (state: ManifestState, number: UInt64, files: [FileName]) {
+        var found: [(number: UInt64, file: FileName)] = []
+        for file in try storing({ () throws(DiskFailure) in try files.list() }) {
+            if let number = ManifestFile.number(of: file, prefix: prefix) {
+                found.append((number, file))
+            }
+        }
+        found.sort { $0.number > $1.number }
+        for (_, file) in found {
+            if let state = try ManifestFile.load(file, from: files) {
+                return (state, found[0].number, found.map(\.file))
+            }
+        }
+        // A manifest that cannot be read while there are SSTables: data would vanish silently.
+        for file in try storing({ () throws(DiskFailure) in try files.list() })
+        where !found.isEmpty && sstableNumber(file, prefix) != nil {
+            throw .corruption(
+                CorruptionError(file: found[0].file, offset: 0, detail: "no readable manifest"))
+        }
+        return (ManifestState(), found.first?.number ?? 0, found.map(\.file))
+    }
+
+    static func sstableNumber(_ file: FileName, _ prefix: String) -> UInt64? {
+        let start = "\(prefix)sst-"
+        guard file.text.hasPrefix(start), file.text.hasSuffix(".db") else { return nil }
+        return UInt64(file.text.dropFirst(start.count).dropLast(3))
+    }
+
+    /// Opens the SSTables that the manifest names, and removes files that it does not.
+    private func loadSSTables(
+        _ state: inout ManifestState, _ files: any FileSystem, prefix: String
+    ) throws(StorageError) {
+        for entry in state.entries.values.sorted(by: { $0.number < $1.number }) {
+            guard let table = tables[entry.table] else { continue }
+            let metadata = try SSTableMetadata.load(
+                Self.sstableName(prefix, entry.number), from: files)
+            table.sstables.append(
+                SSTable(
+                    number: entry.number, table: entry.table, metadata: metadata,
+                    position: entry.position))
+        }
+        for (id, position) in state.flushed { tables[id]?.flushedPosition = position }
+        for file in try storing({ () throws(DiskFailure) in try files.list() }) {
+            guard let number = Self.sstableNumber(file, prefix) else { continue }
+            state.nextNumber = max(state.nextNumber, number + 1)
+            if state.entries[number] == nil {
+                try storing { () throws(DiskFailure) in try files.remove(file) }
+            }
+        }
+    }
+
+    private func replay(
+        _ replay: inout CommitLogReplay, _ start: StorageStart, _ state: inout ManifestState,
+        _ files: any FileSystem
+    ) throws(StorageError) {
         var skipped = 0
+        manifest = ManifestKeeper(state: state, prefix: prefix, fileNumber: 0, size: 0)
         try replay.run { (bytes, position, file) throws(StorageError) in
             do throws(MalformedBytes) {
                 let mutation = try MutationView(bytes)
-                guard let table = engine.table(mutation.table), position > table.flushedPosition,
-                    position > start.truncations[mutation.table] ?? .zero
+                guard let table = table(mutation.table), position > table.flushedPosition,
+                    position > start.truncations[mutation.table] ?? .zero,
+                    slice.contains(mutation.token)
                 else {
                     skipped += 1
                     return
@@ -31,32 +110,83 @@ extension StorageEngine {
                 let partition = try PartitionView(mutation.partition)
                 try table.live.apply(
                     token: mutation.token, key: mutation.key, partition,
-                    oldestTimestamp: try check(partition), position: position,
-                    scratch: engine.mergeScratch)
+                    oldestTimestamp: try Self.check(partition), position: position,
+                    scratch: mergeScratch)
             } catch {
                 throw .corruption(
                     CorruptionError(
                         file: file, offset: Int(position.offset), detail: "mutation: \(error)"))
             }
+            if let table = table(try Self.tableID(bytes)),
+                table.live.bytes >= configuration.memtableBytes / 2
+            {
+                try flushNow(table, files)
+            }
         }
-        for file in replay.emptyFiles {
-            try storing { () throws(DiskFailure) in try files.remove(file) }
+        state = manifest.state
+        replayReport = replay.report
+        replayReport.skipped = skipped
+    }
+
+    private static func tableID(_ bytes: UnsafeRawBufferPointer) throws(StorageError) -> TableID {
+        do throws(MalformedBytes) { return try MutationView(bytes).table } catch {
+            throw .malformed(error)
         }
-        let job = SegmentJob(
-            file: segment.file, recycling: nil,
-            header: CommitLog.header(
-                number: number,
-                identity: CommitLog.identity(start.prefix, number, start.incarnation)),
-            bytes: start.configuration.commitLogSegmentBytes)
+    }
+
+    /// Flushes a table's memtable at once: at start only. The manifest's state knows of it, its file
+    /// not yet: until it does, the log still holds what was flushed.
+    func flushNow(_ table: TableState, _ files: any FileSystem) throws(StorageError) {
+        freeze(table)
+        for memtable in table.frozen {
+            let (job, number) = makeFlush(table, memtable)
+            try storing { () throws(DiskFailure) in
+                while case .more = try job.step(files, budgetBytes: configuration.jobStepBytes) {}
+            }
+            if let failure = job.failure { throw failure }
+            var edits: [ManifestEdit] = [.flushed(table.id, memtable.lastPosition)]
+            if let metadata = job.result {
+                edits.append(
+                    .add(
+                        ManifestEntry(
+                            number: number, table: table.id, position: memtable.lastPosition)))
+                table.sstables.append(
+                    SSTable(
+                        number: number, table: table.id, metadata: metadata,
+                        position: memtable.lastPosition))
+            }
+            manifest.apply(edits)
+            memtable.retire()
+        }
+        table.frozen.removeAll()
+    }
+
+    /// Writes the checkpoint and the first segment, and takes up the log.
+    private func begin(
+        _ state: ManifestState, _ replay: CommitLogReplay, _ start: StorageStart,
+        _ segment: CommitLog.Segment,
+        _ loaded: (state: ManifestState, number: UInt64, files: [FileName]),
+        _ files: any FileSystem
+    ) throws(StorageError) {
+        let number = loaded.number + 1
+        let name = ManifestFile.name(prefix, number)
+        var size = 0
         try storing { () throws(DiskFailure) in
+            size = try ManifestFile.writeCheckpoint(state, name, files)
+            for old in loaded.files { try files.remove(old) }
+            for file in replay.emptyFiles { try files.remove(file) }
+            let job = SegmentJob(
+                file: segment.file, recycling: nil,
+                header: CommitLog.header(
+                    number: segment.number,
+                    identity: CommitLog.identity(prefix, segment.number, start.incarnation)),
+                bytes: configuration.commitLogSegmentBytes)
             _ = try job.step(files, budgetBytes: .max)
         }
-        engine.log = CommitLog(
-            start.configuration, prefix: start.prefix, effectIDs: start.effectIDs, active: segment,
+        for (id, position) in state.flushed { tables[id]?.flushedPosition = position }
+        manifest = ManifestKeeper(state: state, prefix: prefix, fileNumber: number, size: size)
+        log = CommitLog(
+            configuration, prefix: prefix, effectIDs: effectIDs, active: segment,
             closed: replay.closed)
-        var report = replay.report
-        report.skipped = skipped
-        engine.replayReport = report
-        return engine
     }
 }

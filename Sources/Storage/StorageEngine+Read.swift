@@ -1,10 +1,17 @@
-// The read path.
+// The read path: runs, and the parking of those that lack blocks.
+//
+// Cost of a point read out of memtables: one directory lookup for each, one walk over the rows' cells,
+// one copy. Each SSTable costs a filter probe; one that passes costs two binary searches and the block.
 
 package import Encoding
 package import Environment
 package import Model
 
 extension StorageEngine {
+    /// More rounds of block reads than this and the read fails: with the ahead-reading doubled each
+    /// time, a partition's answer never needs as many.
+    private static var maximumRounds: Int { 4_096 }
+
     /// Answers a read. `.done`: the bytes of a `ReadResultView` were appended to `into`. `.parked`:
     /// blocks are being read, and the answer comes as a `CompletedRead` with this tag.
     ///
@@ -15,98 +22,107 @@ extension StorageEngine {
         into writer: ByteWriter
     ) throws(StorageError) -> ReadStatus {
         guard let table = table(command.table) else { throw .unknownTable(command.table) }
-        let rule = table.purgeRule(nowInSeconds: command.nowInSeconds)
-        let start = ReadResultWriter.begin(into: writer)
-        var limits = PartitionReader.Limits(
-            rows: command.rowLimit, partitionRows: command.partitionRowLimit,
-            endOfBytes: start.addingReportingOverflow(command.byteLimit).overflow
-                ? .max : start + command.byteLimit)
-        var isExhausted = true
-        switch command.scope {
-        case .partition(let token, let key):
-            let outcome = try key.withBytes { (key) throws(StorageError) in
-                try readPartition(
-                    table, token: token, key: key, command, behind: nil, rule, &limits, writer)
-            }
-            isExhausted = outcome == .whole
-        case .range(let range):
-            isExhausted = try scan(table, range, command, rule, &limits, writer)
+        let start = writer.count
+        let run = ReadRun(
+            command, table: table,
+            view: TableView(memtables: [table.live] + table.frozen, sstables: table.sstables),
+            rule: table.purgeRule(nowInSeconds: command.nowInSeconds), output: writer)
+        do throws(StorageError) {
+            if try runner.run(run) == .done { return .done }
+        } catch {
+            writer.truncate(to: start)
+            throw error
         }
-        ReadResultWriter.finish(start: start, isExhausted: isExhausted, into: writer)
-        return .done
+        // What was finished moves along with the read.
+        let own = ByteWriter(capacity: max(256, writer.count - start))
+        own.append(writer[ByteRange(offset: start, count: writer.count - start)])
+        writer.truncate(to: start)
+        run.park(tag: tag, output: own)
+        pin(run)
+        askForMissing(run, outbox)
+        return .parked
     }
 
-    private func readPartition(
-        _ table: TableState, token: Int64, key: UnsafeRawBufferPointer, _ command: ReadCommand,
-        behind: [UInt8]?, _ rule: PurgeRule, _ limits: inout PartitionReader.Limits,
-        _ writer: ByteWriter
-    ) throws(StorageError) -> PartitionReader.Outcome {
-        let reader = partitionReader
-        reader.begin()
-        var used = 0
-        addSource(table.live, token, key, &used)
-        for memtable in table.frozen { addSource(memtable, token, key, &used) }
-        if used == 0 { return .whole }
-        return try reader.read(
-            token: token, key: key, command, behind: behind, rule: rule, limits: &limits, into: writer)
+    private func pin(_ run: ReadRun) {
+        for memtable in run.view.memtables { memtable.pins += 1 }
+        for sstable in run.view.sstables { sstable.pins += 1 }
     }
 
-    private func addSource(
-        _ memtable: Memtable, _ token: Int64, _ key: UnsafeRawBufferPointer, _ used: inout Int
-    ) {
-        guard let node = memtable.find(token: token, key: key) else { return }
-        if used == memtableSources.count { memtableSources.append(MemtableRowSource()) }
-        let source = memtableSources[used]
-        used += 1
-        source.open(node, in: memtable)
-        partitionReader.sources.append(source)
-        partitionReader.deletion = partitionReader.deletion.merged(with: node.deletion)
-        if let row = node.staticRow { partitionReader.staticRows.append(row.row) }
-    }
-
-    private func scan(
-        _ table: TableState, _ range: ReadCommand.TokenScope, _ command: ReadCommand,
-        _ rule: PurgeRule, _ limits: inout PartitionReader.Limits, _ writer: ByteWriter
-    ) throws(StorageError) -> Bool {
-        var position = range.after
-        var from = range.start == .min ? Int64.min : range.start + 1
-        if range.start == .max { return true }
-        if let position { from = max(from, position.token) }
-        var cursors = ([table.live] + table.frozen).map { $0.cursor(from: from) }
-        var heads = cursors.indices.map { cursors[$0].next() }
-        while true {
-            var best: PartitionNode?
-            for index in heads.indices {
-                while let node = heads[index], let after = position,
-                    Self.isPassed(node, after)
-                { heads[index] = cursors[index].next() }
-                guard let node = heads[index] else { continue }
-                if let current = best, !Self.precedes(node, current) { continue }
-                best = node
-            }
-            guard let node = best, node.token <= range.end else { return true }
-            if limits.rows <= 0 || writer.count >= limits.endOfBytes { return false }
-            var behind: [UInt8]?
-            if let after = position, let clustering = after.clustering, after.token == node.token,
-                compare(node.key, after.key) == 0
-            {
-                behind = clustering
-            }
-            let outcome = try readPartition(
-                table, token: node.token, key: node.key, command, behind: behind, rule, &limits, writer)
-            if outcome == .limit { return false }
-            position = ReadCommand.Position(token: node.token, key: [UInt8](node.key), clustering: nil)
+    private func unpin(_ run: ReadRun) {
+        for memtable in run.view.memtables {
+            memtable.pins -= 1
+            if memtable.isRetired, memtable.pins == 0 { memtable.recycle() }
+        }
+        for sstable in run.view.sstables {
+            sstable.pins -= 1
+            releaseIfUnused(sstable)
         }
     }
 
-    private static func precedes(_ a: PartitionNode, _ b: PartitionNode) -> Bool {
-        a.token == b.token ? compareBytes(a.key, b.key) < 0 : a.token < b.token
+    /// Asks the world for all blocks that the run lacks; a block under way is waited for, not read twice.
+    private func askForMissing(_ run: ReadRun, _ outbox: Outbox) {
+        precondition(!runner.context.missing.isEmpty)
+        for (sstable, index) in runner.context.missing {
+            let key = BlockKey(number: sstable.number, index: index)
+            run.outstanding += 1
+            if let id = blockRequests[key] {
+                blockReads[id]?.waiting.append(run)
+                continue
+            }
+            let id = effectIDs.next()
+            blockRequests[key] = id
+            blockReads[id] = BlockRequest(sstable: sstable, index: index, waiting: [run])
+            let entry = sstable.metadata.blocks[index]
+            outbox.effects.append(
+                .readBlock(id, sstable.metadata.file, offset: entry.offset, count: entry.length))
+        }
     }
 
-    /// Whether a scan at `after` has this partition wholly behind it.
-    private static func isPassed(_ node: PartitionNode, _ after: ReadCommand.Position) -> Bool {
-        if node.token != after.token { return node.token < after.token }
-        let order = compare(node.key, after.key)
-        return order == 0 ? after.clustering == nil : order < 0
+    /// Takes a block; false if nobody of the engine asked for it.
+    func receiveBlock(_ id: EffectID, _ result: BlockRead, outbox: Outbox) -> Bool {
+        guard let request = blockReads.removeValue(forKey: id) else { return false }
+        let key = BlockKey(number: request.sstable.number, index: request.index)
+        blockRequests[key] = nil
+        var block: Block?
+        var failure: StorageError?
+        switch result {
+        case .failed(let error): failure = .disk(error)
+        case .bytes(let bytes):
+            do throws(StorageError) {
+                let metadata = request.sstable.metadata
+                block = try bytes.withBytes { (raw) throws(StorageError) in
+                    try Block.decode(raw, metadata.blocks[request.index], metadata)
+                }
+            } catch {
+                failure = error
+            }
+        }
+        if let block { cache.insert(block, request.sstable, request.index) }
+        for run in request.waiting {
+            run.outstanding -= 1
+            if let block { run.held[key] = block }
+            if let failure { run.failure = failure }
+            if run.outstanding == 0 { goOn(run, outbox) }
+        }
+        return true
+    }
+
+    private func goOn(_ run: ReadRun, _ outbox: Outbox) {
+        run.rounds += 1
+        do throws(StorageError) {
+            if let failure = run.failure { throw failure }
+            guard run.rounds <= Self.maximumRounds else { throw .tooManyRounds(run.rounds) }
+            let written = run.output.count
+            if try runner.run(run) == .missing {
+                // What was finished needs its blocks no more.
+                if run.output.count > written { run.keepOnlyMissing() }
+                askForMissing(run, outbox)
+                return
+            }
+            completedReads.append(CompletedRead(tag: run.tag, result: .success(run.output.array)))
+        } catch {
+            completedReads.append(CompletedRead(tag: run.tag, result: .failure(error)))
+        }
+        unpin(run)
     }
 }

@@ -5,14 +5,18 @@
 //     endTick-> the step's one log append, syncs that are due, jobs that are due
 //     receive-> the ends of syncs, block reads and jobs
 //
+//     live memtable --full--> frozen --flush job--> file --manifest job--> SSTable
+//                                    SSTables --compaction job--> file --manifest job--> SSTable
+//
 // The engine is part of its shard: single-threaded, without clocks, files or threads of its own. It
 // touches files only at `open`; later its jobs do, which the world runs elsewhere.
 //
 // Invariants
 //   - what `apply` took is in the log's buffer and in a memtable, or in neither;
-//   - an SSTable is shown to reads only after the manifest that names it is durable, and the memtable
-//     that it was made of leaves in the same step;
-//   - a segment is given up only when every mutation in it is in a durable SSTable or was truncated.
+//   - an SSTable is shown to reads only after the manifest that names it is durable, and what it was
+//     made of leaves in the same step;
+//   - a segment is given up only when every mutation in it is in a durable SSTable or was truncated;
+//   - a file is removed only after the manifest that no longer names it is durable and no read needs it.
 
 internal import Encoding
 package import Environment
@@ -71,6 +75,19 @@ package struct ReplayReport: Equatable, Sendable {
     package var droppedRecords = 0
 }
 
+/// Figures of one table.
+package struct TableStatistics: Equatable, Sendable {
+    package var sstables = 0
+    package var sstableBytes = 0
+    package var memtableBytes = 0
+    package var memtablePartitions = 0
+    package var flushes = 0
+    package var compactions = 0
+    package var bytesFlushed = 0
+    package var bytesCompacted = 0
+    package var tombstonesPurged = 0
+}
+
 /// The engine of one shard. Owned by the shard.
 package final class StorageEngine {
     let configuration: Configuration.Storage
@@ -78,40 +95,81 @@ package final class StorageEngine {
     let slice: ClosedRange<Int64>
     let effectIDs: EffectIDs
     let pool: ArenaPool
+    let cache: BlockCache
+    let runner: ReadRunner
+    let mergeScratch = ByteWriter(capacity: 1 << 12)
     var schema: SchemaSnapshot
     var log: CommitLog
+    var manifest: ManifestKeeper
+
     var tables: [TableID: TableState] = [:]
-    /// In order of their ids: what is visible goes through this list.
+    /// By rising id: whatever can be seen goes through this list.
     var tableList: [TableState] = []
     var lastTable: TableState?
-    var pendingRequestSync = false
 
-    let partitionReader = PartitionReader()
-    var memtableSources: [MemtableRowSource] = []
-    let mergeScratch = ByteWriter(capacity: 1 << 12)
+    // Reads that wait for blocks.
+    var blockReads: [EffectID: BlockRequest] = [:]
+    var blockRequests: [BlockKey: EffectID] = [:]
+
+    // Work under way and to come.
+    var jobs: [EffectID: RunningJob] = [:]
+    var obsoleteFiles: [FileName] = []
+    var isRemovingFiles = false
+    var runningCompactions = 0
+    /// The wall clock of the last step, in seconds: for the purge rules of jobs.
+    var wallSeconds: Int64 = 0
 
     /// Reads that were parked and have ended; the shard takes them after each event.
     package var completedReads: [CompletedRead] = []
     package internal(set) var replayReport = ReplayReport()
 
-    init(_ start: StorageStart, log: CommitLog) {
+    init(_ start: StorageStart, log: CommitLog, manifest: ManifestKeeper, clock: ClockReading) {
         configuration = start.configuration
         prefix = start.prefix
         slice = start.slice
         effectIDs = start.effectIDs
         schema = start.schema
         pool = ArenaPool(limitBytes: start.configuration.memtableBytes)
+        cache = BlockCache(limitBytes: start.configuration.blockCacheBytes)
+        runner = ReadRunner(cache: cache, slice: start.slice)
+        wallSeconds = clock.wall.seconds
         self.log = log
+        self.manifest = manifest
     }
 
     /// Everything appended at or before it survives a power loss.
     package var syncedPosition: LogPosition { log.syncedPosition }
 
+    @inline(__always)
     func table(_ id: TableID) -> TableState? {
         if let lastTable, lastTable.id == id { return lastTable }
         guard let table = tables[id] else { return nil }
         lastTable = table
         return table
+    }
+
+    /// No job is running, no read is parked, nothing waits to be flushed.
+    package var isIdle: Bool {
+        jobs.isEmpty && blockReads.isEmpty && obsoleteFiles.isEmpty && manifest.isIdle
+            && !log.isPreparing && tableList.allSatisfy { $0.frozen.isEmpty }
+    }
+
+    /// Figures of a table; nil if the shard does not have it.
+    package func statistics(of id: TableID) -> TableStatistics? {
+        guard let table = tables[id] else { return nil }
+        var statistics = table.statistics
+        statistics.sstables = table.sstables.count
+        statistics.sstableBytes = table.sstables.reduce(0) { $0 + $1.metadata.bytes }
+        let memtables = [table.live] + table.frozen
+        statistics.memtableBytes = memtables.reduce(0) { $0 + $1.bytes }
+        statistics.memtablePartitions = memtables.reduce(0) { $0 + $1.partitionCount }
+        return statistics
+    }
+
+    /// Bytes of all memtables, live and frozen. Above `memtableBytes` flushing lags behind writing, and
+    /// the shard should take in less.
+    package var memtableBytes: Int {
+        tableList.reduce(0) { $0 + $1.live.bytes + $1.frozen.reduce(0) { $0 + $1.bytes } }
     }
 }
 
@@ -120,10 +178,21 @@ final class TableState {
     let id: TableID
     var schema: TableSchema
     var live: Memtable
-    /// Oldest first.
+    /// Oldest first; the first one may be on its way into a file.
     var frozen: [Memtable] = []
+    /// By rising number.
+    var sstables: [SSTable] = []
     /// All mutations of the table up to here are in SSTables, or truncated.
     var flushedPosition = LogPosition.zero
+    /// Raised by truncation: what jobs that began before bring back is not wanted.
+    var generation = 0
+    var isFlushing = false
+    var isCompacting = false
+    var wantsFlush = false
+    var wantsMajorCompaction = false
+    /// The set of SSTables has changed since compaction last looked.
+    var mayCompact = true
+    var statistics = TableStatistics()
 
     init(schema: TableSchema, live: Memtable) {
         id = schema.id
@@ -131,10 +200,30 @@ final class TableState {
         self.live = live
     }
 
-    /// Purge rule of a read at that second.
+    /// The purge rule of a read at that second.
     func purgeRule(nowInSeconds: Int64) -> PurgeRule {
         PurgeRule(
             nowInSeconds: nowInSeconds,
             gcBefore: nowInSeconds - Int64(schema.options.gcGraceSeconds))
     }
+
+    /// The first log position that only memtables hold; nil without one.
+    var oldestUnflushed: LogPosition? { (frozen.first ?? live).firstPosition ?? live.firstPosition }
+
+    var name: String { "\(schema.keyspace).\(schema.name)" }
+}
+
+/// A block that was asked for, and the reads that wait for it.
+struct BlockRequest {
+    let sstable: SSTable
+    let index: Int
+    var waiting: [ReadRun]
+}
+
+/// A job of the engine that the world is running.
+enum RunningJob {
+    case flush(MergeJob, TableState, Memtable, generation: Int, number: UInt64)
+    case compaction(MergeJob, TableState, inputs: [SSTable], generation: Int, number: UInt64)
+    case manifest
+    case removal
 }

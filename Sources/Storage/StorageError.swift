@@ -55,20 +55,3 @@ func storing<Result>(
 ) throws(StorageError) -> Result {
     do { return try body() } catch { throw .disk(error) }
 }
-
-extension Array where Element == UInt8 {
-    /// `withUnsafeBytes` that keeps the error's type.
-    @inline(__always)
-    func withBytes<Result, Failure: Error>(
-        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
-    ) throws(Failure) -> Result {
-        let result: Swift.Result<Result, Failure> = withUnsafeBytes { raw in
-            do throws(Failure) {
-                return .success(try body(raw))
-            } catch {
-                return .failure(error)
-            }
-        }
-        return try result.get()
-    }
-}

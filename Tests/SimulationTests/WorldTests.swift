@@ -252,7 +252,7 @@ private final class EchoClient: ClientActor {
 
     @Test func everyCrashPointCanBeHit() {
         // The node dies after n effects, for each n: it always starts again.
-        for effects in 0..<40 {
+        for effects in 0..<25 {
             let ring = Ring(settings(11))
             ring.world.install([
                 Fault(at: .milliseconds(100), .powerLoss(node: 0, afterEffects: effects)),

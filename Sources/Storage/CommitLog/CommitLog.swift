@@ -251,6 +251,8 @@ final class CommitLog {
         return true
     }
 
+    func isPreparation(_ id: EffectID) -> Bool { preparation.map { $0.id == id } ?? false }
+
     var isPreparing: Bool { preparation != nil }
 
     /// Lets go of the closed segments before `needed`, the first with data that no SSTable holds, and

@@ -27,6 +27,8 @@ final class Memtable {
     private(set) var garbageBytes = 0
     /// Views that hold this memtable besides the table itself; its memory is recycled at zero.
     var pins = 0
+    /// Its data is in an SSTable or was truncated: the memory goes when the last pin goes.
+    private(set) var isRetired = false
 
     /// The range deletions of one partition: a merged list, and what came since.
     private struct RangeList {
@@ -157,9 +159,15 @@ final class Memtable {
         rangeLists[index] = RangeList(merged: lists[0], pending: [])
     }
 
+    /// The table is done with it.
+    func retire() {
+        isRetired = true
+        if pins == 0 { recycle() }
+    }
+
     /// Gives the memory to the pool. Nobody may read this memtable afterwards.
     func recycle() {
-        precondition(pins == 0)
+        precondition(pins == 0 && isRetired)
         arena.recycle()
     }
 

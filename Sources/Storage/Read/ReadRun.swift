@@ -25,11 +25,10 @@ final class ReadRun {
     // Of a parked read.
     var tag: UInt64 = 0
     var output: ByteWriter
-    let outputStart: Int
+    private(set) var outputStart: Int
     var held: [BlockKey: Block] = [:]
     var outstanding = 0
     var failure: StorageError?
-    var isPinned = false
 
     init(
         _ command: ReadCommand, table: TableState, view: TableView, rule: PurgeRule,
@@ -47,6 +46,18 @@ final class ReadRun {
                 ? .max : outputStart + command.byteLimit)
         if case .range(let range) = command.scope { position = range.after }
     }
+
+    /// Goes on under that tag, with what was written so far in a buffer of its own.
+    func park(tag: UInt64, output: ByteWriter) {
+        self.tag = tag
+        self.output = output
+        if limits.endOfBytes != .max { limits.endOfBytes -= outputStart }
+        outputStart = 0
+    }
+
+    /// Lets go of blocks that only finished partitions needed. Those of the partition in progress are
+    /// asked for again, and come from the cache unless it is too small.
+    func keepOnlyMissing() { held.removeAll(keepingCapacity: true) }
 }
 
 /// Carries out runs. Owned by the engine; its pools are used again for each run.
@@ -63,7 +74,12 @@ final class ReadRunner {
     private var usedMemtableSources = 0
     private var usedSSTableSources = 0
 
-    init(cache: BlockCache) { context = ReadContext(cache: cache) }
+    private let slice: ClosedRange<Int64>
+
+    init(cache: BlockCache, slice: ClosedRange<Int64>) {
+        context = ReadContext(cache: cache)
+        self.slice = slice
+    }
 
     /// One run: the answer is written, or `context.missing` says what is lacking.
     func run(_ run: ReadRun) throws(StorageError) -> Outcome {
@@ -166,13 +182,17 @@ final class ReadRunner {
         if range.start == .max { return true }
         var from = range.start == .min ? Int64.min : range.start + 1
         if let position = run.position { from = max(from, position.token) }
+        // A file may hold another shard's partitions besides.
+        from = max(from, slice.lowerBound)
+        let end = min(range.end, slice.upperBound)
+        if from > end { return true }
         var memtables = run.view.memtables.map { $0.cursor(from: from) }
         var nodes: [PartitionNode?] = []
         for index in memtables.indices { nodes.append(memtables[index].next()) }
         var cursors: [SSTableKeyCursor] = []
         for sstable in run.view.sstables
         where sstable.metadata.statistics.maximumToken >= from
-            && sstable.metadata.statistics.minimumToken <= range.end
+            && sstable.metadata.statistics.minimumToken <= end
         {
             cursors.append(SSTableKeyCursor(sstable, from: from))
         }
@@ -183,7 +203,7 @@ final class ReadRunner {
             guard let (token, key) = try nextPartition(run, &memtables, &nodes, cursors) else {
                 return context.missing.isEmpty ? true : nil
             }
-            if token > range.end { return true }
+            if token > end { return true }
             if run.limits.rows <= 0 || run.output.count >= run.limits.endOfBytes { return false }
             var behind: [UInt8]?
             if let position = run.position, position.token == token, compare(key, position.key) == 0 {

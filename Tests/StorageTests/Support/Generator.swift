@@ -43,6 +43,8 @@ struct Generator {
     var clusterings = 40
     var timestamps: Int64 = 60
     var now: Int64 = 1_000
+    /// All timestamps lie behind it, `timestamps` wide.
+    var oldestTimestamp: Int64 = 0
     /// Where tokens lie; nil: the real hash.
     var tokens: ClosedRange<Int64>?
     var valueBytes = 12
@@ -70,9 +72,11 @@ struct Generator {
         return bytes
     }
 
+    mutating func timestamp() -> Int64 { oldestTimestamp + random.within(1...timestamps) }
+
     mutating func deletion() -> Deletion {
         Deletion(
-            timestamp: random.within(1...timestamps),
+            timestamp: timestamp(),
             localDeletionTime: UInt32(now - random.within(-5...120)))
     }
 
@@ -82,7 +86,7 @@ struct Generator {
 
     mutating func row(isStatic: Bool) throws -> [UInt8] {
         let raw = ByteWriter()
-        let timestamp = random.within(1...timestamps)
+        let timestamp = timestamp()
         var liveness = Liveness.none
         if !isStatic, random.chance(1, outOf: 2) {
             liveness = Liveness(timestamp: timestamp)
@@ -123,7 +127,7 @@ struct Generator {
         _ column: UInt32, _ base: Int64, _ writer: RowWriter, _ raw: ByteWriter,
         path: UnsafeRawBufferPointer? = nil
     ) throws {
-        let timestamp = random.chance(3, outOf: 4) ? base : random.within(1...timestamps)
+        let timestamp = random.chance(3, outOf: 4) ? base : timestamp()
         var flags: Cell.Flags = path == nil ? [] : .hasPath
         let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
         switch random.below(5) {

@@ -57,9 +57,9 @@ final class Harness {
     }
 
     /// Ends the step and carries out its effects.
-    func endTick() throws(DiskFailure) {
+    func endTick() throws {
         guard let engine else { return }
-        engine.endTick(clock: clock, outbox: outbox)
+        try engine.endTick(clock: clock, outbox: outbox)
         for completed in engine.completedReads { results[completed.tag] = completed.result }
         engine.completedReads = []
         for effect in outbox.effects {
@@ -79,14 +79,14 @@ final class Harness {
 
     /// Does one piece of the work under way, if there is any; false if there was none.
     @discardableResult
-    func work() throws(DiskFailure) -> Bool {
+    func work() throws -> Bool {
         let total = syncs.count + reads.count + jobs.count
         guard total > 0, let engine else { return false }
         var pick = Int(random.below(UInt64(total)))
         if pick < syncs.count {
             let (id, file) = syncs.remove(at: pick)
             try files.sync(file)
-            engine.receive(.logSynced(id), clock: clock, outbox: outbox)
+            try engine.receive(.logSynced(id), clock: clock, outbox: outbox)
         } else if pick - syncs.count < reads.count {
             pick -= syncs.count
             let (id, file, offset, count) = reads.remove(at: pick)
@@ -98,14 +98,14 @@ final class Harness {
             } catch {
                 event = .blockRead(id, .failed(error))
             }
-            engine.receive(event, clock: clock, outbox: outbox)
+            try engine.receive(event, clock: clock, outbox: outbox)
         } else {
             pick -= syncs.count + reads.count
             let (id, job) = jobs[pick]
             let progress = try job.step(files, budgetBytes: configuration.jobStepBytes)
             if case .done = progress {
                 jobs.remove(at: pick)
-                engine.receive(.jobEnded(id, job, nil), clock: clock, outbox: outbox)
+                try engine.receive(.jobEnded(id, job, nil), clock: clock, outbox: outbox)
             }
         }
         try endTick()
@@ -113,7 +113,7 @@ final class Harness {
     }
 
     /// Works until nothing is under way.
-    func settle() throws(DiskFailure) {
+    func settle() throws {
         try endTick()
         var rounds = 0
         while try work() {

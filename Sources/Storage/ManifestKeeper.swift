@@ -1,0 +1,89 @@
+// The manifest as the running engine keeps it: edits wait in a queue, one job at a time writes them,
+// and when it has ended the engine does what each edit was for.
+
+internal import Environment
+internal import Model
+
+/// What the engine does once an edit is durable.
+enum ManifestConsequence {
+    /// The new SSTable replaces the memtable.
+    case flushed(TableState, Memtable, SSTable?, generation: Int)
+    /// The new SSTable replaces the inputs.
+    case compacted(TableState, inputs: [SSTable], SSTable?, generation: Int)
+    /// The files are no longer named.
+    case released([SSTable])
+}
+
+/// The queue of manifest edits. Owned by the engine.
+struct ManifestKeeper {
+    private(set) var state: ManifestState
+    private let prefix: String
+    private var file: FileName
+    private var fileNumber: UInt64
+    private var size: Int
+    private var checkpointSize: Int
+    private var queue: [(edits: [ManifestEdit], consequence: ManifestConsequence)] = []
+    private var inFlight: [ManifestConsequence] = []
+    private var isBusy = false
+
+    /// Goes on with a manifest of `size` bytes that holds `state` alone.
+    init(state: ManifestState, prefix: String, fileNumber: UInt64, size: Int) {
+        self.state = state
+        self.prefix = prefix
+        self.fileNumber = fileNumber
+        self.size = size
+        checkpointSize = size
+        file = ManifestFile.name(prefix, fileNumber)
+    }
+
+    var isIdle: Bool { queue.isEmpty && !isBusy }
+
+    /// A number never used for a file of this prefix.
+    mutating func takeNumber() -> UInt64 {
+        state.nextNumber += 1
+        return state.nextNumber - 1
+    }
+
+    /// Changes the state alone: at start, before a checkpoint is written.
+    mutating func apply(_ edits: [ManifestEdit]) {
+        for edit in edits { state.apply(edit) }
+    }
+
+    mutating func enqueue(_ edits: [ManifestEdit], _ consequence: ManifestConsequence) {
+        queue.append((edits, consequence))
+    }
+
+    /// The job that writes what waits; nil if there is nothing to do or one is running.
+    mutating func nextJob() -> ManifestJob? {
+        guard !isBusy, !queue.isEmpty else { return nil }
+        var edits: [ManifestEdit] = [.nextNumber(state.nextNumber)]
+        for entry in queue {
+            edits += entry.edits
+            inFlight.append(entry.consequence)
+        }
+        queue.removeAll()
+        for edit in edits { state.apply(edit) }
+        isBusy = true
+        if size > checkpointSize * 4 + (64 << 10) {
+            let old = file
+            fileNumber += 1
+            file = ManifestFile.name(prefix, fileNumber)
+            let bytes = ManifestFile.header(file) + ManifestFile.record(state.checkpoint, file)
+            size = bytes.count
+            checkpointSize = size
+            return ManifestJob(file: file, offset: 0, bytes: bytes, replacing: old)
+        }
+        let bytes = ManifestFile.record(edits, file)
+        let offset = size
+        size += bytes.count
+        return ManifestJob(file: file, offset: offset, bytes: bytes, replacing: nil)
+    }
+
+    /// The job has ended: what its edits were for.
+    mutating func jobEnded() -> [ManifestConsequence] {
+        isBusy = false
+        let done = inFlight
+        inFlight.removeAll()
+        return done
+    }
+}

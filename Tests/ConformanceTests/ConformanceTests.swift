@@ -1,0 +1,64 @@
+// Unmodified clients against a ring of three real nodes.
+//
+// Each test runs one suite of `python/` against the ring and reports its behaviours: a line
+// `FAIL <suite>: <name>: <reason>` is an issue of the test. To run one suite by hand, and faster, see
+// the head of `scripts/conformance`.
+
+import Testing
+
+@Suite(.serialized, .ringOfThree)
+struct ConformanceTests {
+    @Test func clientsConnectWithEveryVersionAndBrokenOnesAreRefused() async throws {
+        try await run("connect")
+    }
+
+    @Test func driversSeeTheClusterAndItsSchema() async throws { try await run("metadata") }
+
+    @Test func schemaStatementsDoWhatCassandrasDo() async throws { try await run("schema") }
+
+    @Test func everyTypeComesBackAsItWasWritten() async throws { try await run("types") }
+
+    @Test func writesFollowCassandrasRules() async throws { try await run("write") }
+
+    @Test func readsFollowCassandrasRules() async throws { try await run("read") }
+
+    @Test func whatIsNotSupportedIsRefusedByName() async throws { try await run("unsupported") }
+
+    @Test func preparedStatementsOutliveChangesAndRestarts() async throws {
+        try await run("prepared")
+    }
+
+    @Test func cqlshWorksUnmodified() async throws { try await run("cqlsh") }
+
+    @Test func theGoDriverWorks() async throws { try await run("gocql") }
+
+    @Test func theCPlusPlusDriverWorks() async throws { try await run("acsylla") }
+
+    @Test func eventsReachThoseThatRegistered() async throws { try await run("events") }
+
+    @Test func consistencyLevelsHoldWhileNodesFail() async throws { try await run("failures") }
+
+    @Test func acknowledgedWritesSurviveKills() async throws { try await run("crash") }
+
+    /// Runs a suite and reports what failed.
+    private func run(_ suite: String) async throws {
+        let ring = try #require(ConformanceRing.current)
+        let result = try await ring.command("run", [suite], timeoutSeconds: 180)
+        var held = 0
+        var others = 0
+        for line in result.output.split(separator: "\n") {
+            if line.hasPrefix("ok ") {
+                held += 1
+            } else if line.hasPrefix("FAIL ") {
+                others += 1
+                Issue.record(Comment(rawValue: String(line)))
+            } else if line.hasPrefix("skip ") || line.hasPrefix("# ") {
+                print("conformance: \(line)")
+                if line.hasPrefix("skip ") { others += 1 }
+            }
+        }
+        #expect(held + others > 0, "the suite said nothing: \(result.output)")
+        let isExplained = result.status == 0 || (result.status == 3 && others > 0)
+        #expect(isExplained, "the suite ended with \(result.status): \(result.output)")
+    }
+}

@@ -1,0 +1,229 @@
+"""Collects behaviours, runs them against a ring, and prints one line for each.
+
+A behaviour is a function marked `@behaviour`; its name, read as a sentence, is the name of the check.
+Output, one line per behaviour, for the Swift test that started us:
+
+    ok <suite>: <name>
+    FAIL <suite>: <name>: <reason>
+    skip <suite>: <name>: <reason>          a client that is not installed here
+
+Exit code 0 if all held, 3 if some failed, 1 if the suite could not run at all.
+"""
+
+import logging
+import sys
+import time
+import traceback
+
+from cassandra import ConsistencyLevel
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
+from cassandra.policies import RoundRobinPolicy, WhiteListRoundRobinPolicy
+from cassandra.query import tuple_factory
+
+logging.getLogger("cassandra").setLevel(logging.CRITICAL)
+
+_behaviours = []
+
+
+class Failed(Exception):
+    """An expectation that did not hold."""
+
+
+class Skipped(Exception):
+    """The behaviour could not be tried, with the reason."""
+
+
+def behaviour(function):
+    """Registers a check. It takes the `Environment` and raises when the behaviour does not hold."""
+    _behaviours.append((function.__name__.replace("_", " "), function))
+    return function
+
+
+def refusals(cases, prepare=None):
+    """Registers a check for each `(name, statement, exception, phrase)`: the statement is refused with
+    that exception and a message that holds the phrase. `prepare(env)` gives the names to fill in."""
+    for name, statement, exception, phrase in cases:
+
+        def check(env, statement=statement, exception=exception, phrase=phrase):
+            names = prepare(env) if prepare else {}
+            env.refused(
+                exception, fill(phrase, names), lambda: env.session.execute(fill(statement, names)))
+
+        _behaviours.append(("refused: " + name, check))
+
+
+def fill(text, names):
+    """Replaces `$name` in a statement (braces mean maps in CQL)."""
+    for name, value in sorted(names.items(), reverse=True):
+        text = text.replace("$" + name, value)
+    return text
+
+
+def equal(actual, expected, what=""):
+    """Fails with both values when they differ."""
+    if actual != expected:
+        prefix = what + ": " if what else ""
+        raise Failed(f"{prefix}expected {shorten(expected)}, got {shorten(actual)}")
+
+
+def true(condition, what):
+    """Fails with `what` when the condition is false."""
+    if not condition:
+        raise Failed(what)
+
+
+def shorten(value):
+    text = repr(value)
+    return text if len(text) <= 400 else text[:400] + "..."
+
+
+def eventually(check, seconds=15, every=0.1):
+    """Repeats `check` until it raises nothing; its last failure is the result."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return check()
+        except Exception:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(every)
+
+
+class Environment:
+    """What a behaviour needs: a ring, sessions, tables with unique names."""
+
+    def __init__(self, ring, suite):
+        self.ring = ring
+        self.suite = suite
+        self._clusters = []
+        self._session = None
+        self._tables = 0
+        self._shared = {}
+
+    # Sessions
+
+    def profile(self, **options):
+        """An execution profile: QUORUM, tuples, round robin, unless told otherwise."""
+        given = dict(
+            consistency_level=ConsistencyLevel.QUORUM, row_factory=tuple_factory,
+            load_balancing_policy=RoundRobinPolicy(), request_timeout=30)
+        given.update(options)
+        return ExecutionProfile(**given)
+
+    def cluster(self, profile=None, **options):
+        """A driver's cluster on this ring; it is shut down with the environment."""
+        given = dict(
+            contact_points=[self.ring.addresses[0]], port=self.ring.port, protocol_version=5,
+            execution_profiles={EXEC_PROFILE_DEFAULT: profile or self.profile()},
+            connect_timeout=20, control_connection_timeout=20, max_schema_agreement_wait=20)
+        given.update(options)
+        cluster = Cluster(**given)
+        self._clusters.append(cluster)
+        return cluster
+
+    def only(self, node, **options):
+        """A session whose coordinator is always the node with that number."""
+        address = self.ring.addresses[node - 1]
+        profile = self.profile(
+            load_balancing_policy=WhiteListRoundRobinPolicy([address]), **options)
+        cluster = self.cluster(
+            profile=profile, contact_points=[address], schema_metadata_enabled=False,
+            token_metadata_enabled=False)
+        return cluster.connect(self.keyspace)
+
+    @property
+    def session(self):
+        """The suite's default session, in a keyspace of its own with a replica on every node."""
+        if self._session is None:
+            cluster = self.cluster(schema_metadata_enabled=False, token_metadata_enabled=False)
+            self._session = cluster.connect()
+            self._session.execute(
+                f"CREATE KEYSPACE IF NOT EXISTS {self.keyspace} WITH replication = "
+                f"{{'class': 'SimpleStrategy', 'replication_factor': {len(self.ring.addresses)}}}")
+            self._session.execute(f"USE {self.keyspace}")
+        return self._session
+
+    @property
+    def keyspace(self):
+        return "conformance_" + self.suite
+
+    def shared(self, name, make):
+        """A value that several behaviours of the suite use, made once."""
+        if name not in self._shared:
+            self._shared[name] = make()
+        return self._shared[name]
+
+    # Statements
+
+    def table(self, columns, options=""):
+        """Creates a table with a name of its own and returns the name."""
+        self._tables += 1
+        name = f"t{self._tables}"
+        self.session.execute(f"CREATE TABLE {name} ({columns}) {options}")
+        return name
+
+    def execute(self, statement, parameters=None):
+        return self.session.execute(statement, parameters)
+
+    def rows(self, statement, parameters=None):
+        """All rows of a query, as a list of tuples."""
+        return list(self.session.execute(statement, parameters))
+
+    def refused(self, exception, phrase, action):
+        """Fails unless `action` raises that exception with the phrase in its message."""
+        try:
+            action()
+        except exception as error:
+            if phrase.lower() not in str(error).lower():
+                raise Failed(f"expected a message with {phrase!r}, got {str(error)!r}") from None
+            return error
+        except Exception as error:
+            raise Failed(
+                f"expected {exception.__name__} with {phrase!r}, "
+                f"got {type(error).__name__}: {error}") from None
+        raise Failed(f"expected {exception.__name__} with {phrase!r}, but it was accepted")
+
+    def close(self):
+        for cluster in self._clusters:
+            cluster.shutdown()
+        self._clusters = []
+        self._session = None
+
+
+def run(ring, suite, only=None):
+    """Runs the registered behaviours and returns how many failed."""
+    environment = Environment(ring, suite)
+    failed = 0
+    for name, function in _behaviours:
+        if only and only not in name:
+            continue
+        try:
+            function(environment)
+        except Skipped as reason:
+            print(f"skip {suite}: {name}: {one_line(reason)}", flush=True)
+        except Failed as error:
+            failed += 1
+            print(f"FAIL {suite}: {name}: {one_line(error)}", flush=True)
+        except Exception as error:
+            failed += 1
+            place = traceback.extract_tb(error.__traceback__)
+            ours = [entry for entry in place if "suite_" in entry.filename] or list(place)
+            print(
+                f"FAIL {suite}: {name}: {type(error).__name__}: {one_line(error)} "
+                f"(line {ours[-1].lineno})", flush=True)
+        else:
+            print(f"ok {suite}: {name}", flush=True)
+    environment.close()
+    return failed
+
+
+def one_line(error):
+    return " ".join(str(error).split())[:600]
+
+
+def load(suite):
+    """Imports a suite, which registers its behaviours."""
+    _behaviours.clear()
+    sys.modules.pop("suite_" + suite, None)
+    __import__("suite_" + suite)
+    return len(_behaviours)

@@ -1,0 +1,99 @@
+"""A ring of nodes on this machine, controlled with `coterie ring`.
+
+The ring lives in a folder; its ports are free ones, so that it meets no other ring, and are kept in
+`ring.conf`, which `coterie ring up` writes. The nodes are 127.0.0.1, 127.0.0.2 and so on.
+"""
+
+import os
+import random
+import socket
+import subprocess
+
+
+class RingError(Exception):
+    """A command about the ring failed."""
+
+
+class Ring:
+    """A ring by its folder."""
+
+    def __init__(self, binary, folder):
+        self.binary = binary
+        self.folder = folder
+        self.addresses = []
+        self.port = None
+        path = os.path.join(folder, "ring.conf")
+        if os.path.exists(path):
+            with open(path) as lines:
+                for line in lines:
+                    words = line.split()
+                    if words and words[0] == "node":
+                        self.addresses.append(words[1])
+                        self.port = int(words[2])
+
+    @staticmethod
+    def up(binary, folder, nodes, shards=None, settings=(), port=None, peer_port=None):
+        """Starts a new ring, or the one that is in the folder."""
+        ring = Ring(binary, folder)
+        if not ring.addresses:
+            port = port or free_port(nodes)
+            peer_port = peer_port or free_port(nodes, avoid=port)
+            arguments = ["--nodes", str(nodes), "--port", str(port), "--peer-port", str(peer_port)]
+        else:
+            arguments = []
+        if shards:
+            arguments += ["--shards", str(shards)]
+        for setting in settings:
+            arguments += ["--set", setting]
+        ring.command("up", *arguments)
+        return Ring(binary, folder)
+
+    def command(self, verb, *arguments):
+        """Runs `coterie ring VERB` for this ring and returns what it printed."""
+        result = subprocess.run(
+            [self.binary, "ring", verb, *arguments, "--data", self.folder],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            timeout=180)
+        if result.returncode != 0:
+            raise RingError(
+                f"coterie ring {verb} {' '.join(arguments)} ended with {result.returncode}: "
+                f"{result.stdout.strip()}")
+        return result.stdout
+
+    def kill(self, node):
+        """SIGKILL for one node, by its number from 1."""
+        return self.command("kill", str(node))
+
+    def start(self, node):
+        """Starts a node that is down and waits until it answers."""
+        return self.command("start", str(node))
+
+    def pause(self, node):
+        return self.command("pause", str(node))
+
+    def resume(self, node):
+        return self.command("resume", str(node))
+
+    def down(self):
+        return self.command("down")
+
+    def status(self):
+        return self.command("status")
+
+
+def free_port(nodes, avoid=None):
+    """A port that is free on the addresses of all nodes, below the range of outgoing ports."""
+    for _ in range(200):
+        port = random.SystemRandom().randrange(20000, 32000)
+        if port != avoid and all(is_free(f"127.0.0.{n + 1}", port) for n in range(nodes)):
+            return port
+    raise RingError("no port is free on all addresses of the ring")
+
+
+def is_free(address, port):
+    with socket.socket() as probe:
+        try:
+            probe.bind((address, port))
+        except OSError:
+            return False
+    return True

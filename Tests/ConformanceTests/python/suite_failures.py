@@ -1,0 +1,190 @@
+"""Nodes that fail: what each consistency level still does, and how the others refuse.
+
+These behaviours kill nodes with SIGKILL and start them again; each leaves the ring whole. The
+keyspace has three replicas, one on every node.
+"""
+
+import time
+
+from cassandra import ConsistencyLevel, Unavailable
+from cassandra.query import SimpleStatement
+
+from harness import Failed, behaviour, equal, eventually, true
+
+LEVEL = ConsistencyLevel.name_to_value
+
+
+class Down:
+    """Nodes that are dead inside the block, and known to be dead."""
+
+    def __init__(self, env, *nodes):
+        self.env, self.nodes = env, nodes
+
+    def __enter__(self):
+        for node in self.nodes:
+            self.env.ring.kill(node)
+        alive = 3 - len(self.nodes)
+        session = first(self.env)
+
+        def known():
+            try:
+                session.execute(at("ALL", f"SELECT k FROM {table(self.env)} WHERE k = 1"))
+            except Unavailable as error:
+                equal(error.alive_replicas, alive, "alive")
+            else:
+                raise Failed("ALL is still answered")
+        eventually(known, 30)
+
+    def __exit__(self, *_):
+        for node in self.nodes:
+            self.env.ring.start(node)
+        session = first(self.env)
+        eventually(
+            lambda: session.execute(at("ALL", f"SELECT k FROM {table(self.env)} WHERE k = 1")), 30)
+
+
+def first(env):
+    """A session that asks node 1 alone, which stays alive."""
+    def make():
+        env.session
+        return env.only(1)
+    return env.shared("first", make)
+
+
+def table(env):
+    return env.shared("table", lambda: env.table("k int PRIMARY KEY, v int"))
+
+
+def at(level, statement):
+    return SimpleStatement(statement, consistency_level=LEVEL[level])
+
+
+def unavailable(env, level, statement, required, alive):
+    try:
+        first(env).execute(at(level, statement))
+    except Unavailable as error:
+        equal(
+            (error.consistency, error.required_replicas, error.alive_replicas),
+            (LEVEL[level], required, alive), level)
+    else:
+        raise Failed(f"{level} was accepted: {statement}")
+
+
+@behaviour
+def with_one_of_three_nodes_down_quorum_works_and_all_is_unavailable(env):
+    name = table(env)
+    with Down(env, 3):
+        for level in ("ONE", "TWO", "QUORUM", "LOCAL_ONE", "LOCAL_QUORUM"):
+            first(env).execute(at(level, f"INSERT INTO {name} (k, v) VALUES (10, 1)"))
+            equal(list(first(env).execute(at(level, f"SELECT v FROM {name} WHERE k = 10"))), [(1,)])
+        for level in ("THREE", "ALL"):
+            unavailable(env, level, f"INSERT INTO {name} (k, v) VALUES (11, 1)", 3, 2)
+            unavailable(env, level, f"SELECT v FROM {name} WHERE k = 10", 3, 2)
+            unavailable(env, level, f"SELECT v FROM {name}", 3, 2)
+
+
+@behaviour
+def with_two_of_three_nodes_down_one_works_and_quorum_is_unavailable(env):
+    name = table(env)
+    with Down(env, 2, 3):
+        for level in ("ANY", "ONE", "LOCAL_ONE"):
+            first(env).execute(at(level, f"INSERT INTO {name} (k, v) VALUES (20, 1)"))
+        equal(list(first(env).execute(at("ONE", f"SELECT v FROM {name} WHERE k = 20"))), [(1,)])
+        for level, required in (("TWO", 2), ("QUORUM", 2), ("LOCAL_QUORUM", 2), ("ALL", 3)):
+            unavailable(env, level, f"INSERT INTO {name} (k, v) VALUES (21, 1)", required, 1)
+            unavailable(env, level, f"SELECT v FROM {name} WHERE k = 20", required, 1)
+        unavailable(
+            env, "QUORUM", f"BEGIN BATCH INSERT INTO {name} (k) VALUES (22) APPLY BATCH", 2, 1)
+
+
+@behaviour
+def an_unavailable_write_was_written_nowhere(env):
+    name = table(env)
+    equal(env.rows(at("ALL", f"SELECT k FROM {name} WHERE k IN (11, 21, 22)")), [])
+
+
+@behaviour
+def what_a_dead_node_missed_is_read_at_quorum_and_handed_to_it(env):
+    name = table(env)
+    with Down(env, 3):
+        for k in range(100, 150):
+            first(env).execute(at("QUORUM", f"INSERT INTO {name} (k, v) VALUES ({k}, {k})"))
+    keys = ", ".join(str(k) for k in range(100, 150))
+    equal(len(env.rows(at("QUORUM", f"SELECT k FROM {name} WHERE k IN ({keys})"))), 50)
+    # Hints bring it to the node itself: then ONE, with only that node alive, has it all.
+    time.sleep(3)
+    third = env.only(3)
+    with_others_dead = Down(env, 1, 2)
+    for node in with_others_dead.nodes:
+        env.ring.kill(node)
+    try:
+        def complete():
+            rows = list(third.execute(at("ONE", f"SELECT k FROM {name} WHERE k IN ({keys})")))
+            equal(len(rows), 50, "rows that the node has by itself")
+        eventually(complete, 20)
+    finally:
+        with_others_dead.__exit__()
+
+
+@behaviour
+def with_one_node_down_the_schema_can_be_changed_and_the_node_learns_it(env):
+    with Down(env, 3):
+        first(env).execute("CREATE TABLE made_without_three (k int PRIMARY KEY)")
+        first(env).execute("INSERT INTO made_without_three (k) VALUES (1)")
+    third = env.only(3)
+    eventually(
+        lambda: equal(list(third.execute("SELECT k FROM made_without_three")), [(1,)]), 20)
+
+
+@behaviour
+def without_a_majority_the_schema_cannot_be_changed_and_the_cause_is_named(env):
+    with Down(env, 2, 3):
+        begin = time.monotonic()
+        try:
+            first(env).execute("CREATE TABLE made_alone (k int PRIMARY KEY)", timeout=60)
+        except Exception as error:
+            true(
+                "majority" in str(error) or "voters" in str(error),
+                f"after {time.monotonic() - begin:.1f} s the cause is not named: {error}")
+        else:
+            raise Failed("the table was made without a majority")
+        equal(list(first(env).execute(at("ONE", f"SELECT k FROM {table(env)} WHERE k = -1"))), [])
+
+
+@behaviour
+def a_paused_node_is_waited_for_no_longer_than_the_timeout(env):
+    name = table(env)
+    env.ring.pause(3)
+    try:
+        for k in range(200, 220):
+            first(env).execute(at("QUORUM", f"INSERT INTO {name} (k, v) VALUES ({k}, 1)"))
+        begin = time.monotonic()
+        try:
+            first(env).execute(at("ALL", f"INSERT INTO {name} (k, v) VALUES (220, 1)"), timeout=30)
+        except Exception as error:
+            true(time.monotonic() - begin < 15, "it ended within the timeout")
+            true(type(error).__name__ in ("WriteTimeout", "Unavailable"), repr(error))
+            if type(error).__name__ == "WriteTimeout":
+                equal((error.required_responses, error.received_responses), (3, 2))
+        else:
+            raise Failed("ALL was answered without the paused node")
+    finally:
+        env.ring.resume(3)
+    eventually(lambda: env.rows(at("ALL", f"SELECT k FROM {name} WHERE k = 1")), 30)
+
+
+@behaviour
+def acknowledged_writes_survive_the_death_of_all_nodes(env):
+    name = env.table("k int PRIMARY KEY, v text")
+    statement = env.session.prepare(f"INSERT INTO {name} (k, v) VALUES (?, ?)")
+    for k in range(500):
+        env.execute(statement, (k, "x" * (k % 50)))
+    for node in (1, 2, 3):
+        env.ring.kill(node)
+    for node in (1, 2, 3):
+        env.ring.start(node)
+
+    def check():
+        rows = list(first(env).execute(at("QUORUM", f"SELECT k, v FROM {name}")))
+        equal(sorted(rows), [(k, "x" * (k % 50)) for k in range(500)])
+    eventually(check, 40)

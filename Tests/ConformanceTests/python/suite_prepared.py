@@ -1,0 +1,144 @@
+"""Prepared statements: what is known of them, and how they outlive changes and restarts."""
+
+from cassandra import InvalidRequest
+from cassandra.protocol import SyntaxException
+
+from harness import behaviour, equal, eventually, true
+
+
+@behaviour
+def markers_have_the_names_and_types_of_their_columns(env):
+    name = env.table("k int, c text, v frozen<list<bigint>>, PRIMARY KEY (k, c)")
+    statement = env.session.prepare(
+        f"SELECT v FROM {name} WHERE k = ? AND c > ? LIMIT ?")
+    equal([column.name for column in statement.column_metadata], ["k", "c", "[limit]"])
+    equal(
+        [column.type.cql_parameterized_type() for column in statement.column_metadata],
+        ["int", "text", "int"])
+    statement = env.session.prepare(
+        f"UPDATE {name} USING TTL ? AND TIMESTAMP ? SET v = ? WHERE k = ? AND c IN ?")
+    equal(
+        [column.name for column in statement.column_metadata],
+        ["[ttl]", "[timestamp]", "v", "k", "in(c)"])
+
+
+@behaviour
+def the_partition_key_of_a_bound_statement_is_known(env):
+    name = env.table("a int, b text, v int, PRIMARY KEY ((a, b))")
+    statement = env.session.prepare(f"SELECT v FROM {name} WHERE b = ? AND a = ?")
+    equal(list(statement.routing_key_indexes), [1, 0])
+
+
+@behaviour
+def a_result_has_the_columns_of_the_select(env):
+    name = env.table("k int PRIMARY KEY, v text")
+    statement = env.session.prepare(f"SELECT v AS value, k FROM {name}")
+    equal([column[2] for column in statement.result_metadata], ["value", "k"])
+
+
+@behaviour
+def errors_come_when_the_statement_is_prepared(env):
+    env.refused(InvalidRequest, "nowhere", lambda: env.session.prepare("SELECT * FROM nowhere"))
+    env.refused(SyntaxException, "line 1:0", lambda: env.session.prepare("SELEC * FROM t"))
+
+
+@behaviour
+def schema_statements_can_be_prepared(env):
+    name = env.table("k int PRIMARY KEY")
+    env.execute(env.session.prepare(f"DROP TABLE {name}"))
+
+
+@behaviour
+def too_many_values_are_refused(env):
+    name = env.table("k int PRIMARY KEY")
+    statement = env.session.prepare(f"SELECT k FROM {name} WHERE k = ?")
+    bound = statement.bind((1,))
+    bound.values.append(b"\0\0\0\1")
+    env.refused(InvalidRequest, "bind variables", lambda: env.execute(bound))
+
+
+@behaviour
+def a_statement_that_one_node_forgot_is_prepared_again(env):
+    name = env.table("k int PRIMARY KEY, v int")
+    session = env.only(2)
+    statement = session.prepare(f"INSERT INTO {env.keyspace}.{name} (k, v) VALUES (?, ?)")
+    session.execute(statement, (1, 1))
+    env.ring.kill(2)
+    env.ring.start(2)
+    eventually(lambda: session.execute(statement, (2, 2)), 20)
+    equal(sorted(env.rows(f"SELECT k, v FROM {name}")), [(1, 1), (2, 2)])
+
+
+def select_star_after_alter(env, version):
+    name = env.table("k int PRIMARY KEY, v int")
+    session = env.cluster(protocol_version=version).connect(env.keyspace)
+    session.execute(f"INSERT INTO {name} (k, v) VALUES (1, 1)")
+    statement = session.prepare(f"SELECT * FROM {name} WHERE k = ?")
+    equal(list(session.execute(statement, (1,))), [(1, 1)])
+    session.execute(f"ALTER TABLE {name} ADD w int")
+    session.execute(f"UPDATE {name} SET w = 2 WHERE k = 1")
+    for _ in range(6):
+        yield list(session.execute(statement, (1,)))
+
+
+@behaviour
+def after_ALTER_version_5_shows_the_new_column_of_a_prepared_star(env):
+    for rows in select_star_after_alter(env, 5):
+        equal(rows, [(1, 1, 2)])
+
+
+@behaviour
+def after_ALTER_version_4_still_reads_a_prepared_star(env):
+    for rows in select_star_after_alter(env, 4):
+        true(rows in ([(1, 1)], [(1, 1, 2)]), f"rows {rows}")
+
+
+@behaviour
+def after_ALTER_a_prepared_insert_still_writes(env):
+    name = env.table("k int PRIMARY KEY, v int")
+    statement = env.session.prepare(f"INSERT INTO {name} (k, v) VALUES (?, ?)")
+    env.execute(statement, (1, 1))
+    env.execute(f"ALTER TABLE {name} ADD w int")
+    for k in range(2, 8):
+        env.execute(statement, (k, k))
+    equal(sorted(env.rows(f"SELECT k, v, w FROM {name}")), [(k, k, None) for k in range(1, 8)])
+
+
+@behaviour
+def a_prepared_statement_of_a_dropped_column_is_refused(env):
+    name = env.table("k int PRIMARY KEY, v int")
+    statement = env.session.prepare(f"INSERT INTO {name} (k, v) VALUES (?, ?)")
+    env.execute(f"ALTER TABLE {name} DROP v")
+    for _ in range(6):
+        env.refused(InvalidRequest, "v", lambda: env.execute(statement, (1, 1)))
+
+
+@behaviour
+def a_prepared_statement_of_a_dropped_table_is_refused(env):
+    name = env.table("k int PRIMARY KEY, v int")
+    statement = env.session.prepare(f"INSERT INTO {name} (k, v) VALUES (?, ?)")
+    env.execute(f"DROP TABLE {name}")
+    for _ in range(6):
+        env.refused(InvalidRequest, name, lambda: env.execute(statement, (1, 1)))
+
+
+@behaviour
+def a_table_made_again_takes_a_statement_prepared_before(env):
+    name = env.table("k int PRIMARY KEY, v int")
+    statement = env.session.prepare(f"INSERT INTO {name} (k, v) VALUES (?, ?)")
+    env.execute(statement, (1, 1))
+    env.execute(f"DROP TABLE {name}")
+    env.execute(f"CREATE TABLE {name} (k int PRIMARY KEY, v int)")
+    for k in range(2, 8):
+        env.execute(statement, (k, k))
+    equal(sorted(env.rows(f"SELECT k, v FROM {name}")), [(k, k) for k in range(2, 8)])
+
+
+@behaviour
+def many_statements_are_prepared_and_executed(env):
+    name = env.table("k int PRIMARY KEY, v int")
+    statements = [
+        env.session.prepare(f"INSERT INTO {name} (k, v) VALUES ({k}, ?)") for k in range(200)]
+    for k, statement in enumerate(statements):
+        env.execute(statement, (k,))
+    equal(env.rows(f"SELECT count(*) FROM {name}"), [(200,)])

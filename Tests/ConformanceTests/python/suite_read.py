@@ -1,0 +1,519 @@
+"""SELECT: which rows, in which order, how many, page by page; and what is refused."""
+
+from cassandra import ConsistencyLevel, InvalidRequest
+from cassandra.protocol import SyntaxException
+from cassandra.query import SimpleStatement
+
+from harness import behaviour, equal, refusals, true
+
+
+def wide(env):
+    """Partition (p, q), clustering a ASC, b DESC; v; with rows p 0..2, q 0, a 0..3, b 0..3."""
+    def make():
+        name = env.table(
+            "p int, q int, a int, b int, v int, PRIMARY KEY ((p, q), a, b)",
+            "WITH CLUSTERING ORDER BY (a ASC, b DESC)")
+        statement = env.session.prepare(
+            f"INSERT INTO {name} (p, q, a, b, v) VALUES (?, 0, ?, ?, ?)")
+        for p in range(3):
+            for a in range(4):
+                for b in range(4):
+                    env.execute(statement, (p, a, b, a * 10 + b))
+        return name
+    return env.shared("wide", make)
+
+
+def many(env):
+    """k PRIMARY KEY, v = k * k; 0..199."""
+    def make():
+        name = env.table("k int PRIMARY KEY, v int")
+        statement = env.session.prepare(f"INSERT INTO {name} (k, v) VALUES (?, ?)")
+        for k in range(200):
+            env.execute(statement, (k, k * k))
+        return name
+    return env.shared("many", make)
+
+
+def mixed(env):
+    """Partitions of all shapes: 0..39; k % 4 = 0: static only, 1: static and 5 rows, 2: 5 rows,
+    3: rows that were deleted again."""
+    def make():
+        name = env.table("k int, c int, v int, s int static, PRIMARY KEY (k, c)")
+        for k in range(40):
+            if k % 4 in (0, 1):
+                env.execute(f"INSERT INTO {name} (k, s) VALUES ({k}, {k})")
+            if k % 4 in (1, 2, 3):
+                for c in range(5):
+                    env.execute(f"INSERT INTO {name} (k, c, v) VALUES ({k}, {c}, {k})")
+            if k % 4 == 3:
+                env.execute(f"DELETE FROM {name} WHERE k = {k} AND c >= 0")
+        return name
+    return env.shared("mixed", make)
+
+
+MIXED = sorted(
+    [(k, None, k) for k in range(0, 40, 4)]
+    + [(k, c, k) for k in range(1, 40, 4) for c in range(5)]
+    + [(k, c, None) for k in range(2, 40, 4) for c in range(5)], key=str)
+
+
+def values(env, condition, order=""):
+    return [row[0] for row in env.rows(
+        f"SELECT v FROM {wide(env)} WHERE p = 1 AND q = 0 {condition} {order}")]
+
+
+def ordered():
+    return [a * 10 + b for a in range(4) for b in reversed(range(4))]
+
+
+@behaviour
+def a_partition_is_read_in_clustering_order(env):
+    equal(values(env, ""), ordered())
+
+
+@behaviour
+def a_partition_is_read_against_clustering_order(env):
+    equal(values(env, "", "ORDER BY a DESC, b ASC"), ordered()[::-1])
+    equal(values(env, "", "ORDER BY a DESC"), ordered()[::-1])
+    equal(values(env, "", "ORDER BY a ASC, b DESC"), ordered())
+
+
+CONDITIONS = {
+    "AND a = 1": lambda a, b: a == 1,
+    "AND a = 1 AND b = 2": lambda a, b: (a, b) == (1, 2),
+    "AND a = 9": lambda a, b: False,
+    "AND a > 1": lambda a, b: a > 1,
+    "AND a >= 1": lambda a, b: a >= 1,
+    "AND a < 1": lambda a, b: a < 1,
+    "AND a <= 1": lambda a, b: a <= 1,
+    "AND a > 0 AND a < 3": lambda a, b: 0 < a < 3,
+    "AND a > 3 AND a < 0": lambda a, b: False,
+    "AND a = 1 AND b > 1": lambda a, b: a == 1 and b > 1,
+    "AND a = 1 AND b >= 1 AND b < 3": lambda a, b: a == 1 and 1 <= b < 3,
+    "AND a IN (2, 0)": lambda a, b: a in (0, 2),
+    "AND a IN ()": lambda a, b: False,
+    "AND a IN (1, 1)": lambda a, b: a == 1,
+    "AND a = 1 AND b IN (3, 0)": lambda a, b: a == 1 and b in (0, 3),
+    "AND a IN (0, 3) AND b IN (1, 2)": lambda a, b: a in (0, 3) and b in (1, 2),
+    "AND a IN (0, 3) AND b > 1": lambda a, b: a in (0, 3) and b > 1,
+    "AND (a, b) = (1, 2)": lambda a, b: (a, b) == (1, 2),
+    "AND (a, b) > (1, 2)": lambda a, b: (a, b) > (1, 2),
+    "AND (a, b) >= (1, 2)": lambda a, b: (a, b) >= (1, 2),
+    "AND (a, b) < (1, 2)": lambda a, b: (a, b) < (1, 2),
+    "AND (a, b) > (0, 2) AND (a, b) <= (2, 1)": lambda a, b: (0, 2) < (a, b) <= (2, 1),
+    "AND (a) > (1)": lambda a, b: a > 1,
+    "AND (a, b) IN ((0, 1), (3, 3), (9, 9))": lambda a, b: (a, b) in ((0, 1), (3, 3)),
+}
+
+
+def condition_check(condition, predicate):
+    def check(env):
+        expected = [v for v in ordered() if predicate(v // 10, v % 10)]
+        equal(values(env, condition), expected)
+        equal(values(env, condition, "ORDER BY a DESC"), expected[::-1], "reversed")
+        equal(values(env, condition, "LIMIT 2"), expected[:2], "limited")
+    check.__name__ = "where p = 1 and q = 0 " + condition
+    return behaviour(check)
+
+
+for _condition, _predicate in CONDITIONS.items():
+    condition_check(_condition, _predicate)
+
+
+@behaviour
+def conditions_can_be_bound(env):
+    name = wide(env)
+    for condition, bound, expected in (
+        ("a = ? AND b > ?", (1, 1), [13, 12]),
+        ("a IN ?", ([0, 9],), [3, 2, 1, 0]),
+        ("a IN (?, ?) AND b = ?", (0, 3, 1), [1, 31]),
+        ("(a, b) > (?, ?)", (3, 1), [33, 32]),
+        ("(a, b) IN ?", ([(0, 1), (1, 0)],), [1, 10]),
+        ("a = 1 LIMIT ?", (2,), [13, 12]),
+    ):
+        statement = env.session.prepare(
+            f"SELECT v FROM {name} WHERE p = ? AND q = ? AND {condition}")
+        equal([row[0] for row in env.rows(statement, (1, 0) + bound)], expected, condition)
+
+
+@behaviour
+def several_partitions_are_read_with_IN(env):
+    name = many(env)
+    equal(sorted(env.rows(f"SELECT k, v FROM {name} WHERE k IN (7, 3, 999, 3)")), [(3, 9), (7, 49)])
+    rows = env.rows(f"SELECT p, a FROM {wide(env)} WHERE p IN (0, 2) AND q IN (0, 1) AND a = 3")
+    equal(sorted(set(rows)), [(0, 3), (2, 3)])
+    statement = env.session.prepare(f"SELECT k FROM {name} WHERE k IN ?")
+    equal(len(env.rows(statement, (list(range(100)),))), 100)
+
+
+@behaviour
+def an_IN_over_keys_with_an_order_is_merged_without_paging(env):
+    rows = env.rows(SimpleStatement(
+        f"SELECT a, b FROM {wide(env)} WHERE p IN (0, 1) AND q = 0 AND a IN (0, 1) ORDER BY a DESC",
+        fetch_size=None))
+    equal(rows, sorted(rows, key=lambda row: (-row[0], row[1])))
+    equal(len(rows), 16)
+
+
+@behaviour
+def all_rows_are_read_in_token_order(env):
+    name = many(env)
+    rows = env.rows(f"SELECT k, token(k) FROM {name}")
+    equal(sorted(row[0] for row in rows), list(range(200)))
+    equal([row[1] for row in rows], sorted(row[1] for row in rows))
+
+
+@behaviour
+def token_ranges_cut_the_table_into_pieces(env):
+    name = many(env)
+    bounds = [-2**63, -6 * 10**18, -10**18, 0, 5 * 10**17, 4 * 10**18, 2**63 - 1]
+    seen = []
+    for low, high in zip(bounds, bounds[1:]):
+        seen += [row[0] for row in env.rows(
+            f"SELECT k FROM {name} WHERE token(k) > {low} AND token(k) <= {high}")]
+    equal(sorted(seen), list(range(200)))
+
+
+@behaviour
+def a_token_can_be_bound_or_computed(env):
+    name = many(env)
+    tokens = dict(env.rows(f"SELECT k, token(k) FROM {name}"))
+    for text, bound in (("token(k) = ?", (tokens[5],)), ("token(k) = token(5)", None)):
+        statement = env.session.prepare(f"SELECT k FROM {name} WHERE {text}")
+        equal(env.rows(statement, bound), [(5,)], text)
+    statement = env.session.prepare(f"SELECT k FROM {name} WHERE token(k) > ?")
+    equal(
+        {row[0] for row in env.rows(statement, (tokens[5],))},
+        {k for k in tokens if tokens[k] > tokens[5]})
+    both = env.session.prepare(f"SELECT a FROM {wide(env)} WHERE token(p, q) = token(?, ?)")
+    equal(len(env.rows(both, (1, 0))), 16)
+
+
+@behaviour
+def limit_and_per_partition_limit(env):
+    name = wide(env)
+    equal(len(env.rows(f"SELECT * FROM {name} LIMIT 7")), 7)
+    rows = env.rows(f"SELECT p, a, b FROM {name} PER PARTITION LIMIT 2")
+    equal(sorted(rows), [(p, 0, b) for p in range(3) for b in (2, 3)])
+    equal(len(env.rows(f"SELECT p FROM {name} PER PARTITION LIMIT 2 LIMIT 5")), 5)
+    statement = env.session.prepare(f"SELECT p FROM {name} PER PARTITION LIMIT ? LIMIT ?")
+    equal(len(env.rows(statement, (1, 100))), 3)
+
+
+@behaviour
+def count_counts_rows(env):
+    equal(env.rows(f"SELECT count(*) FROM {many(env)}"), [(200,)])
+    equal(env.rows(f"SELECT COUNT(1) FROM {many(env)}"), [(200,)])
+    equal(env.rows(f"SELECT count(*) FROM {wide(env)} WHERE p = 1 AND q = 0 AND a > 1"), [(8,)])
+    equal(env.rows(f"SELECT count(*) FROM {many(env)} WHERE k = 1000"), [(0,)])
+    result = env.execute(f"SELECT count(*) FROM {many(env)}")
+    equal(result.column_names, ["count"])
+    equal(env.execute(f"SELECT count(*) AS total FROM {many(env)}").column_names, ["total"])
+
+
+@behaviour
+def count_is_not_cut_by_the_page_size(env):
+    for size in (1, 7, 100):
+        statement = SimpleStatement(f"SELECT count(*) FROM {many(env)}", fetch_size=size)
+        equal(env.rows(statement), [(200,)], f"page size {size}")
+
+
+@behaviour
+def distinct_gives_each_partition_once(env):
+    equal(sorted(env.rows(f"SELECT DISTINCT p, q FROM {wide(env)}")), [(0, 0), (1, 0), (2, 0)])
+    rows = env.rows(f"SELECT DISTINCT k, s FROM {mixed(env)}")
+    equal(sorted(rows, key=str), sorted(
+        [(k, k) for k in range(40) if k % 4 in (0, 1)]
+        + [(k, None) for k in range(2, 40, 4)], key=str))
+
+
+@behaviour
+def columns_have_names_and_aliases(env):
+    result = env.execute(f"SELECT k AS \"The Key\", v, token(k) FROM {many(env)} WHERE k = 3")
+    equal(result.column_names, ["The Key", "v", "system.token(k)"])
+
+
+@behaviour
+def star_gives_columns_in_cassandras_order(env):
+    name = env.table(
+        "z int, y int static, x int, c int, \"B\" int, a int, PRIMARY KEY (z, x)")
+    equal(env.execute(f"SELECT * FROM {name}").column_names, ["z", "x", "y", "B", "a", "c"])
+
+
+@behaviour
+def paging_gives_every_row_once_at_any_page_size(env):
+    name = many(env)
+    for size in (1, 2, 3, 10, 199, 200, 201, 5000):
+        rows = env.rows(SimpleStatement(f"SELECT k FROM {name}", fetch_size=size))
+        equal(sorted(row[0] for row in rows), list(range(200)), f"page size {size}")
+
+
+@behaviour
+def pages_have_the_size_that_was_asked_for(env):
+    result = env.execute(SimpleStatement(f"SELECT k FROM {many(env)}", fetch_size=30))
+    equal(len(result.current_rows), 30)
+    true(result.has_more_pages, "there is more")
+
+
+@behaviour
+def paging_inside_a_partition_gives_every_row_once_in_order(env):
+    name = wide(env)
+    for size in (1, 3, 5, 16, 17):
+        for order, expected in (("", ordered()), ("ORDER BY a DESC", ordered()[::-1])):
+            rows = env.rows(SimpleStatement(
+                f"SELECT v FROM {name} WHERE p = 1 AND q = 0 {order}", fetch_size=size))
+            equal([row[0] for row in rows], expected, f"page size {size} {order}")
+
+
+@behaviour
+def paging_over_static_rows_and_empty_partitions_gives_every_row_once(env):
+    name = mixed(env)
+    for size in (1, 2, 3, 4, 7, 100):
+        rows = env.rows(SimpleStatement(f"SELECT k, c, s FROM {name}", fetch_size=size))
+        equal(sorted(rows, key=str), MIXED, f"page size {size}")
+
+
+@behaviour
+def paging_keeps_limits(env):
+    for size in (1, 2, 3, 7):
+        rows = env.rows(SimpleStatement(f"SELECT k FROM {many(env)} LIMIT 20", fetch_size=size))
+        equal(len(rows), 20, f"LIMIT, page size {size}")
+        rows = env.rows(SimpleStatement(
+            f"SELECT k, c, s FROM {mixed(env)} PER PARTITION LIMIT 2", fetch_size=size))
+        equal(
+            sorted(rows, key=str), [row for row in MIXED if row[1] is None or row[1] < 2],
+            f"PER PARTITION LIMIT, page size {size}")
+
+
+@behaviour
+def paging_over_IN_and_slices_gives_every_row_once(env):
+    name = wide(env)
+    for size in (1, 2, 5):
+        rows = env.rows(SimpleStatement(
+            f"SELECT p, v FROM {name} WHERE p IN (0, 1, 2) AND q = 0 AND a IN (0, 2) AND b >= 2",
+            fetch_size=size))
+        equal(
+            sorted(rows), sorted((p, v) for p in range(3) for v in (2, 3, 22, 23)),
+            f"page size {size}")
+
+
+@behaviour
+def distinct_is_paged(env):
+    for size in (1, 2, 3):
+        rows = env.rows(SimpleStatement(f"SELECT DISTINCT k FROM {mixed(env)}", fetch_size=size))
+        equal(
+            sorted(row[0] for row in rows), [k for k in range(40) if k % 4 != 3],
+            f"page size {size}")
+
+
+@behaviour
+def a_page_is_continued_on_another_node(env):
+    result = env.execute(SimpleStatement(f"SELECT k FROM {many(env)}", fetch_size=60))
+    seen = [row[0] for row in result.current_rows]
+    state, node = result.paging_state, 0
+    while state:
+        node = node % len(env.ring.addresses) + 1
+        session = env.shared(f"node {node}", lambda: env.only(node))
+        result = session.execute(
+            SimpleStatement(f"SELECT k FROM {many(env)}", fetch_size=60), paging_state=state)
+        seen += [row[0] for row in result.current_rows]
+        state = result.paging_state
+    equal(sorted(seen), list(range(200)))
+
+
+@behaviour
+def a_page_is_continued_after_the_row_where_it_stopped_is_gone(env):
+    name = env.table("k int, c int, PRIMARY KEY (k, c)")
+    for c in range(10):
+        env.execute(f"INSERT INTO {name} (k, c) VALUES (1, {c})")
+    statement = SimpleStatement(f"SELECT c FROM {name} WHERE k = 1", fetch_size=4)
+    result = env.execute(statement)
+    equal([row[0] for row in result.current_rows], [0, 1, 2, 3])
+    env.execute(f"DELETE FROM {name} WHERE k = 1 AND c = 3")
+    env.execute(f"INSERT INTO {name} (k, c) VALUES (1, -1)")
+    rest = env.session.execute(statement, paging_state=result.paging_state)
+    equal([row[0] for row in rest], [4, 5, 6, 7, 8, 9])
+
+
+@behaviour
+def a_broken_paging_state_is_a_protocol_error(env):
+    for state in (b"x", b"\xff" * 40, b"\x00" * 8):
+        try:
+            env.session.execute(
+                SimpleStatement(f"SELECT k FROM {many(env)}", fetch_size=3), paging_state=state)
+        except Exception as error:
+            true("paging" in str(error).lower(), f"{state!r}: {error}")
+        else:
+            true(False, f"the paging state {state!r} was accepted")
+
+
+@behaviour
+def filtering_reads_what_was_asked_for(env):
+    name = wide(env)
+    equal(
+        sorted(env.rows(f"SELECT p, v FROM {name} WHERE v = 12 ALLOW FILTERING")),
+        [(0, 12), (1, 12), (2, 12)])
+    equal(
+        sorted(env.rows(f"SELECT k FROM {many(env)} WHERE v > 100 AND v < 200 ALLOW FILTERING")),
+        [(11,), (12,), (13,), (14,)])
+    equal(
+        env.rows(f"SELECT v FROM {name} WHERE p = 1 AND q = 0 AND b = 2 ALLOW FILTERING"),
+        [(2,), (12,), (22,), (32,)])
+    equal(
+        env.rows(f"SELECT count(*) FROM {many(env)} WHERE v < 10 ALLOW FILTERING"), [(4,)])
+
+
+@behaviour
+def filtering_is_paged_and_limited(env):
+    for size in (1, 2, 10):
+        statement = SimpleStatement(
+            f"SELECT k FROM {many(env)} WHERE v >= 10000 ALLOW FILTERING", fetch_size=size)
+        equal(sorted(row[0] for row in env.rows(statement)), list(range(100, 200)))
+    equal(len(env.rows(f"SELECT k FROM {many(env)} WHERE v >= 10000 LIMIT 5 ALLOW FILTERING")), 5)
+
+
+@behaviour
+def filtering_finds_elements_of_frozen_collections(env):
+    name = env.table("k int PRIMARY KEY, l frozen<list<int>>, m frozen<map<text, int>>")
+    env.execute(f"INSERT INTO {name} (k, l, m) VALUES (1, [1, 2], {{'a': 1}})")
+    env.execute(f"INSERT INTO {name} (k, l, m) VALUES (2, [3], {{'b': 1}})")
+    equal(env.rows(f"SELECT k FROM {name} WHERE l CONTAINS 2 ALLOW FILTERING"), [(1,)])
+    equal(env.rows(f"SELECT k FROM {name} WHERE m CONTAINS KEY 'b' ALLOW FILTERING"), [(2,)])
+    equal(len(env.rows(f"SELECT k FROM {name} WHERE m CONTAINS 1 ALLOW FILTERING")), 2)
+
+
+@behaviour
+def reads_at_every_level_answer_when_all_nodes_are_up(env):
+    name = many(env)
+    for level in ("ONE", "TWO", "THREE", "QUORUM", "ALL", "LOCAL_ONE", "LOCAL_QUORUM"):
+        statement = SimpleStatement(
+            f"SELECT v FROM {name} WHERE k = 12",
+            consistency_level=ConsistencyLevel.name_to_value[level])
+        equal(env.rows(statement), [(144,)], level)
+
+
+@behaviour
+def a_read_through_each_node_sees_what_was_written_at_quorum(env):
+    name = env.table("k int PRIMARY KEY, v int")
+    for k in range(30):
+        env.execute(f"INSERT INTO {name} (k, v) VALUES ({k}, {k})")
+    for node in range(1, len(env.ring.addresses) + 1):
+        session = env.shared(f"node {node}", lambda: env.only(node))
+        equal(sorted(session.execute(f"SELECT k FROM {name}")), [(k,) for k in range(30)])
+
+
+@behaviour
+def a_trace_tells_who_answered(env):
+    statement = SimpleStatement(
+        f"SELECT v FROM {many(env)} WHERE k = 12", consistency_level=ConsistencyLevel.ONE)
+    result = env.session.execute(statement, trace=True)
+    trace = result.get_query_trace(max_wait=10)
+    true(trace.coordinator in env.ring.addresses, f"coordinator {trace.coordinator}")
+    true(trace.request_type, "the request is named")
+    true(trace.duration is not None, "the duration is known")
+    true(len(trace.events) > 0, "there are events")
+
+
+CASES = [
+    ("an unknown table", "SELECT * FROM nowhere", InvalidRequest, "table nowhere does not exist"),
+    ("an unknown keyspace", "SELECT * FROM nowhere.t", InvalidRequest,
+     "keyspace nowhere does not exist"),
+    ("an unknown column", "SELECT nothing FROM $many", InvalidRequest,
+     "Undefined column name nothing in table"),
+    ("an unknown column in WHERE", "SELECT * FROM $many WHERE nothing = 1", InvalidRequest,
+     "Undefined column name nothing in table"),
+    ("an unknown column in ORDER BY", "SELECT * FROM $wide WHERE p = 1 AND q = 0 ORDER BY nothing",
+     InvalidRequest, "nothing"),
+    ("an unknown function", "SELECT nothing(k) FROM $many", InvalidRequest, "Unknown function"),
+    ("a filter without ALLOW FILTERING", "SELECT * FROM $many WHERE v = 1", InvalidRequest,
+     "use ALLOW FILTERING"),
+    ("half a partition key", "SELECT * FROM $wide WHERE p = 1", InvalidRequest,
+     "use ALLOW FILTERING"),
+    ("a clustering column without the one before",
+     "SELECT * FROM $wide WHERE p = 1 AND q = 0 AND b = 1", InvalidRequest,
+     "PRIMARY KEY column \"b\" cannot be restricted as preceding column \"a\" is not restricted"),
+    ("a clustering column after a slice",
+     "SELECT * FROM $wide WHERE p = 1 AND q = 0 AND a > 1 AND b = 1", InvalidRequest,
+     "Clustering column \"b\" cannot be restricted (preceding column \"a\" is restricted by a "
+     "non-EQ relation)"),
+    ("a range of partition keys", "SELECT * FROM $many WHERE k > 1", InvalidRequest,
+     "use ALLOW FILTERING"),
+    ("two values of one column", "SELECT * FROM $many WHERE k = 1 AND k = 2", InvalidRequest,
+     "k cannot be restricted by more than one relation if it includes an Equal"),
+    ("two lower bounds", "SELECT * FROM $wide WHERE p = 1 AND q = 0 AND a > 1 AND a > 2",
+     InvalidRequest, "More than one restriction was found for the start bound on a"),
+    ("null as a key", "SELECT * FROM $many WHERE k = null", InvalidRequest,
+     "null value"),
+    ("a value of another type", "SELECT * FROM $many WHERE k = 'x'", InvalidRequest,
+     "Invalid STRING constant (x)"),
+    ("an order by a column that does not cluster",
+     "SELECT * FROM $wide WHERE p = 1 AND q = 0 ORDER BY v", InvalidRequest, "order by"),
+    ("an order that skips a column", "SELECT * FROM $wide WHERE p = 1 AND q = 0 ORDER BY b",
+     InvalidRequest, "order"),
+    ("an order that is neither with nor against the table's",
+     "SELECT * FROM $wide WHERE p = 1 AND q = 0 ORDER BY a ASC, b ASC", InvalidRequest,
+     "Unsupported order by relation"),
+    ("an order without a partition", "SELECT * FROM $wide ORDER BY a", InvalidRequest,
+     "ORDER BY is only supported when the partition key is restricted by an EQ or an IN"),
+    ("a limit of zero", "SELECT * FROM $many LIMIT 0", InvalidRequest,
+     "LIMIT must be strictly positive"),
+    ("a negative limit", "SELECT * FROM $many LIMIT -1", (InvalidRequest, SyntaxException), ""),
+    ("a per partition limit of zero", "SELECT * FROM $many PER PARTITION LIMIT 0", InvalidRequest,
+     "LIMIT must be strictly positive"),
+    ("a per partition limit of distinct", "SELECT DISTINCT k FROM $many PER PARTITION LIMIT 1",
+     InvalidRequest, "PER PARTITION LIMIT is not allowed with SELECT DISTINCT queries"),
+    ("distinct of a regular column", "SELECT DISTINCT v FROM $many", InvalidRequest,
+     "SELECT DISTINCT queries must only request partition key columns and/or static columns"),
+    ("distinct of half a key", "SELECT DISTINCT p FROM $wide", InvalidRequest,
+     "SELECT DISTINCT queries must request all the partition key columns (missing q)"),
+    ("token of half a key", "SELECT * FROM $wide WHERE token(p) > 1", InvalidRequest, "token"),
+    ("token of the key in another order", "SELECT * FROM $wide WHERE token(q, p) > 1",
+     InvalidRequest, "The token function arguments must be in the partition key order: p, q"),
+    ("a multi-column relation over a regular column",
+     "SELECT * FROM $wide WHERE p = 1 AND q = 0 AND (a, v) > (1, 1)", InvalidRequest,
+     "Multi-column relations can only be applied to clustering columns"),
+    ("a multi-column relation that skips a column",
+     "SELECT * FROM $wide WHERE p = 1 AND q = 0 AND (b) > (1)", InvalidRequest,
+     "PRIMARY KEY column \"b\" cannot be restricted"),
+    ("a multi-column relation in another order",
+     "SELECT * FROM $wide WHERE p = 1 AND q = 0 AND (b, a) > (1, 1)", InvalidRequest,
+     "Clustering columns must appear in the PRIMARY KEY order in multi-column relations"),
+    ("CONTAINS on a column that is no collection",
+     "SELECT * FROM $many WHERE v CONTAINS 1 ALLOW FILTERING", InvalidRequest,
+     "Cannot use CONTAINS on non-collection column"),
+    ("LIKE without an index", "SELECT * FROM $many WHERE v LIKE 'x' ALLOW FILTERING",
+     InvalidRequest, "LIKE restriction is only supported on properly indexed columns"),
+    ("no table", "SELECT *", SyntaxException, "line 1:8"),
+    ("no columns", "SELECT FROM $many", SyntaxException, "line 1:7"),
+    ("an unfinished string", "SELECT * FROM $many WHERE k = 'x", SyntaxException, "line 1:"),
+    ("two statements", "SELECT * FROM $many; SELECT * FROM $many", SyntaxException, "line 1:"),
+    ("an empty statement", "", SyntaxException, "line 0:-1"),
+    ("a word that begins no statement", "FETCH * FROM $many", SyntaxException,
+     "line 1:0 no viable alternative at input 'FETCH'"),
+    ("an error on a later line", "SELECT *\nFROM $many\nWHERE k == 1", SyntaxException, "line 3:9"),
+]
+refusals(CASES, lambda env: {"many": many(env), "wide": wide(env)})
+
+
+@behaviour
+def writing_levels_are_refused_for_reads(env):
+    for level, phrase in (("ANY", "ANY ConsistencyLevel is only supported for writes"),
+                          ("EACH_QUORUM", "EACH_QUORUM")):
+        if level == "EACH_QUORUM":
+            continue
+        env.refused(InvalidRequest, phrase, lambda level=level: env.execute(SimpleStatement(
+            f"SELECT * FROM {many(env)}",
+            consistency_level=ConsistencyLevel.name_to_value[level])))
+
+
+@behaviour
+def an_unbound_marker_in_text_is_refused(env):
+    env.refused(
+        InvalidRequest, "bind variables",
+        lambda: env.session.execute(f"SELECT * FROM {many(env)} WHERE k = ?"))
+
+
+@behaviour
+def comments_are_skipped(env):
+    equal(env.rows(
+        f"SELECT /* all */ k -- the key\nFROM {many(env)} // the table\nWHERE k = 3;"), [(3,)])

@@ -1,0 +1,339 @@
+"""Every scalar type and the frozen ones: round trips as bound values and as text, order, null."""
+
+import datetime
+import decimal
+import ipaddress
+import math
+import uuid
+
+from cassandra import InvalidRequest
+from cassandra.util import Date, Duration, Time
+
+from harness import behaviour, equal, refusals, true
+
+UUID = uuid.UUID("123e4567-e89b-12d3-a456-426614174000")
+TIMEUUID = uuid.UUID("e1a4b9f0-0b5a-11ee-be56-0242ac120002")
+
+# name: [(value to bind, literal in CQL)], in the order of the type.
+VALUES = {
+    "ascii": [("", "''"), ("A", "'A'"), ("a'b", "'a''b'"), ("z" * 1000, None)],
+    "text": [("", "''"), ("a", "'a'"), ("\u00e9", "'\u00e9'"), ("\U0001f600", "$$\U0001f600$$")],
+    "tinyint": [(-128, "-128"), (0, "0"), (127, "127")],
+    "smallint": [(-32768, "-32768"), (0, "0"), (32767, "32767")],
+    "int": [(-2**31, "-2147483648"), (-1, "-1"), (0, "0"), (2**31 - 1, "2147483647")],
+    "bigint": [(-2**63, "-9223372036854775808"), (0, "0"), (2**63 - 1, "9223372036854775807")],
+    "varint": [
+        (-10**60, "-1" + "0" * 60), (-129, "-129"), (-128, "-128"), (-1, "-1"), (0, "0"),
+        (127, "127"), (128, "128"), (255, "255"), (10**60, "1" + "0" * 60)],
+    "decimal": [
+        (decimal.Decimal("-1E+40"), "-1E+40"), (decimal.Decimal("-0.5"), "-0.5"),
+        (decimal.Decimal("0"), "0"), (decimal.Decimal("1E-40"), "1E-40"),
+        (decimal.Decimal("1.5"), "1.5"), (decimal.Decimal("3.14159265358979323846264338327950"),
+                                         "3.14159265358979323846264338327950")],
+    "float": [
+        (-math.inf, "-Infinity"), (-1.5, "-1.5"), (0.0, "0"), (1.0, "1"), (1.5, "1.5e0"),
+        (math.inf, "Infinity")],
+    "double": [
+        (-math.inf, "-Infinity"), (-1.7976931348623157e308, "-1.7976931348623157e308"),
+        (-0.1, "-0.1"), (0.0, "0.0"), (5e-324, "4.9E-324"), (1.0, "1"), (math.inf, "Infinity")],
+    "boolean": [(False, "false"), (True, "TRUE")],
+    "blob": [(b"", "0x"), (b"\x00", "0x00"), (b"\x00\xff", "0x00FF"), (b"\xff" * 100, None)],
+    "inet": [
+        ("0.0.0.0", "'0.0.0.0'"), ("127.0.0.1", "'127.0.0.1'"),
+        ("255.255.255.255", "'255.255.255.255'")],
+    "uuid": [(uuid.UUID(int=0), str(uuid.UUID(int=0))), (UUID, str(UUID))],
+    "timeuuid": [(TIMEUUID, str(TIMEUUID))],
+    "date": [
+        (Date(-(2**31)), None), (Date(-1), "'1969-12-31'"), (Date(0), "'1970-01-01'"),
+        (Date(19000), "'2022-01-08'"), (Date(2**31 - 1), None)],
+    "time": [
+        (Time(0), "'00:00:00'"), (Time(1), "'00:00:00.000000001'"),
+        (Time(86_399_999_999_999), "'23:59:59.999999999'")],
+    "timestamp": [
+        (datetime.datetime(1, 1, 1), None),
+        (datetime.datetime(1969, 12, 31, 23, 59, 59, 999000), "'1969-12-31 23:59:59.999+0000'"),
+        (datetime.datetime(1970, 1, 1), "0"),
+        (datetime.datetime(2024, 2, 29, 12, 30, 15, 250000), "'2024-02-29T12:30:15.250Z'"),
+        (datetime.datetime(9999, 12, 31), None)],
+    "duration": [
+        (Duration(0, 0, 0), None), (Duration(1, 2, 3), "1mo2d3ns"),
+        (Duration(-14, -3, -4000000000), "-1y2mo3d4s")],
+}
+
+NO_KEYS = {"duration"}
+NO_EMPTY_KEYS = {"ascii", "text", "blob"}
+
+
+def table(env, kind):
+    return env.shared(kind, lambda: env.table(f"k int PRIMARY KEY, v {kind}"))
+
+
+def round_trip(kind, values):
+    def check(env):
+        name = table(env, kind)
+        write = env.session.prepare(f"INSERT INTO {name} (k, v) VALUES (?, ?)")
+        read = env.session.prepare(f"SELECT v FROM {name} WHERE k = ?")
+        for number, (value, _) in enumerate(values):
+            env.execute(write, (number, value))
+            equal(env.rows(read, (number,)), [(value,)], f"bound {kind}")
+    check.__name__ = f"{kind} values come back as they were bound"
+    return check
+
+
+def literals(kind, values):
+    def check(env):
+        name = table(env, kind)
+        for number, (value, literal) in enumerate(values):
+            if literal is None:
+                continue
+            env.execute(f"INSERT INTO {name} (k, v) VALUES ({100 + number}, {literal})")
+            equal(env.rows(f"SELECT v FROM {name} WHERE k = {100 + number}"), [(value,)], literal)
+    check.__name__ = f"{kind} literals mean the same as bound values"
+    return check
+
+
+def null(kind):
+    def check(env):
+        name = table(env, kind)
+        write = env.session.prepare(f"INSERT INTO {name} (k, v) VALUES (?, ?)")
+        env.execute(write, (200, None))
+        equal(env.rows(f"SELECT v FROM {name} WHERE k = 200"), [(None,)])
+        env.execute(f"INSERT INTO {name} (k, v) VALUES (201, null)")
+        equal(env.rows(f"SELECT v FROM {name} WHERE k = 201"), [(None,)])
+    check.__name__ = f"{kind} can be null, bound and as a literal"
+    return check
+
+
+def keys(kind, values):
+    def check(env):
+        name = env.table(f"p int, c {kind}, PRIMARY KEY (p, c)")
+        single = env.table(f"k {kind} PRIMARY KEY")
+        write = env.session.prepare(f"INSERT INTO {name} (p, c) VALUES (1, ?)")
+        write_key = env.session.prepare(f"INSERT INTO {single} (k) VALUES (?)")
+        read_key = env.session.prepare(f"SELECT k FROM {single} WHERE k = ?")
+        read_one = env.session.prepare(f"SELECT c FROM {name} WHERE p = 1 AND c = ?")
+        ordered = [value for value, _ in values]
+        for value in reversed(ordered):
+            env.execute(write, (value,))
+            equal(env.rows(read_one, (value,)), [(value,)], "one row")
+            if kind in NO_EMPTY_KEYS and len(value) == 0:
+                env.refused(
+                    InvalidRequest, "Key may not be empty",
+                    lambda value=value: env.execute(write_key, (value,)))
+            else:
+                env.execute(write_key, (value,))
+                equal(env.rows(read_key, (value,)), [(value,)], "one partition")
+        equal([row[0] for row in env.rows(f"SELECT c FROM {name} WHERE p = 1")], ordered)
+        equal(
+            [row[0] for row in env.rows(f"SELECT c FROM {name} WHERE p = 1 ORDER BY c DESC")],
+            ordered[::-1])
+    check.__name__ = f"{kind} is ordered as a clustering column and found as a key"
+    return check
+
+
+for _kind, _values in VALUES.items():
+    behaviour(round_trip(_kind, _values))
+    behaviour(literals(_kind, _values))
+    behaviour(null(_kind))
+    if _kind not in NO_KEYS:
+        behaviour(keys(_kind, _values))
+
+
+@behaviour
+def not_a_number_comes_back(env):
+    for kind in ("float", "double"):
+        name = table(env, kind)
+        env.execute(f"INSERT INTO {name} (k, v) VALUES (300, NaN)")
+        true(math.isnan(env.rows(f"SELECT v FROM {name} WHERE k = 300")[0][0]), kind)
+
+
+@behaviour
+def an_IPv6_address_comes_back(env):
+    name = table(env, "inet")
+    for number, text in enumerate(("::1", "2001:db8::ff00:42:8329", "::ffff:1.2.3.4")):
+        env.execute(f"INSERT INTO {name} (k, v) VALUES ({400 + number}, '{text}')")
+        value = env.rows(f"SELECT v FROM {name} WHERE k = {400 + number}")[0][0]
+        expected = ipaddress.ip_address(text)
+        mapped = getattr(expected, "ipv4_mapped", None)
+        true(ipaddress.ip_address(value) in (expected, mapped), f"{text} came back as {value}")
+
+
+@behaviour
+def zero_bytes_are_a_value_of_types_that_allow_it_and_differ_from_null(env):
+    table_of_ints = env.table("k int PRIMARY KEY, v int")
+    env.execute(f"INSERT INTO {table_of_ints} (k, v) VALUES (1, blob_as_int(0x))")
+    text = table(env, "text")
+    env.execute(f"INSERT INTO {text} (k, v) VALUES (500, '')")
+    equal(env.rows(f"SELECT v FROM {text} WHERE k = 500"), [("",)])
+    rows = env.rows(f"SELECT k, v FROM {table_of_ints}")
+    equal(len(rows), 1)
+
+
+@behaviour
+def the_scale_of_a_decimal_is_kept(env):
+    name = table(env, "decimal")
+    for number, text in enumerate(("1.0", "1.00", "100", "1E+2", "0.000")):
+        env.execute(f"INSERT INTO {name} (k, v) VALUES ({600 + number}, {text})")
+        value = env.rows(f"SELECT v FROM {name} WHERE k = {600 + number}")[0][0]
+        equal(value.as_tuple(), decimal.Decimal(text).as_tuple(), text)
+
+
+@behaviour
+def timestamps_are_read_in_every_form_of_ISO_8601(env):
+    name = table(env, "timestamp")
+    moment = datetime.datetime(2024, 3, 5, 6, 7)
+    for number, text in enumerate((
+            "2024-03-05 06:07+0000", "2024-03-05 06:07:00+0000", "2024-03-05 06:07:00.000+0000",
+            "2024-03-05T06:07+0000", "2024-03-05T06:07Z", "2024-03-05T06:07:00Z",
+            "2024-03-05 08:07:00+0200", "2024-03-05T08:07:00.000+02:00", "2024-03-05 06:07",
+            "2024-03-05T06:07:00")):
+        env.execute(f"INSERT INTO {name} (k, v) VALUES ({700 + number}, '{text}')")
+        equal(env.rows(f"SELECT v FROM {name} WHERE k = {700 + number}"), [(moment,)], text)
+    env.execute(f"INSERT INTO {name} (k, v) VALUES (799, '2024-03-05')")
+    equal(
+        env.rows(f"SELECT v FROM {name} WHERE k = 799"), [(datetime.datetime(2024, 3, 5),)])
+
+
+@behaviour
+def durations_are_read_in_every_form(env):
+    name = table(env, "duration")
+    for number, (text, months, days, nanoseconds) in enumerate((
+            ("1y2mo3w4d5h6m7s8ms9us10ns", 14, 25, 18_367_008_009_010),
+            ("2w", 0, 14, 0), ("-12h", 0, 0, -43_200_000_000_000),
+            ("P1Y2M3DT4H5M6S", 14, 3, 14_706_000_000_000), ("P2W", 0, 14, 0),
+            ("P0001-02-03T04:05:06", 14, 3, 14_706_000_000_000))):
+        env.execute(f"INSERT INTO {name} (k, v) VALUES ({800 + number}, {text})")
+        equal(
+            env.rows(f"SELECT v FROM {name} WHERE k = {800 + number}"),
+            [(Duration(months, days, nanoseconds),)], text)
+
+
+@behaviour
+def frozen_collections_tuples_and_vectors_come_back(env):
+    for number, (kind, value, literal) in enumerate((
+            ("frozen<list<int>>", [3, 1, 2, 1], "[3, 1, 2, 1]"),
+            ("frozen<set<text>>", {"b", "a"}, "{'b', 'a'}"),
+            ("frozen<map<text, int>>", {"b": 2, "a": 1}, "{'b': 2, 'a': 1}"),
+            ("frozen<list<frozen<map<int, frozen<set<int>>>>>>", [{1: {2, 3}}], "[{1: {2, 3}}]"),
+            ("tuple<int, text, boolean>", (1, "x", None), "(1, 'x', null)"),
+            ("frozen<tuple<int, frozen<list<int>>>>", (1, [2]), "(1, [2])"),
+            ("vector<float, 3>", [1.0, 2.5, -3.0], "[1.0, 2.5, -3.0]"))):
+        name = env.table(f"k int PRIMARY KEY, v {kind}")
+        env.execute(f"INSERT INTO {name} (k, v) VALUES (1, {literal})")
+        write = env.session.prepare(f"INSERT INTO {name} (k, v) VALUES (2, ?)")
+        env.execute(write, (value,))
+        rows = [row[0] for row in env.rows(f"SELECT v FROM {name}")]
+        equal(len(rows), 2, kind)
+        for row in rows:
+            same = dict(row) if isinstance(value, dict) else set(row) if isinstance(
+                value, set) else tuple(row) if isinstance(value, tuple) else list(row)
+            if kind.startswith("frozen<list<frozen<map"):
+                same = [{k: set(v) for k, v in item.items()} for item in row]
+            if kind == "frozen<tuple<int, frozen<list<int>>>>":
+                same = (row[0], list(row[1]))
+            equal(same, value, kind)
+
+
+@behaviour
+def a_frozen_collection_is_a_key(env):
+    name = env.table(
+        "k frozen<list<int>>, c frozen<map<text, int>>, PRIMARY KEY (k, c)")
+    env.execute(f"INSERT INTO {name} (k, c) VALUES ([1, 2], {{'b': 1, 'a': 2}})")
+    equal(len(env.rows(f"SELECT * FROM {name} WHERE k = [1, 2] AND c = {{'a': 2, 'b': 1}}")), 1)
+    equal(env.rows(f"SELECT * FROM {name} WHERE k = [2, 1]"), [])
+
+
+@behaviour
+def a_set_literal_is_sorted_and_made_unique(env):
+    name = env.table("k int PRIMARY KEY, v frozen<set<int>>")
+    env.execute(f"INSERT INTO {name} (k, v) VALUES (1, {{3, 1, 2, 1}})")
+    equal(list(env.rows(f"SELECT v FROM {name}")[0][0]), [1, 2, 3])
+
+
+@behaviour
+def functions_of_time_and_identity_give_values_of_their_types(env):
+    name = env.table("k uuid PRIMARY KEY, t timeuuid, m timestamp, d date")
+    env.execute(
+        f"INSERT INTO {name} (k, t, m, d) "
+        "VALUES (uuid(), now(), toTimestamp(now()), toDate(now()))")
+    env.execute(
+        f"INSERT INTO {name} (k, t, m, d) "
+        "VALUES (uuid(), now(), current_timestamp(), current_date())")
+    rows = env.rows(f"SELECT k, t, m, d FROM {name}")
+    equal(len(rows), 2)
+    today = datetime.datetime.utcnow()
+    for key, time, moment, _ in rows:
+        equal((key.version, time.version), (4, 1))
+        true(abs(moment - today) < datetime.timedelta(minutes=5), f"{moment} is now")
+
+
+@behaviour
+def conversions_to_and_from_blob_keep_the_bytes(env):
+    name = env.table("k int PRIMARY KEY, b blob, i bigint, t text")
+    env.execute(
+        f"INSERT INTO {name} (k, b, i, t) VALUES (1, intAsBlob(258), "
+        "blobAsBigint(0x0000000000000102), blob_as_text(0x616263))")
+    equal(env.rows(f"SELECT b, i, t FROM {name}"), [(b"\x00\x00\x01\x02", 258, "abc")])
+
+
+refusals([
+    (f"{literal} as a {kind}", f"INSERT INTO ${kind} (k, v) VALUES (1, {literal})",
+     InvalidRequest, phrase)
+    for kind, literal, phrase in (
+        ("int", "'text'", "Invalid STRING constant (text)"),
+        ("int", "2147483648", "2147483648"),
+        ("int", "1.5", "Invalid FLOAT constant (1.5)"),
+        ("int", "true", "Invalid BOOLEAN constant (true)"),
+        ("tinyint", "128", "128"),
+        ("smallint", "-32769", "-32769"),
+        ("bigint", "9223372036854775808", "9223372036854775808"),
+        ("text", "1", "Invalid INTEGER constant (1)"),
+        ("ascii", "'\u00e9'", "ascii"),
+        ("boolean", "1", "Invalid INTEGER constant (1)"),
+        ("blob", "'abcd'", "Invalid STRING constant (abcd)"),
+        ("blob", "1", "Invalid INTEGER constant (1)"),
+        ("uuid", "'not-a-uuid'", "not-a-uuid"),
+        ("timeuuid", str(UUID), "timeuuid"),
+        ("inet", "'300.1.1.1'", "300.1.1.1"),
+        ("date", "'2024-02-30'", "2024-02-30"),
+        ("time", "'25:00:00'", "25:00:00"),
+        ("timestamp", "'yesterday'", "yesterday"),
+        ("duration", "'soon'", "soon"),
+        ("double", "'x'", "Invalid STRING constant (x)"),
+        ("varint", "1.5", "Invalid FLOAT constant (1.5)"),
+    )
+], lambda env: {kind: table(env, kind) for kind in VALUES})
+
+refusals([
+    ("too few dimensions of a vector", "INSERT INTO $vector (k, v) VALUES (1, [1.0])",
+     InvalidRequest, "vector"),
+    ("null in a collection", "INSERT INTO $list (k, v) VALUES (1, [1, null])",
+     InvalidRequest, "null is not supported inside collections"),
+    ("too many elements in a tuple", "INSERT INTO $tuple (k, v) VALUES (1, (1, 2, 3))",
+     InvalidRequest, "tuple"),
+    ("a wrong type in a collection", "INSERT INTO $list (k, v) VALUES (1, ['x'])",
+     InvalidRequest, "list"),
+    ("an unknown function", "INSERT INTO $list (k, v) VALUES (no_such_function(), [1])",
+     InvalidRequest, "Unknown function"),
+], lambda env: {
+    "vector": env.shared("a vector", lambda: env.table("k int PRIMARY KEY, v vector<float, 3>")),
+    "list": env.shared("a list", lambda: env.table("k int PRIMARY KEY, v frozen<list<int>>")),
+    "tuple": env.shared("a tuple", lambda: env.table("k int PRIMARY KEY, v tuple<int, int>")),
+})
+
+
+@behaviour
+def bound_bytes_of_a_wrong_length_are_refused(env):
+    name = table(env, "int")
+    statement = env.session.prepare(f"INSERT INTO {name} (k, v) VALUES (?, ?)")
+    bound = statement.bind((1, 1))
+    bound.values[1] = b"\x00\x01"
+    env.refused(InvalidRequest, "4 or 0 byte", lambda: env.execute(bound))
+
+
+@behaviour
+def bound_text_that_is_not_UTF_8_is_refused(env):
+    name = table(env, "text")
+    bound = env.session.prepare(f"INSERT INTO {name} (k, v) VALUES (?, ?)").bind((1, "x"))
+    bound.values[1] = b"\xff\xfe"
+    env.refused(InvalidRequest, "UTF8", lambda: env.execute(bound))

@@ -99,29 +99,32 @@ package enum Node {
         }
         let layout = Layout(generation: former.generation + 1, shardCount: shardCount)
         let schema = try ClusterView(loading: image, host: HostID(.zero)).schema
-        let effectIDs = EffectIDs(incarnation: incarnation)
         let old = (0..<former.shardCount).map { shard in
-            StorageStart(
-                configuration: configuration.storage,
+            Resharding.ShardFiles(
                 prefix: former.filePrefix(ShardIndex(shard)),
-                slice: slice(shard, of: former.shardCount), schema: schema,
-                incarnation: incarnation, truncations: truncations(image, shard: shard),
-                effectIDs: effectIDs)
+                slice: slice(shard, of: former.shardCount),
+                truncations: truncations(image, shard: shard))
         }
         let new = (0..<shardCount).map { shard in
-            StorageStart(
-                configuration: configuration.storage, prefix: layout.filePrefix(ShardIndex(shard)),
-                slice: slice(shard, of: shardCount), schema: schema, incarnation: incarnation,
-                truncations: [:], effectIDs: effectIDs)
+            Resharding.ShardFiles(
+                prefix: layout.filePrefix(ShardIndex(shard)), slice: slice(shard, of: shardCount))
         }
         do {
-            try Resharding.run(from: old, to: new, files: files, clock: clock)
+            try Resharding.reshard(
+                from: old, to: new, configuration: configuration.storage, schema: schema,
+                incarnation: incarnation, files: files, clock: clock)
         } catch {
             throw ShardStartFailure(
                 "cannot divide the data of \(former.shardCount) shards among \(shardCount): \(error)")
         }
+        // Positions of the former logs mean nothing in the new ones.
+        let forgotten = image.truncations.sorted { $0.key.shard < $1.key.shard }.map { key, old in
+            MetadataChange.putTruncation(
+                table: key.table, shard: key.shard, microseconds: old.microseconds,
+                position: LogPosition.zero.description)
+        }
         return Preparation(
-            layout: layout, batch: MetadataBatch([.setLocal(layoutName, layout.text)]),
+            layout: layout, batch: MetadataBatch([.setLocal(layoutName, layout.text)] + forgotten),
             former: former)
     }
 

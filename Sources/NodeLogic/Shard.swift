@@ -178,7 +178,8 @@ package final class Shard {
         do {
             try storage.endTick(clock: now, outbox: outbox)
         } catch {
-            return stop("storage: \(error)")
+            stop("storage: \(error)")
+            return
         }
         hints.endTick(clock: now, outbox: outbox)
         releaseDurable()

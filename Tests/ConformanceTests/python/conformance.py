@@ -27,7 +27,7 @@ def main():
     parser.add_argument("--shards", type=int)
     parser.add_argument("--set", action="append", default=[], metavar="key=value")
     parser.add_argument("--only", help="only behaviours whose name holds this text")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     if arguments.verb == "list":
         print("\n".join(SUITES))
         return 0

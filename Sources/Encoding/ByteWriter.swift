@@ -37,8 +37,11 @@ public final class ByteWriter {
     // than an append, has nothing to find.
     @exclusivity(unchecked) @usableFromInline var base: UnsafeMutableRawPointer
     @exclusivity(unchecked) @usableFromInline var capacity: Int
+    // Not `count` itself: a stored property read from another module is checked in spite of the
+    // attribute, an inlined getter is not.
+    @exclusivity(unchecked) @usableFromInline var used: Int
     /// How many bytes were written.
-    @exclusivity(unchecked) public var count: Int
+    @inlinable public var count: Int { used }
 
     package init(capacity: Int = 256) {
         let size = max(capacity, 16)
@@ -47,7 +50,7 @@ public final class ByteWriter {
         }
         self.base = memory
         self.capacity = size
-        self.count = 0
+        self.used = 0
     }
 
     deinit { free(base) }
@@ -68,13 +71,13 @@ public final class ByteWriter {
 
     /// Forgets the bytes and keeps the memory.
     @inlinable
-    public func removeAll() { count = 0 }
+    public func removeAll() { used = 0 }
 
     /// Forgets what was written after the first `newCount` bytes.
     @inlinable
     public func truncate(to newCount: Int) {
         precondition(newCount >= 0 && newCount <= count)
-        count = newCount
+        used = newCount
     }
 
     /// Gives memory back if far more is held than `limit` bytes; for use between bursts.
@@ -108,7 +111,7 @@ public final class ByteWriter {
     func claim(_ more: Int) -> UnsafeMutableRawPointer {
         reserve(more)
         let start = base + count
-        count += more
+        used += more
         return start
     }
 
@@ -192,7 +195,7 @@ public final class ByteWriter {
         let start = claim(limit)
         let written = fill(UnsafeMutableRawBufferPointer(start: start, count: limit))
         precondition(written >= 0 && written <= limit)
-        count -= limit - written
+        used -= limit - written
         return written
     }
 
@@ -247,6 +250,6 @@ public final class ByteWriter {
     package func removeFirst(_ prefix: Int) {
         precondition(prefix >= 0 && prefix <= count)
         memmove(base, base + prefix, count - prefix)
-        count -= prefix
+        used -= prefix
     }
 }

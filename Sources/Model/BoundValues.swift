@@ -5,15 +5,17 @@
 // table is reused from request to request (`removeAll` keeps its memory). Whoever needs a value after
 // the frame is gone copies it.
 //
+// What the request path calls is `public`, because only that is inlined into other modules.
+//
 // **Invariants.** Every range lies inside the frame that `base` points to; whoever appends has checked
 // that. The table must not be read after the frame's memory is given back.
 
-package import Encoding
+public import Encoding
 
 /// The bound values of one statement, as a table over somebody else's bytes.
-package struct BoundValues {
+public struct BoundValues {
     /// One bound value.
-    package enum Value {
+    public enum Value {
         /// The client bound `null`.
         case null
         /// The client left the marker unset: the statement acts as if the column were not named.
@@ -29,24 +31,26 @@ package struct BoundValues {
     // A count below zero marks null and unset.
     @usableFromInline var ranges: [ByteRange]
     @usableFromInline var first: Int
+    @usableFromInline var stored: Int
     /// How many values are bound.
-    package private(set) var count: Int
+    @inlinable public var count: Int { stored }
     /// The names that the client gave to the values, one each, or nil if it bound by position.
-    package var names: [String]?
+    public var names: [String]?
 
     /// No values.
-    package init() {
+    public init() {
         base = nil
         ranges = []
         first = 0
-        count = 0
+        stored = 0
     }
 
-    @inlinable package var isEmpty: Bool { count == 0 }
+    /// Whether no value is bound.
+    @inlinable public var isEmpty: Bool { count == 0 }
 
     /// The value at `index`, which must be below `count`.
     @inlinable
-    package subscript(index: Int) -> Value {
+    public subscript(index: Int) -> Value {
         precondition(index >= 0 && index < count)
         let range = ranges[first + index]
         if range.count >= 0 {
@@ -58,7 +62,7 @@ package struct BoundValues {
 
     /// The bytes at `index`, or nil for null and for unset alike.
     @inlinable
-    package func bytes(at index: Int) -> UnsafeRawBufferPointer? {
+    public func bytes(at index: Int) -> UnsafeRawBufferPointer? {
         if case .bytes(let value) = self[index] { value } else { nil }
     }
 
@@ -67,7 +71,7 @@ package struct BoundValues {
         precondition(bounds.lowerBound >= 0 && bounds.upperBound <= count)
         var slice = self
         slice.first = first + bounds.lowerBound
-        slice.count = bounds.count
+        slice.stored = bounds.count
         slice.names = names.map { Array($0[bounds]) }
         return slice
     }
@@ -80,37 +84,41 @@ package struct BoundValues {
             return ranges[first + index]
         }
         result.first = 0
-        result.count = order.count
+        result.stored = order.count
         result.names = nil
         return result
     }
 
     /// Forgets the values, keeps the table's memory, and points at a new frame.
-    package mutating func removeAll(base: UnsafeRawPointer? = nil) {
+    @inlinable
+    public mutating func removeAll(base: UnsafeRawPointer? = nil) {
         ranges.removeAll(keepingCapacity: true)
         self.base = base
         first = 0
-        count = 0
+        stored = 0
         names = nil
     }
 
     /// Binds the bytes of `range`, counted from `base`; only on a table that is no slice.
-    package mutating func append(_ range: ByteRange) {
+    @inlinable
+    public mutating func append(_ range: ByteRange) {
         assert(range.offset >= 0 && range.count >= 0 && first == 0 && ranges.count == count)
         ranges.append(range)
-        count += 1
+        stored += 1
     }
 
     /// Binds `null`.
-    package mutating func appendNull() {
+    @inlinable
+    public mutating func appendNull() {
         ranges.append(ByteRange(offset: 0, count: Self.nullCount))
-        count += 1
+        stored += 1
     }
 
     /// Leaves the next marker unset.
-    package mutating func appendUnset() {
+    @inlinable
+    public mutating func appendUnset() {
         ranges.append(ByteRange(offset: 0, count: Self.unsetCount))
-        count += 1
+        stored += 1
     }
 }
 

@@ -53,7 +53,7 @@ package enum RowPurge {
         while let cell = try cursor.next() {
             if cell.isLive(nowInSeconds: rule.nowInSeconds) {
                 verdict.isLive = true
-            } else if cell.isExpiring
+            } else if cell.isExpiring && cell.value.count > 0
                 || rule.purges(
                     timestamp: cell.timestamp, localDeletionTime: cell.localDeletionTime)
             {
@@ -63,8 +63,10 @@ package enum RowPurge {
         return verdict
     }
 
-    /// Writes the row without what the rule purges; expired cells become tombstones that date from
-    /// their expiry. Returns false, with nothing written, if nothing is left.
+    /// Writes the row without what the rule purges; expired cells lose their values. They stay expiring
+    /// cells: made into tombstones they would win ties that they lost before, and what a merge gives
+    /// would depend on when each side was compacted. Returns false, with nothing written, if nothing
+    /// is left.
     package static func rewrite(
         _ row: RowView, _ rule: PurgeRule, into writer: ByteWriter
     ) throws(MalformedBytes) -> Bool {
@@ -80,12 +82,7 @@ package enum RowPurge {
                 {
                     continue
                 }
-                if cell.isExpiring {
-                    cell.flags.remove(.expiring)
-                    cell.flags.insert(.tombstone)
-                    cell.timeToLive = 0
-                    cell.value = UnsafeRawBufferPointer(start: nil, count: 0)
-                }
+                if cell.isExpiring { cell.value = UnsafeRawBufferPointer(start: nil, count: 0) }
             }
             assembler.append(cell)
         }

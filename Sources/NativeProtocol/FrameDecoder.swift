@@ -55,30 +55,33 @@ package struct Frame {
 }
 
 /// Cuts one connection's incoming bytes into frames.
+///
+/// One owner, one call at a time: its fields need no check of exclusive access at run time, which cost
+/// a third of the time to decode a small frame.
 package final class FrameDecoder {
     /// How the bytes that were not looked at yet are framed. May be changed between two calls of
     /// `next`, and holds from the next byte on.
-    package var framing: Framing = .plain(nil)
+    @exclusivity(unchecked) package var framing: Framing = .plain(nil)
     /// The version of the first request, which all others must have; nil before it, and for a client.
-    package private(set) var version: ProtocolVersion?
+    @exclusivity(unchecked) package private(set) var version: ProtocolVersion?
 
     private let side: ConnectionSide
     private let maximumBodyBytes: Int
-    private var chunk = UnsafeRawBufferPointer(start: nil, count: 0)
-    private var position = 0
+    @exclusivity(unchecked) private var chunk = UnsafeRawBufferPointer(start: nil, count: 0)
+    @exclusivity(unchecked) private var position = 0
     // Bytes of earlier chunks, and how many of them were given out.
-    private var partial = ByteWriter(capacity: 16)
-    private var partialPosition = 0
+    @exclusivity(unchecked) private var partial = ByteWriter(capacity: 16)
+    @exclusivity(unchecked) private var partialPosition = 0
     // The self-contained payload whose frames are being given out.
-    private var payload = UnsafeRawBufferPointer(start: nil, count: 0)
-    private var payloadPosition = 0
-    private var savedPayload: ByteWriter?
+    @exclusivity(unchecked) private var payload = UnsafeRawBufferPointer(start: nil, count: 0)
+    @exclusivity(unchecked) private var payloadPosition = 0
+    @exclusivity(unchecked) private var savedPayload: ByteWriter?
     // The parts of a frame that spans segments.
-    private var message: ByteWriter?
+    @exclusivity(unchecked) private var message: ByteWriter?
     // Buffers that hold frames given out since the last `finish`.
-    private var retired: [ByteWriter] = []
-    private var scratch = ScratchBuffers()
-    private var hasFailed = false
+    @exclusivity(unchecked) private var retired: [ByteWriter] = []
+    @exclusivity(unchecked) private var scratch = ScratchBuffers()
+    @exclusivity(unchecked) private var hasFailed = false
 
     /// A decoder for the bytes that `side` receives; frames with a larger body are refused.
     package init(side: ConnectionSide, maximumBodyBytes: Int = FrameHeader.maximumBodyBytes) {

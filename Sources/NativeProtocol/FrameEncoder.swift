@@ -14,20 +14,21 @@
 
 package import Encoding
 
-/// Collects one connection's outgoing frames.
+/// Collects one connection's outgoing frames. One owner, one call at a time: its fields need no check
+/// of exclusive access at run time.
 package final class FrameEncoder {
     // Below this, compressing costs more than it saves.
     private static let smallestCompressedBytes = 512
 
     /// How the frames of the next flush travel. Only to be changed when nothing waits.
-    package var framing: Framing = .plain(nil) {
+    @exclusivity(unchecked) package var framing: Framing = .plain(nil) {
         willSet { precondition(frames.count == 0, "frames of the old framing were not flushed") }
     }
     /// The frames that wait for the flush; append bodies here, between `begin` and `end`.
     package let frames = ByteWriter(capacity: 512)
 
     private let side: ConnectionSide
-    private var frameStart: Int?
+    @exclusivity(unchecked) private var frameStart: Int?
 
     /// An encoder for the bytes that `side` sends.
     package init(side: ConnectionSide) {

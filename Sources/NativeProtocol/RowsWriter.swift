@@ -6,7 +6,7 @@
 // state, because only then one knows whether a page follows. That moves the page's bytes up once,
 // which is less than remembering rows elsewhere.
 
-package import Encoding
+public import Encoding
 internal import Model
 
 /// The flags of rows metadata.
@@ -21,12 +21,12 @@ package struct RowsFlags: OptionSet, Sendable {
 }
 
 /// Writes one page of rows into a frame.
-package struct RowsWriter {
+public struct RowsWriter {
     /// Where values go that are generated in place (`beginValue` and `endValue`); others are given to
     /// `append`. Each row has as many as there are columns.
-    package let frames: ByteWriter
+    public let frames: ByteWriter
     /// The rows ended so far.
-    package private(set) var rowCount = 0
+    @usableFromInline var rowCount = 0
 
     private let encoder: FrameEncoder
     private let flagsOffset: Int
@@ -64,7 +64,7 @@ package struct RowsWriter {
 
     /// Appends a value of the row, or null.
     @inlinable
-    package func append(_ value: UnsafeRawBufferPointer?) {
+    public func append(_ value: UnsafeRawBufferPointer?) {
         guard let value else {
             frames.appendBigEndian(Int32(-1))
             return
@@ -80,7 +80,8 @@ package struct RowsWriter {
     }
 
     /// Says that a row's values are all written.
-    package mutating func endRow() { rowCount += 1 }
+    @inlinable
+    public mutating func endRow() { rowCount += 1 }
 
     /// How many bytes of values were written.
     package var byteCount: Int { frames.count - countOffset - 4 }

@@ -99,29 +99,32 @@ package enum Node {
         }
         let layout = Layout(generation: former.generation + 1, shardCount: shardCount)
         let schema = try ClusterView(loading: image, host: HostID(.zero)).schema
-        let effectIDs = EffectIDs(incarnation: incarnation)
         let old = (0..<former.shardCount).map { shard in
-            StorageStart(
-                configuration: configuration.storage,
+            Resharding.ShardFiles(
                 prefix: former.filePrefix(ShardIndex(shard)),
-                slice: slice(shard, of: former.shardCount), schema: schema,
-                incarnation: incarnation, truncations: truncations(image, shard: shard),
-                effectIDs: effectIDs)
+                slice: slice(shard, of: former.shardCount),
+                truncations: truncations(image, shard: shard))
         }
         let new = (0..<shardCount).map { shard in
-            StorageStart(
-                configuration: configuration.storage, prefix: layout.filePrefix(ShardIndex(shard)),
-                slice: slice(shard, of: shardCount), schema: schema, incarnation: incarnation,
-                truncations: [:], effectIDs: effectIDs)
+            Resharding.ShardFiles(
+                prefix: layout.filePrefix(ShardIndex(shard)), slice: slice(shard, of: shardCount))
         }
         do {
-            try Resharding.run(from: old, to: new, files: files, clock: clock)
+            try Resharding.reshard(
+                from: old, to: new, configuration: configuration.storage, schema: schema,
+                incarnation: incarnation, files: files, clock: clock)
         } catch {
             throw ShardStartFailure(
                 "cannot divide the data of \(former.shardCount) shards among \(shardCount): \(error)")
         }
+        // Positions of the former logs mean nothing in the new ones.
+        let forgotten = image.truncations.sorted { $0.key.shard < $1.key.shard }.map { key, old in
+            MetadataChange.putTruncation(
+                table: key.table, shard: key.shard, microseconds: old.microseconds,
+                position: LogPosition.zero.description)
+        }
         return Preparation(
-            layout: layout, batch: MetadataBatch([.setLocal(layoutName, layout.text)]),
+            layout: layout, batch: MetadataBatch([.setLocal(layoutName, layout.text)] + forgotten),
             former: former)
     }
 
@@ -143,13 +146,23 @@ package enum Node {
         }
     }
 
+    /// How far the committed bound lies ahead of what the clock had given out when it was committed.
+    static let clockBoundAhead: Int64 = 30_000_000
+
     /// The node's clock, later than everything that former lives gave out.
+    ///
+    /// Beginning at the bound itself would put this node up to half a minute ahead of its peers, who
+    /// take in no stamp that far ahead, and its writes would win over later ones of theirs. A wall
+    /// clock that has passed what was given out at the last commit has not been set back, so all that
+    /// was given out since lies behind it too; only one that has not is replaced by the bound.
     package static func makeClock(
-        _ image: MetadataImage, configuration: Configuration
+        _ image: MetadataImage, configuration: Configuration, wall: WallTime
     ) -> HybridClock {
         let bound = image.local[clockBoundName].flatMap(Int64.init) ?? 0
+        let given = bound - clockBoundAhead
+        let isWallSound = bound == 0 || wall.microseconds >= given
         return HybridClock(
-            bound: WallTime(microseconds: bound),
+            bound: WallTime(microseconds: isWallSound ? max(given, 0) : bound),
             maximumAhead: configuration.requests.maximumClockSkew)
     }
 

@@ -18,7 +18,6 @@ enum MetadataFollowUp {
 }
 
 extension Shard {
-    private static let clockBoundAhead: Int64 = 30_000_000
     private static let clockCheckInterval = Instant.Span.seconds(5)
 
     /// Asks the world to commit; `followUp` happens when it has.
@@ -86,10 +85,10 @@ extension Shard {
         control.nextClockCheck = now.monotonic + Self.clockCheckInterval
         let latest = max(clock.latest, now.wall.microseconds)
         guard !control.isRaisingClockBound,
-            control.clockBound < latest + Self.clockBoundAhead / 2
+            control.clockBound < latest + Node.clockBoundAhead / 2
         else { return }
         control.isRaisingClockBound = true
-        let bound = latest + Self.clockBoundAhead
+        let bound = latest + Node.clockBoundAhead
         commit([Node.clockBound(bound)], then: .clockBound(bound))
     }
 

@@ -157,14 +157,14 @@ package final class Shard {
         case .logSynced(let id), .blockRead(let id, _), .jobEnded(let id, _, _):
             guard id.incarnation == incarnation else { return }
             do {
-                if storage.receive(event, clock: now, outbox: outbox) {
+                if try storage.receive(event, clock: now, outbox: outbox) {
                     completeStorageReads()
                     releaseDurable()
                 } else if try hints.receive(event, clock: now, outbox: outbox) {
                     continueHintReplays()
                 }
             } catch {
-                stop("hints: \(error)")
+                stop("storage: \(error)")
             }
         case .metadataCommitted(let id):
             guard id.incarnation == incarnation else { return }
@@ -175,7 +175,12 @@ package final class Shard {
 
     /// Ends the step: the log append first, then all that depends on it.
     private func finishStep() {
-        storage.endTick(clock: now, outbox: outbox)
+        do {
+            try storage.endTick(clock: now, outbox: outbox)
+        } catch {
+            stop("storage: \(error)")
+            return
+        }
         hints.endTick(clock: now, outbox: outbox)
         releaseDurable()
         flushConnections()

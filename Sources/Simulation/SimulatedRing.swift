@@ -57,7 +57,8 @@ package enum SimulatedRing {
             store.commit(preparation.batch)
             try Node.finish(preparation, files: files)
             let image = store.image
-            let hybridClock = Node.makeClock(image, configuration: launch.configuration)
+            let hybridClock = Node.makeClock(
+                image, configuration: launch.configuration, wall: clock.wall)
             var machines: [any ShardMachine] = []
             for index in 0..<launch.shardCount {
                 let shard = ShardIndex(index)

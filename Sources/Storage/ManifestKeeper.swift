@@ -49,6 +49,17 @@ struct ManifestKeeper {
         for edit in edits { state.apply(edit) }
     }
 
+    /// Writes a new manifest with the state, at start only.
+    mutating func writeCheckpointNow(_ files: any FileSystem) throws(DiskFailure) {
+        precondition(isIdle)
+        let old = file
+        fileNumber += 1
+        file = ManifestFile.name(prefix, fileNumber)
+        size = try ManifestFile.writeCheckpoint(state, file, files)
+        checkpointSize = size
+        try files.remove(old)
+    }
+
     mutating func enqueue(_ edits: [ManifestEdit], _ consequence: ManifestConsequence) {
         queue.append((edits, consequence))
     }

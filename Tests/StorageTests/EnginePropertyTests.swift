@@ -51,18 +51,18 @@ func smallConfiguration(_ random: inout RandomStream) -> Configuration.Storage {
 
 extension EnginePropertyTests {
     /// Everything at once: writes, parked reads, background work in any order, restarts.
-    @Test(arguments: 0..<40)
+    @Test(arguments: 0..<14)
     func engineAnswersLikeTheTwin(seed: Int) throws {
         try runAgainstTwin(seed: UInt64(seed), steps: 500, restarts: true)
     }
 
     /// Timestamps rise, so that nothing older comes after a tombstone is purged.
-    @Test(arguments: 50..<80)
+    @Test(arguments: 50..<60)
     func engineThatPurgesAnswersLikeTheTwin(seed: Int) throws {
         try runAgainstTwin(seed: UInt64(seed), steps: 500, restarts: true, gcGrace: testGcGrace)
     }
 
-    @Test(arguments: 100..<110)
+    @Test(arguments: 100..<104)
     func engineWithNarrowTokensAnswersLikeTheTwin(seed: Int) throws {
         try runAgainstTwin(seed: UInt64(seed), steps: 400, restarts: true) { generator in
             generator.tokens = 0...3
@@ -71,7 +71,7 @@ extension EnginePropertyTests {
         }
     }
 
-    @Test(arguments: 200..<206)
+    @Test(arguments: 200..<203)
     func engineWithOneWidePartitionAnswersLikeTheTwin(seed: Int) throws {
         try runAgainstTwin(seed: UInt64(seed), steps: 800, restarts: true) { generator in
             generator.keys = 1

@@ -43,6 +43,12 @@ struct KeyEvaluation {
 
     /// The serialized partition keys, sorted by value and without repeats.
     func partitionKeys(_ restrictions: [KeyRestriction]) throws(CQLError) -> [[UInt8]] {
+        if restrictions.count == 1, case .equal(let term) = restrictions[0] {
+            let key = try value(term, table.partitionKey[0].name)
+            guard !key.isEmpty else { throw .invalid("Key may not be empty") }
+            try PartitionKeyBuilder.check(key.count)
+            return [key]
+        }
         var product: [[[UInt8]]] = [[]]
         for (restriction, column) in zip(restrictions, table.partitionKey) {
             var choices: [[UInt8]]

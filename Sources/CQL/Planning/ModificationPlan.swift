@@ -1,8 +1,7 @@
 // INSERT, UPDATE and DELETE as mutations.
 //
 // The plan is arrays of values without closures; a mutation is written straight into the sink. The hot
-// path is one row whose key and values are all bound: each value is checked where it lies in the frame
-// and copied once. Its cost: one pass over the values, a hash of the key, no allocation.
+// path, one row whose key and values are all bound, is `BoundRow`.
 //
 // **Invariant.** `cells` and `staticCells` are sorted by column id, as a row's bytes demand.
 
@@ -39,6 +38,8 @@ package final class ModificationPlan: Sendable {
     let isStaticOnly: Bool
     /// Whether it is one row, or the static row, of one partition.
     private let isSingleRow: Bool
+    /// The hot path, for a row whose values are all bound.
+    private let boundRow: BoundRow?
 
     init(
         table: TableSchema, effect: Effect, partition: [KeyRestriction],
@@ -64,6 +65,12 @@ package final class ModificationPlan: Sendable {
         if case .deleteRows = effect { isSingle = false }
         let hasFullKey = clustering.count == table.clustering.count
         self.isSingleRow = isSingle && (isStaticOnly || hasFullKey)
+        self.boundRow =
+            isStaticOnly
+            ? nil
+            : BoundRow(
+                table: table, effect: effect, partition: partition, clustering: clustering,
+                cells: self.staticCells.isEmpty ? self.cells : self.staticCells)
     }
 
     // MARK: Building
@@ -85,7 +92,9 @@ package final class ModificationPlan: Sendable {
             stamp.expiresAt = Self.seconds(context.nowInSeconds + Int64(stamp.timeToLive))
         }
         stamp.localDeletionTime = Self.seconds(context.nowInSeconds)
-        if isSingleRow {
+        if let boundRow {
+            try build(boundRow, values, stamp, into: sink)
+        } else if isSingleRow {
             try buildSingleRow(values, context, stamp, sink)
         } else {
             try buildGeneral(values, context, stamp, sink)
@@ -93,7 +102,7 @@ package final class ModificationPlan: Sendable {
     }
 
     /// The times that a mutation's cells get.
-    private struct Stamp {
+    struct Stamp {
         var timestamp: Int64
         let nowInSeconds: Int64
         var timeToLive: UInt32 = 0
@@ -242,7 +251,7 @@ package final class ModificationPlan: Sendable {
         if isCanonical { original.removeAll() }
     }
 
-    private static func checkClusteringLength(_ length: Int) throws(CQLError) {
+    static func checkClusteringLength(_ length: Int) throws(CQLError) {
         guard length <= PartitionKey.maximumLength else {
             throw .invalid(
                 "The sum of all clustering columns is too long (\(length) >"
@@ -321,7 +330,8 @@ package final class ModificationPlan: Sendable {
         let isExpiring = stamp.timeToLive > 0
         row.append(
             Cell(
-                column: column.id.value, flags: isExpiring ? .expiring : [],
+                column: column.id.value,
+                flags: Cell.Flags(rawValue: isExpiring ? Cell.Flags.expiring.rawValue : 0),
                 timestamp: stamp.timestamp,
                 localDeletionTime: isExpiring ? stamp.expiresAt : 0,
                 timeToLive: stamp.timeToLive, value: raw),
@@ -374,6 +384,7 @@ package final class ModificationPlan: Sendable {
             return
         }
         let rows = isStaticOnly ? [] : try evaluation.clusteringKeys(clustering)
+        try Self.checkProduct(keys.count, rows.count)
         for key in keys {
             sink.partitionKey.removeAll()
             sink.partitionKey.append(key)
@@ -411,6 +422,14 @@ package final class ModificationPlan: Sendable {
         }
     }
 
+    private static func checkProduct(_ keys: Int, _ rows: Int) throws(CQLError) {
+        guard keys * max(rows, 1) <= KeyEvaluation.maximumProduct else {
+            throw .invalid(
+                "The cartesian product of the IN restrictions names \(keys * rows) rows, over the"
+                    + " limit of \(KeyEvaluation.maximumProduct)")
+        }
+    }
+
     /// Writes a complete clustering key, and its original values if the key does not give them back.
     private func writeKey(
         _ components: [[UInt8]], _ evaluation: KeyEvaluation, _ sink: MutationSink
@@ -438,6 +457,7 @@ package final class ModificationPlan: Sendable {
             && clustering.last?.isSlice == false
         let rows = namesRows ? try evaluation.clusteringKeys(clustering) : []
         let slices = namesRows ? nil : try evaluation.slices(clustering)
+        try Self.checkProduct(keys.count, max(rows.count, slices?.count ?? 1))
         for key in keys {
             sink.partitionKey.removeAll()
             sink.partitionKey.append(key)

@@ -17,7 +17,7 @@ package final class MutationSink {
 
     /// The mutations' bytes; `entries` says where each lies.
     package let bytes = ByteWriter(capacity: 4_096)
-    package private(set) var entries: [Entry] = []
+    @exclusivity(unchecked) package private(set) var entries: [Entry] = []
 
     // Working space of `ModificationPlan`.
     let partitionKey = ByteWriter()

@@ -148,12 +148,14 @@ struct SelectorCompiler {
             var fits = true
             for (argument, type) in zip(arguments, candidate.arguments) {
                 if case .term(let term) = argument {
-                    let constant = try? attempt.terms.compile(term, as: type, for: "argument")
-                    guard let constant else {
+                    do throws(CQLError) {
+                        planned.append(
+                            .term(try attempt.terms.compile(term, as: type, for: "argument")))
+                    } catch {
+                        // A constant that is no value of the type rules this signature out.
                         fits = false
                         break
                     }
-                    planned.append(.term(constant))
                     names.append(term.sourceText)
                     continue
                 }

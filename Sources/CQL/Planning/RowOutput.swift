@@ -25,7 +25,7 @@ struct RowOutput {
     let rows = ByteWriter()
     private(set) var rowCount = 0
     private var accumulators: [Accumulator]
-    private let scratch = ByteWriter()
+    private lazy var scratch = ByteWriter()
 
     init(
         _ plan: SelectPlan, _ values: BoundValues, _ context: ExecutionContext, limit: Int

@@ -52,7 +52,8 @@ package struct SelectExecution {
     private var remainingInPage: Int
     private var isFinished = false
     private var sortedRows: [(clustering: [UInt8], row: [UInt8])] = []
-    private let clusteringValues = ByteWriter()
+    private lazy var clusteringValues = ByteWriter()
+    private var clusteringRanges: [ByteRange] = []
 
     /// Where the next page begins; nil if there is none. Known after `finish`.
     package private(set) var pagingState: [UInt8]?
@@ -317,11 +318,7 @@ package struct SelectExecution {
     ) throws -> Bool {
         output.token = token
         for index in output.slots.indices { output.slots[index] = RowOutput.Slot() }
-        let components = try PartitionKey.components(of: key, count: plan.table.partitionKey.count)
-        for (slot, range) in components.enumerated() {
-            output.slots[slot].value = UnsafeRawBufferPointer(
-                rebasing: key[range.offset..<range.end])
-        }
+        try readPartitionKey(key)
         if !partition.staticRow.isEmpty {
             let row = try RowView(partition.staticRow)
             try readCells(row)
@@ -330,10 +327,12 @@ package struct SelectExecution {
             }
         }
         shownRows = 0
+        var last: UnsafeRawBufferPointer?
+        defer { if let last { open?.clustering = Array(last) } }
         var rows = partition.rows
         while let (clustering, bytes) = try rows.next() {
             shownRows += 1
-            open?.clustering = Array(clustering)
+            last = clustering
             let row = try RowView(bytes)
             guard try row.isLive(nowInSeconds: context.nowInSeconds) else { continue }
             open?.hadLiveRows = true
@@ -349,6 +348,18 @@ package struct SelectExecution {
             }
         }
         return true
+    }
+
+    private mutating func readPartitionKey(_ key: UnsafeRawBufferPointer) throws {
+        let count = plan.table.partitionKey.count
+        guard count > 1 else {
+            output.slots[0].value = key
+            return
+        }
+        for (slot, range) in try PartitionKey.components(of: key, count: count).enumerated() {
+            output.slots[slot].value = UnsafeRawBufferPointer(
+                rebasing: key[range.offset..<range.end])
+        }
     }
 
     private mutating func clearRegulars() {
@@ -386,10 +397,10 @@ package struct SelectExecution {
             return
         }
         clusteringValues.removeAll()
-        var ranges: [ByteRange] = []
+        clusteringRanges.removeAll(keepingCapacity: true)
         try ClusteringKey.decode(
-            encoded, columns: columns, into: clusteringValues, ranges: &ranges)
-        for (slot, range) in ranges.enumerated() {
+            encoded, columns: columns, into: clusteringValues, ranges: &clusteringRanges)
+        for (slot, range) in clusteringRanges.enumerated() {
             output.slots[first + slot].value = range.count < 0 ? nil : clusteringValues[range]
         }
     }
@@ -431,12 +442,7 @@ package struct SelectExecution {
             try partition.staticRow.withUnsafeBytes { bytes in
                 for index in output.slots.indices { output.slots[index] = RowOutput.Slot() }
                 output.token = partition.token
-                let components = try PartitionKey.components(
-                    of: key, count: plan.table.partitionKey.count)
-                for (slot, range) in components.enumerated() {
-                    output.slots[slot].value = UnsafeRawBufferPointer(
-                        rebasing: key[range.offset..<range.end])
-                }
+                try readPartitionKey(key)
                 try readCells(try RowView(bytes))
                 if output.accepts(filters) { try give(nil) }
             }

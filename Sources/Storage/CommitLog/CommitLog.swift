@@ -290,16 +290,18 @@ final class SegmentJob: Job {
     var title: String { "prepare \(file)" }
 
     func step(_ files: any FileSystem, budgetBytes: Int) throws(DiskFailure) -> JobProgress {
+        // The new name is durable before the bytes change: a power loss must not leave the old name with
+        // the new header, which would look like a damaged segment.
         if let recycled {
             try files.rename(recycled, to: file)
         } else {
             try files.create(file, preallocate: bytes)
         }
+        try files.syncFolder()
         try header.withBytes { (raw) throws(DiskFailure) in
             try files.write(file, at: 0, raw)
         }
         try files.sync(file)
-        try files.syncFolder()
         return .done(bytes: header.count)
     }
 }

@@ -10,7 +10,7 @@
 //
 // Purging: a tombstone goes if it is past gc grace and no other source may hold something older of its
 // partition: not the memtables at the job's begin, nor any SSTable outside the job whose filter may
-// contain the token. Expired values become tombstones first.
+// contain the token. Expired values lose their bytes first.
 
 internal import Encoding
 internal import Environment

@@ -29,8 +29,11 @@ final class Harness {
     var stopped: String?
     private var nextTag: UInt64 = 0
 
-    init(schema: SchemaSnapshot, configuration: Configuration.Storage, random: RandomStream) {
-        files = MemoryFiles()
+    init(
+        schema: SchemaSnapshot, configuration: Configuration.Storage, random: RandomStream,
+        files: MemoryFiles = MemoryFiles()
+    ) {
+        self.files = files
         self.schema = schema
         self.configuration = configuration
         self.random = random
@@ -43,6 +46,7 @@ final class Harness {
     }
 
     func open() throws(StorageError) {
+        outbox.removeAll()
         syncs = []
         reads = []
         jobs = []

@@ -1,0 +1,211 @@
+// The hot path of writes: one row whose key and values are all bound.
+//
+// The plan of such a row is three arrays of plain data, so that building a mutation touches no reference
+// count. Each value gets a quick check where it lies in the frame; only what the quick check doesn't
+// accept is given to the full one, which knows the reason.
+
+internal import Encoding
+internal import Model
+
+/// A marker with what is needed to place its value.
+struct BoundSource: Sendable {
+    /// What tells at once that a value is well-formed.
+    enum QuickCheck: UInt8, Sendable {
+        /// All bytes are values.
+        case anything
+        case text
+        case oneByte, twoBytes, fourBytes, eightBytes, sixteenBytes
+        /// Only the full check knows.
+        case never
+    }
+
+    let marker: Int32
+    let column: UInt32
+    let check: QuickCheck
+
+    init(marker: Int, column: ColumnSchema) {
+        self.marker = Int32(marker)
+        self.column = column.id.value
+        switch column.type {
+        case .blob: check = .anything
+        case .text: check = .text
+        case .tinyint, .boolean: check = .oneByte
+        case .smallint: check = .twoBytes
+        case .int, .float, .date: check = .fourBytes
+        case .bigint, .double, .timestamp: check = .eightBytes
+        case .uuid: check = .sixteenBytes
+        default: check = .never
+        }
+    }
+
+    /// Whether the value is surely well-formed.
+    @inline(__always)
+    func accepts(_ value: UnsafeRawBufferPointer) throws(CQLError) -> Bool {
+        switch check {
+        case .anything: return true
+        case .text:
+            try CQLType.text.check(value)
+            return true
+        case .oneByte: return value.count == 1
+        case .twoBytes: return value.count == 2
+        case .fourBytes: return value.count == 4
+        case .eightBytes: return value.count == 8
+        case .sixteenBytes: return value.count == 16
+        case .never: return false
+        }
+    }
+}
+
+/// A row whose key and values are all bound.
+struct BoundRow: Sendable {
+    let partitionKey: [BoundSource]
+    let clustering: [BoundSource]
+    /// Sorted by column id.
+    let cells: [BoundSource]
+    let marksRow: Bool
+    /// Whether a clustering value may have to be kept beside the key.
+    let mayKeepOriginal: Bool
+
+    /// nil unless all values are markers and there is no static column.
+    init?(
+        table: TableSchema, effect: ModificationPlan.Effect, partition: [KeyRestriction],
+        clustering: [ClusteringRestriction], cells: [ModificationPlan.CellSource]
+    ) {
+        guard case .write(let marksRow) = effect, clustering.count == table.clustering.count else {
+            return nil
+        }
+        self.marksRow = marksRow
+        var keys: [BoundSource] = []
+        for (restriction, column) in zip(partition, table.partitionKey) {
+            guard case .equal(.marker(let marker, _)) = restriction else { return nil }
+            keys.append(BoundSource(marker: marker, column: column))
+        }
+        var rowKey: [BoundSource] = []
+        for (restriction, column) in zip(clustering, table.clustering) {
+            guard case .equal(.marker(let marker, _)) = restriction else { return nil }
+            rowKey.append(BoundSource(marker: marker, column: column))
+        }
+        var values: [BoundSource] = []
+        for cell in cells {
+            guard case .marker(let marker, _) = cell.term, !cell.column.isStatic else { return nil }
+            values.append(BoundSource(marker: marker, column: cell.column))
+        }
+        partitionKey = keys
+        self.clustering = rowKey
+        self.cells = values
+        mayKeepOriginal = table.clustering.contains { !$0.type.isClusteringEncodingInjective }
+    }
+}
+
+extension ModificationPlan {
+    /// Builds the one row of `bound`.
+    func build(
+        _ bound: BoundRow, _ values: BoundValues, _ stamp: Stamp, into sink: MutationSink
+    ) throws(CQLError) {
+        let key = try partitionKey(bound, values, sink)
+        let clusteringKey = sink.clusteringKey
+        clusteringKey.removeAll()
+        sink.originalKey.removeAll()
+        if !bound.clustering.isEmpty { try appendClustering(bound, values, sink) }
+        ClusteringKey.appendTerminator(into: clusteringKey)
+        let row = sink.row
+        row.removeAll()
+        var writer = RowWriter()
+        writer.begin(
+            liveness: bound.marksRow ? stamp.liveness : .none, deletion: .none,
+            baseTimestamp: stamp.timestamp, originalKey: sink.originalKey.bytes, into: row)
+        var wroteAny = bound.marksRow
+        let isExpiring = stamp.timeToLive > 0
+        let flags = Cell.Flags(rawValue: isExpiring ? Cell.Flags.expiring.rawValue : 0)
+        let localTime = isExpiring ? stamp.expiresAt : 0
+        for index in bound.cells.indices {
+            let source = bound.cells[index]
+            switch values[Int(source.marker)] {
+            case .bytes(let value):
+                if try !source.accepts(value) { try cells[index].column.type.check(value) }
+                writer.append(
+                    Cell(
+                        column: source.column, flags: flags, timestamp: stamp.timestamp,
+                        localDeletionTime: localTime, timeToLive: stamp.timeToLive, value: value),
+                    into: row)
+            case .null:
+                writer.append(
+                    Cell(
+                        column: source.column, flags: .tombstone, timestamp: stamp.timestamp,
+                        localDeletionTime: stamp.localDeletionTime),
+                    into: row)
+            case .unset: continue
+            }
+            wroteAny = true
+        }
+        guard wroteAny else { return }
+        let start = sink.bytes.count
+        let token = Token.of(key).value
+        MutationWriter.begin(table: table.id, token: token, key: key, into: sink.bytes)
+        let keyEnd = sink.bytes.count
+        PartitionWriter.begin(into: sink.bytes)
+        PartitionWriter.append(key: clusteringKey.bytes, row: row.bytes, into: sink.bytes)
+        sink.add(
+            table: table.id, token: token,
+            key: ByteRange(offset: keyEnd - key.count, count: key.count), start: start)
+    }
+
+    /// The serialized partition key: the bound bytes themselves if it has one component.
+    private func partitionKey(
+        _ bound: BoundRow, _ values: BoundValues, _ sink: MutationSink
+    ) throws(CQLError) -> UnsafeRawBufferPointer {
+        if bound.partitionKey.count == 1 {
+            let value = try keyValue(bound.partitionKey[0], values, table.partitionKey, 0)
+            guard !value.isEmpty else { throw .invalid("Key may not be empty") }
+            if value.count > PartitionKey.maximumLength { try PartitionKeyBuilder.check(value.count) }
+            return value
+        }
+        let writer = sink.partitionKey
+        writer.removeAll()
+        for index in bound.partitionKey.indices {
+            let value = try keyValue(bound.partitionKey[index], values, table.partitionKey, index)
+            if value.count > PartitionKey.maximumLength { try PartitionKeyBuilder.check(value.count) }
+            PartitionKey.appendComponent(value, into: writer)
+        }
+        if writer.count > PartitionKey.maximumLength { try PartitionKeyBuilder.check(writer.count) }
+        return writer.bytes
+    }
+
+    private func appendClustering(
+        _ bound: BoundRow, _ values: BoundValues, _ sink: MutationSink
+    ) throws(CQLError) {
+        var length = 0
+        var isCanonical = true
+        for index in bound.clustering.indices {
+            let value = try keyValue(bound.clustering[index], values, table.clustering, index)
+            let column = table.clustering[index]
+            ClusteringKey.appendComponent(
+                value, type: column.type, order: column.order, into: sink.clusteringKey)
+            length += value.count
+            guard bound.mayKeepOriginal else { continue }
+            sink.originalKey.appendLittleEndian(Int32(clamping: value.count))
+            sink.originalKey.append(value)
+            isCanonical = isCanonical && ClusteringKey.isCanonical(value, type: column.type)
+        }
+        if length > PartitionKey.maximumLength { try Self.checkClusteringLength(length) }
+        if isCanonical { sink.originalKey.removeAll() }
+    }
+
+    @inline(__always)
+    private func keyValue(
+        _ source: BoundSource, _ values: BoundValues, _ columns: [ColumnSchema], _ index: Int
+    ) throws(CQLError) -> UnsafeRawBufferPointer {
+        guard case .bytes(let value) = values[Int(source.marker)] else {
+            throw Self.missingKey(values[Int(source.marker)], columns[index])
+        }
+        if try !source.accepts(value) { try columns[index].type.check(value) }
+        return value
+    }
+
+    private static func missingKey(
+        _ value: BoundValues.Value, _ column: ColumnSchema
+    ) -> CQLError {
+        if case .unset = value { return .invalid("Invalid unset value for column \(column.name)") }
+        return .invalid("Invalid null value in condition for column \(column.name)")
+    }
+}

@@ -17,7 +17,8 @@ import traceback
 
 from cassandra import ConsistencyLevel
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
-from cassandra.policies import RoundRobinPolicy, WhiteListRoundRobinPolicy
+from cassandra.policies import (
+    FallthroughRetryPolicy, RoundRobinPolicy, WhiteListRoundRobinPolicy)
 from cassandra.query import tuple_factory
 
 logging.getLogger("cassandra").setLevel(logging.CRITICAL)
@@ -122,10 +123,11 @@ class Environment:
         return cluster
 
     def only(self, node, **options):
-        """A session whose coordinator is always the node with that number."""
+        """A session whose coordinator is always the node with that number, and which never retries."""
         address = self.ring.addresses[node - 1]
         profile = self.profile(
-            load_balancing_policy=WhiteListRoundRobinPolicy([address]), **options)
+            load_balancing_policy=WhiteListRoundRobinPolicy([address]),
+            retry_policy=FallthroughRetryPolicy(), **options)
         cluster = self.cluster(
             profile=profile, contact_points=[address], schema_metadata_enabled=False,
             token_metadata_enabled=False)

@@ -4,8 +4,9 @@ The generator is any program with these options (a load of writes with a version
 check of what was acknowledged):
 
     PROGRAM --host H[,H] --port P --workload write --keys N --connections C --inflight W
-            --duration S --verify --state FILE [--reset-state] [--setup --rf N] [--server-ts]
+            --duration S --verify --state FILE [--reset-state] [--server-ts]
             --consistency L --read-consistency L
+    PROGRAM --host H --port P --setup --rf N --workload write --keys 1 --ops 1
     PROGRAM --verify-only FILE --wait S
 
 Exit code 0: nothing lost; 3: violations; others: it could not run. Its summary is a JSON file
@@ -73,13 +74,19 @@ def combination(arguments, chance, nodes, timestamps):
             "--consistency", level, "--read-consistency", level]
         if timestamps == "server":
             common.append("--server-ts")
+        # Through one node, and with a pause: a generator need not wait until all nodes agree.
+        subprocess.run(
+            [arguments.load, "--host", ring.addresses[0], "--port", str(ring.port), "--setup",
+             "--rf", str(nodes), "--workload", "write", "--keys", "1", "--ops", "1"],
+            cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        time.sleep(2)
         for number in range(arguments.kills):
             load = [
                 arguments.load, *common, "--workload", "write", "--keys", arguments.keys,
                 "--connections", str(arguments.connections), "--inflight", str(arguments.inflight),
                 "--duration", str(arguments.seconds), "--verify", "--state", state]
             if number == 0:
-                load += ["--setup", "--rf", str(nodes), "--reset-state"]
+                load += ["--reset-state"]
             with open(os.path.join(folder, "load.log"), "w+") as log:
                 process = subprocess.Popen(load, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
                 time.sleep(chance.uniform(0.35, 0.85) * arguments.seconds)

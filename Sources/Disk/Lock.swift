@@ -140,25 +140,29 @@ package final class OwnThread: @unchecked Sendable {
         let argument = Unmanaged.passRetained(start).toOpaque()
         #if canImport(Darwin)
             var thread: pthread_t?
-            let result = pthread_create(&thread, nil, { argument in
-                let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
-                pthread_setname_np(start.name)
-                start.body()
-                return nil
-            }, argument)
+            let result = pthread_create(
+                &thread, nil,
+                { argument in
+                    let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
+                    pthread_setname_np(start.name)
+                    start.body()
+                    return nil
+                }, argument)
             guard result == 0, let thread else {
                 preconditionFailure("pthread_create answered \(result)")
             }
             return thread
         #else
             var thread = pthread_t()
-            let result = pthread_create(&thread, nil, { argument in
-                guard let argument else { return nil }
-                let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
-                OwnThread.nameCurrentThread(start.name)
-                start.body()
-                return nil
-            }, argument)
+            let result = pthread_create(
+                &thread, nil,
+                { argument in
+                    guard let argument else { return nil }
+                    let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
+                    OwnThread.nameCurrentThread(start.name)
+                    start.body()
+                    return nil
+                }, argument)
             precondition(result == 0, "pthread_create answered \(result)")
             return thread
         #endif

@@ -44,7 +44,9 @@ package final class RealFileSystem: FileSystem, @unchecked Sendable {
         if mkdir(path, 0o755) != 0, errno != EEXIST {
             throw SystemError(call: "mkdir").failure(name)
         }
-        let descriptor = Self.retrying { openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+        let descriptor = Self.retrying {
+            openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        }
         if descriptor < 0 { throw SystemError(call: "open").failure(name) }
         self.path = path
         self.folder = descriptor
@@ -139,7 +141,8 @@ package final class RealFileSystem: FileSystem, @unchecked Sendable {
                 handle.descriptor, target + start + filled, wanted - filled, off_t(offset + filled))
             if got < 0 {
                 if errno == EINTR { continue }
-                let failure = SystemError(call: "read of \(wanted) bytes at \(offset)").failure(file)
+                let failure = SystemError(call: "read of \(wanted) bytes at \(offset)").failure(
+                    file)
                 writer.truncate(to: start)
                 throw failure
             }
@@ -215,10 +218,12 @@ package final class RealFileSystem: FileSystem, @unchecked Sendable {
     }
 
     private func check(_ file: FileName) throws(DiskFailure) {
-        if file.text.isEmpty || file.text.hasPrefix(".") || file.text.utf8.contains(UInt8(ascii: "/"))
+        if file.text.isEmpty || file.text.hasPrefix(".")
+            || file.text.utf8.contains(UInt8(ascii: "/"))
             || file.text.utf8.contains(0)
         {
-            throw DiskFailure(.inputOutput, file: file, detail: "not a file name of the node's folder")
+            throw DiskFailure(
+                .inputOutput, file: file, detail: "not a file name of the node's folder")
         }
     }
 

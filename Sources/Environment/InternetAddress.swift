@@ -19,7 +19,8 @@ package enum InternetAddress {
     }
 
     private static func isDecimal(_ text: Substring) -> Bool {
-        !text.isEmpty && text.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+        !text.isEmpty
+            && text.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
     }
 
     /// Groups of up to four hexadecimal digits, at most one `::` for a run of zeros, and an IPv4

@@ -86,7 +86,8 @@ final class SQLiteDatabase {
     private func prepared(_ sql: String) throws(MetadataStoreFailure) -> OpaquePointer {
         if let statement = statements[sql] { return statement }
         var statement: OpaquePointer?
-        guard sqlite3_prepare_v2(handle, sql, -1, &statement, nil) == SQLITE_OK, let statement else {
+        guard sqlite3_prepare_v2(handle, sql, -1, &statement, nil) == SQLITE_OK, let statement
+        else {
             throw failure(doing: sql)
         }
         statements[sql] = statement

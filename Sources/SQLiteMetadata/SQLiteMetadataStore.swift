@@ -54,12 +54,14 @@ package final class SQLiteMetadataStore: @unchecked Sendable {
             row throws(MetadataStoreFailure) in
             let id = HostID(try identifier(row, 0))
             let host = try row.text(1)
-            guard let address = InternetAddress.parse(host), let port = UInt16(exactly: row.integer(2))
+            guard let address = InternetAddress.parse(host),
+                let port = UInt16(exactly: row.integer(2))
             else { throw damaged("peer \(id) has the address \(host)") }
             image.peers[id] = MetadataImage.Peer(
                 address: SocketAddress(address: address, port: port), description: try row.text(3))
         }
-        let truncations = "SELECT table_id, shard, truncated_at_microseconds, position FROM truncations"
+        let truncations =
+            "SELECT table_id, shard, truncated_at_microseconds, position FROM truncations"
         try database.query(truncations) { row throws(MetadataStoreFailure) in
             let key = MetadataImage.TruncationKey(
                 table: try identifier(row, 0), shard: Int(row.integer(1)))

@@ -16,9 +16,10 @@ internal import Environment
 // Sendable unchecked: immutable after `init`, the descriptors are the kernel's to share.
 final class Acceptor: @unchecked Sendable {
     /// Takes over an accepted socket; called on the acceptor's thread.
-    typealias Accept = @Sendable (
-        _ socket: Int32, _ local: Environment.SocketAddress, _ remote: Environment.SocketAddress
-    ) -> Void
+    typealias Accept =
+        @Sendable (
+            _ socket: Int32, _ local: Environment.SocketAddress, _ remote: Environment.SocketAddress
+        ) -> Void
 
     let address: Environment.SocketAddress
     private let purpose: String

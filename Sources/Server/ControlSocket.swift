@@ -16,7 +16,8 @@ internal import NIOPosix
 /// Listens for commands.
 final class ControlSocket: Sendable {
     /// Obeys a command; the closure takes the answer, on any thread.
-    typealias Obey = @Sendable (_ command: String, _ answer: @escaping @Sendable (String) -> Void) -> Void
+    typealias Obey =
+        @Sendable (_ command: String, _ answer: @escaping @Sendable (String) -> Void) -> Void
 
     static let maximumCommandBytes = 64 << 10
 
@@ -96,9 +97,8 @@ enum ControlPath {
 
 /// Sends commands to a running node.
 package enum ControlClient {
-    /// The whole answer, or nil if no node listens there.
-    /// - Parameter timeoutMilliseconds: how long to wait for more of the answer; a stopped (paused)
-    ///   node accepts and never answers. Throws then.
+    /// The whole answer, or nil if no node listens there. Throws when the answer does not come for
+    /// `timeoutMilliseconds`: a stopped (paused) node accepts and never answers.
     package static func ask(
         socketPath path: String, _ command: String, timeoutMilliseconds: Int = 5_000
     ) throws(ServerFailure) -> String? {

@@ -52,16 +52,17 @@ package final class NodeServer: @unchecked Sendable {
     private var acceptors: [(Acceptor, OwnThread)] = []
     private var control: ControlSocket?
 
-    /// Starts a node and returns when it listens.
-    /// - Parameter onFailure: called once, on any thread, when the node cannot go on. It must end the
-    ///   process: what the node still held in memory must not act any more.
+    /// Starts a node and returns when it listens. `onFailure` is called once, on any thread, when the
+    /// node cannot go on. It must end the process: what the node still held in memory must not act any
+    /// more.
     package init(
         _ options: NodeOptions, onFailure: @escaping @Sendable (String) -> Void
     ) throws(ServerFailure) {
         precondition(options.shardCount > 0 && options.shardCount <= 1024)
-        let log = NodeLog(node: Environment.SocketAddress(
-            address: options.address, port: options.clientPort
-        ).description)
+        let log = NodeLog(
+            node: Environment.SocketAddress(
+                address: options.address, port: options.clientPort
+            ).description)
         let folder = try DataFolder(path: options.dataFolder)
         let clients = try Acceptor(
             address: Environment.SocketAddress(address: options.address, port: options.clientPort),

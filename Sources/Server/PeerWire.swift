@@ -44,7 +44,8 @@ struct PeerMessageSplitter {
         var reader = ByteReader(bytes)
         if !hasPreface {
             if reader.remaining < PeerWire.preface.count { return 0 }
-            guard try reader.readBytes(PeerWire.preface.count).elementsEqual(PeerWire.preface) else {
+            guard try reader.readBytes(PeerWire.preface.count).elementsEqual(PeerWire.preface)
+            else {
                 throw MalformedBytes("not a peer of this version", offset: 0)
             }
             hasPreface = true

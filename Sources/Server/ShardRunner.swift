@@ -267,7 +267,9 @@ final class ShardRunner: @unchecked Sendable {
         case .peerLink(let host, let address): keepLink(to: host, at: address)
         case .peerUnlink(let host): links.removeValue(forKey: host)?.close()
         case .peerMessage(let host, let range):
-            if let link = links[host], link.append(outbox.bytes[range]) { touchedLinks.append(link) }
+            if let link = links[host], link.append(outbox.bytes[range]) {
+                touchedLinks.append(link)
+            }
         case .shardMessage(let target, let range):
             let batch = staged[target.value]
             batch.events.append(.shardMessage(from: index, batch.store(outbox.bytes[range])))

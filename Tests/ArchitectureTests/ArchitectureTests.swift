@@ -82,7 +82,8 @@ import Testing
             "Task {", "Task.", "async ", "await ", "DispatchQueue", "Thread", "pthread_",
             "ContinuousClock", "SuspendingClock", "Date(", "UUID(", "SystemRandomNumberGenerator",
             ".random(", ".randomElement(", ".shuffled()", ".shuffle()", "clock_gettime",
-            "gettimeofday", "time(nil)", "getenv(", "fopen(", "openat(", "pwrite(", "pread(", "socket(",
+            "gettimeofday", "time(nil)", "getenv(", "fopen(", "openat(", "pwrite(", "pread(",
+            "socket(",
         ]
         for file in Self.sources where file.target == room {
             let code = file.code
@@ -157,7 +158,8 @@ import Testing
         var rest = line
         while let range = rest.firstRange(of: word) {
             let before = rest[..<range.lowerBound].last
-            let isWhole = !(word.first?.isLetter ?? false) || !(before?.isLetter ?? false) && before != "_"
+            let isWhole =
+                !(word.first?.isLetter ?? false) || !(before?.isLetter ?? false) && before != "_"
             if isWhole { return true }
             rest = rest[range.upperBound...]
         }

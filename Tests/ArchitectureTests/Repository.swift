@@ -85,7 +85,8 @@ enum Repository {
     /// Whether a file or folder is there.
     static func exists(_ path: String) -> Bool { access("\(root)/\(path)", F_OK) == 0 }
 
-    private static func collect(_ folder: String, _ ending: String, into found: inout [SourceFile]) {
+    private static func collect(_ folder: String, _ ending: String, into found: inout [SourceFile])
+    {
         guard let stream = opendir("\(root)/\(folder)") else { return }
         defer { closedir(stream) }
         while let entry = readdir(stream) {

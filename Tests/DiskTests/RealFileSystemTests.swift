@@ -36,7 +36,8 @@ extension RealFileSystem {
         try write(file, at: offset, writer.bytes)
     }
 
-    func text(_ file: FileName, at offset: Int = 0, count: Int = 1000) throws(DiskFailure) -> String {
+    func text(_ file: FileName, at offset: Int = 0, count: Int = 1000) throws(DiskFailure) -> String
+    {
         let writer = ByteWriter()
         try read(file, at: offset, count: count, into: writer)
         return String(decoding: writer.bytes, as: UTF8.self)
@@ -190,7 +191,9 @@ private final class CountingJob: Job {
                 ended.push((job.title, failure))
             }
         }
-        let order = [try #require(ended.pop()), try #require(ended.pop()), try #require(ended.pop())]
+        let order = [
+            try #require(ended.pop()), try #require(ended.pop()), try #require(ended.pop()),
+        ]
         helpers.stop()
         #expect(order.map(\.0) == ["failing", "short", "long"])
         #expect(order[0].1?.detail == "broken")
@@ -225,7 +228,9 @@ private final class CountingJob: Job {
         done.close()
         let lines = done.popAll() ?? []
         #expect(lines.filter { $0.hasPrefix("sync") }.count == 11)
-        #expect(Array(lines.filter { $0.hasPrefix("sync") }.prefix(10)) == (1...10).map { "sync \($0) nil" })
+        #expect(
+            Array(lines.filter { $0.hasPrefix("sync") }.prefix(10))
+                == (1...10).map { "sync \($0) nil" })
         #expect(lines.contains("sync 11 Optional(Environment.DiskFailure.Reason.notFound)"))
         #expect(lines.contains("read 12 loc"))
         #expect(lines.contains("read 13 notFound"))

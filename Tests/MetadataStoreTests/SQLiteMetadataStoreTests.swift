@@ -29,7 +29,8 @@ import Testing
     @Test func damagedFileIsRefusedWithItsName() throws {
         let folder = TemporaryFolder()
         let path = folder.path + "/metadata.db"
-        try RawFile.write(Array("this is no database, but long enough to be looked at".utf8), to: path)
+        try RawFile.write(
+            Array("this is no database, but long enough to be looked at".utf8), to: path)
         let failure = #expect(throws: MetadataStoreFailure.self) {
             try SQLiteMetadataStore(path: path)
         }

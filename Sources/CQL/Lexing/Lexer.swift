@@ -11,6 +11,9 @@ internal import Model
 
 /// Turns the text of one statement into tokens.
 struct Lexer {
+    /// How many tokens a statement may have: they are all kept until it is parsed.
+    static let maximumTokens = 2_000_000
+
     private let bytes: [UInt8]
     private var offset = 0
     private var line = 1
@@ -29,6 +32,9 @@ struct Lexer {
         var tokens: [LexicalToken] = []
         while true {
             let token = try lexer.next()
+            guard tokens.count < maximumTokens else {
+                throw .syntax("\(token.position) the statement has over \(maximumTokens) tokens")
+            }
             tokens.append(token)
             if token.kind == .end { return tokens }
         }

@@ -384,6 +384,7 @@ package final class ModificationPlan: Sendable {
             return
         }
         let rows = isStaticOnly ? [] : try evaluation.clusteringKeys(clustering)
+        try Self.checkProduct(keys.count, rows.count)
         for key in keys {
             sink.partitionKey.removeAll()
             sink.partitionKey.append(key)
@@ -421,6 +422,14 @@ package final class ModificationPlan: Sendable {
         }
     }
 
+    private static func checkProduct(_ keys: Int, _ rows: Int) throws(CQLError) {
+        guard keys * max(rows, 1) <= KeyEvaluation.maximumProduct else {
+            throw .invalid(
+                "The cartesian product of the IN restrictions names \(keys * rows) rows, over the"
+                    + " limit of \(KeyEvaluation.maximumProduct)")
+        }
+    }
+
     /// Writes a complete clustering key, and its original values if the key does not give them back.
     private func writeKey(
         _ components: [[UInt8]], _ evaluation: KeyEvaluation, _ sink: MutationSink
@@ -448,6 +457,7 @@ package final class ModificationPlan: Sendable {
             && clustering.last?.isSlice == false
         let rows = namesRows ? try evaluation.clusteringKeys(clustering) : []
         let slices = namesRows ? nil : try evaluation.slices(clustering)
+        try Self.checkProduct(keys.count, max(rows.count, slices?.count ?? 1))
         for key in keys {
             sink.partitionKey.removeAll()
             sink.partitionKey.append(key)

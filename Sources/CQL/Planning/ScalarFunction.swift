@@ -167,7 +167,7 @@ enum ScalarFunction: Equatable, Sendable {
 
     private static func date(milliseconds: Int64) -> [UInt8] {
         let day: Int64 = 86_400_000
-        let days = milliseconds >= 0 ? milliseconds / day : (milliseconds - day + 1) / day
+        let days = milliseconds / day - (milliseconds % day < 0 ? 1 : 0)
         return SystemValue.bigEndian(UInt32(truncatingIfNeeded: days &+ 0x8000_0000))
     }
 

@@ -42,7 +42,8 @@ struct NodeCommand: ParsableCommand {
 
     @Option(
         name: .customLong("set"),
-        help: ArgumentHelp("A setting, for example write_request_timeout=2s.", valueName: "key=value"))
+        help: ArgumentHelp(
+            "A setting, for example write_request_timeout=2s.", valueName: "key=value"))
     var settings: [String] = []
 
     func run() throws {

@@ -182,7 +182,8 @@ struct LocalRing {
                 String(number), layout.node(number).clientAddress.description,
                 condition.state.rawValue, condition.process.map(String.init) ?? "-",
                 condition.facts["host"] ?? "-", condition.facts["epoch"] ?? "-",
-                condition.liveNodes.map(String.init) ?? "-", memory.map { "\($0 >> 20) MiB" } ?? "-",
+                condition.liveNodes.map(String.init) ?? "-",
+                memory.map { "\($0 >> 20) MiB" } ?? "-",
             ])
         }
         let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }

@@ -67,7 +67,8 @@ struct RingCommand: ParsableCommand {
 extension RingCommand {
     struct Up: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Start a ring, a new one or the one that is there, and wait until it answers.")
+            abstract: "Start a ring, a new one or the one that is there, and wait until it answers."
+        )
 
         @OptionGroup var place: Place
         @Option(help: "How many nodes a new ring has (3 if not given).")
@@ -155,7 +156,10 @@ extension RingCommand {
             try CommandFailure.reporting {
                 let ring = try place.ring()
                 let count = try ring.stop(Array(ring.layout.numbers))
-                print(count == 0 ? "the ring was not running" : "\(count) of \(ring.layout.nodes.count) nodes stopped")
+                print(
+                    count == 0
+                        ? "the ring was not running"
+                        : "\(count) of \(ring.layout.nodes.count) nodes stopped")
             }
         }
     }

@@ -38,7 +38,9 @@ enum RingProbe {
         guard let process = try DataFolder.holder(path: layout.nodeFolder(number)) else {
             return NodeCondition(state: .down)
         }
-        if RingProcesses.isPaused(process) { return NodeCondition(state: .paused, process: process) }
+        if RingProcesses.isPaused(process) {
+            return NodeCondition(state: .paused, process: process)
+        }
         let answer: String?
         do {
             answer = try ControlClient.ask(
@@ -54,7 +56,9 @@ enum RingProbe {
             guard words.count == 2 else { continue }
             if words[0] == "peer" {
                 // One line for each member: address, host id, and how this node sees it.
-                if words[1].hasSuffix(" up") { condition.liveNodes = (condition.liveNodes ?? 0) + 1 }
+                if words[1].hasSuffix(" up") {
+                    condition.liveNodes = (condition.liveNodes ?? 0) + 1
+                }
             } else {
                 condition.facts[words[0]] = words[1]
             }

@@ -43,7 +43,8 @@ enum RingProcesses {
         var process: pid_t = 0
         let result = posix_spawn(&process, program, &actions, &attributes, pointers, environ)
         if result != 0 {
-            throw ServerFailure("\(program) cannot be started: \(String(cString: strerror(result)))")
+            throw ServerFailure(
+                "\(program) cannot be started: \(String(cString: strerror(result)))")
         }
         return process
     }

@@ -242,8 +242,8 @@ import Testing
         let bench = try SchemaBench.withKeyspace(
             Self.wide, "CREATE TABLE t (k int PRIMARY KEY, v int)")
         let cases: [(String, String)] = [
-            ("INSERT INTO nope (k) VALUES (1)", "unconfigured table nope"),
-            ("INSERT INTO nope.t (k) VALUES (1)", "Keyspace 'nope' does not exist"),
+            ("INSERT INTO nope (k) VALUES (1)", "table nope does not exist"),
+            ("INSERT INTO nope.t (k) VALUES (1)", "keyspace nope does not exist"),
             ("INSERT INTO t (k, x) VALUES (1, 2)", "Undefined column name x in table ks.t"),
             (
                 "INSERT INTO t (k, v) VALUES (1, 'abc')",

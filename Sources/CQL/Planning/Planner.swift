@@ -94,10 +94,10 @@ package struct Planner {
     func table(_ name: QualifiedName) throws(CQLError) -> TableSchema {
         let keyspaceName = try keyspaceName(name)
         guard let keyspace = find(keyspace: keyspaceName) else {
-            throw .invalid("Keyspace '\(keyspaceName)' does not exist")
+            throw .invalid("keyspace \(keyspaceName) does not exist")
         }
         guard let table = keyspace.table(named: name.name) else {
-            throw .invalid("unconfigured table \(name.name)")
+            throw .invalid("table \(name.name) does not exist")
         }
         return table
     }

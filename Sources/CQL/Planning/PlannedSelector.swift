@@ -122,7 +122,8 @@ struct SelectorCompiler {
             throw .invalid("\(from.cqlName) cannot be cast to \(to.cqlName)")
         }
         return (
-            .function(function, [planned], place: terms.nextCall()), to, "cast(\(name) as \(syntax))"
+            .function(function, [planned], place: terms.nextCall()), to,
+            "cast(\(name) as \(syntax))"
         )
     }
 
@@ -208,7 +209,9 @@ struct SelectorCompiler {
                 "Invalid number of arguments in call to function system.\(kind.rawValue): 1 required"
                     + " but \(arguments.count) provided")
         }
-        if kind == .count, case .term = argument { return aggregate(.countRows, nil, .bigint, "count") }
+        if kind == .count, case .term = argument {
+            return aggregate(.countRows, nil, .bigint, "count")
+        }
         let before = aggregates.count
         let (selector, type, name) = try compile(argument)
         guard aggregates.count == before else {

@@ -65,9 +65,8 @@ package struct SelectExecution {
 
     // MARK: Beginning
 
-    /// - Parameters:
-    ///   - pageSize: nil or nothing positive for all rows at once.
-    ///   - pagingState: what the page before gave; garbage is refused.
+    /// Begins an execution. `pageSize` is nil, or not positive, for all rows at once; `pagingState` is
+    /// what the page before gave, and garbage in it is refused.
     package init(
         _ plan: SelectPlan, _ values: BoundValues, _ context: ExecutionContext,
         pageSize: Int? = nil, pagingState: [UInt8]? = nil
@@ -183,7 +182,8 @@ package struct SelectExecution {
     }
 
     /// The part of the slices that is read after `clustering`.
-    private func rest(of slices: [ClusteringSlice]?, after clustering: [UInt8]) -> [ClusteringSlice] {
+    private func rest(of slices: [ClusteringSlice]?, after clustering: [UInt8]) -> [ClusteringSlice]
+    {
         let lowest = ByteWriter()
         ClusteringKey.appendBound(.below, into: lowest)
         let highest = ByteWriter()
@@ -203,10 +203,9 @@ package struct SelectExecution {
 
     // MARK: Consuming
 
-    /// Takes in the answer to the last command.
-    ///
-    /// - Parameter scannedThrough: the token up to which a scan was answered, if the coordinator read
-    ///   only a part of the command's range; `isExhausted` is then about that part.
+    /// Takes in the answer to the last command. `scannedThrough` is the token up to which a scan was
+    /// answered, if the coordinator read only a part of the command's range; `isExhausted` is then
+    /// about that part.
     package mutating func consume(
         _ result: ReadResultView, scannedThrough: Int64? = nil
     ) throws(CQLError) {
@@ -434,7 +433,8 @@ package struct SelectExecution {
             open = nil
             remainingInPartition = perPartitionLimit
         }
-        guard !partition.hadLiveRows, !partition.staticRow.isEmpty, !plan.restrictions.restrictsRows,
+        guard !partition.hadLiveRows, !partition.staticRow.isEmpty,
+            !plan.restrictions.restrictsRows,
             !isPageComplete
         else { return }
         // The bytes are copies: the result that held them may be gone.

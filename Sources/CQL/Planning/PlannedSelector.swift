@@ -17,6 +17,33 @@ indirect enum PlannedSelector: Sendable {
     case aggregate(Int)
 }
 
+extension PlannedSelector {
+    /// Whether the expression holds values of its own.
+    var holdsTerms: Bool {
+        switch self {
+        case .term: true
+        case .function(_, let arguments, _): arguments.contains(where: \.holdsTerms)
+        case .column, .writeTime, .timeToLive, .token, .aggregate: false
+        }
+    }
+
+    /// The expression with its own values computed, so that it needs no bound values any more.
+    func resolved(
+        _ values: BoundValues, _ context: ExecutionContext
+    ) throws(CQLError) -> PlannedSelector {
+        switch self {
+        case .term(let term):
+            let value = try term.bytes(values, context, "selection")
+            return .term(value.map { .constant($0) } ?? .null)
+        case .function(let function, let arguments, let place):
+            var resolved: [PlannedSelector] = []
+            for argument in arguments { resolved.append(try argument.resolved(values, context)) }
+            return .function(function, resolved, place: place)
+        case .column, .writeTime, .timeToLive, .token, .aggregate: return self
+        }
+    }
+}
+
 /// An aggregate with the expression it runs over.
 struct PlannedAggregate: Sendable {
     enum Kind: String, Sendable {

@@ -28,7 +28,8 @@ enum ScalarFunction: Equatable, Sendable {
     }
 
     private static let nativeTypes: [CQLType] = [
-        .ascii, .bigint, .boolean, .counter, .date, .decimal, .double, .duration, .float, .inet, .int,
+        .ascii, .bigint, .boolean, .counter, .date, .decimal, .double, .duration, .float, .inet,
+        .int,
         .smallint, .text, .time, .timestamp, .timeuuid, .tinyint, .uuid, .varint,
     ]
 

@@ -10,6 +10,8 @@ package struct Fault: Equatable, Sendable, CustomStringConvertible {
         case powerLoss(node: Int, afterEffects: Int)
         /// A dead node starts again, with the same shards.
         case restart(node: Int)
+        /// A dead node starts again, with another number of shards.
+        case reshard(node: Int, shards: Int)
         case pause(node: Int)
         case resume(node: Int)
         /// Messages from one node to another vanish; in the other direction they do not.

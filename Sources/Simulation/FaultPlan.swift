@@ -4,11 +4,11 @@ internal import Environment
 
 extension Fault {
     /// `count` crashes between two times, each of a node of its own choice, at an effect of its own
-    /// choice, and a restart some time later; at the end every node is running again. Several nodes, or
+    /// choice, and a restart some time later, with another number of shards if `reshards`; at the end every node is running again. Several nodes, or
     /// all, may be down at once.
     package static func crashes(
         seed: UInt64, nodeCount: Int, count: Int, from begin: VirtualTime, to end: VirtualTime,
-        powerLoss: Bool
+        powerLoss: Bool, reshards: Bool = false
     ) -> [Fault] {
         var faults: [Fault] = []
         for number in 0..<count {
@@ -24,7 +24,11 @@ extension Fault {
                         ? .powerLoss(node: node, afterEffects: effects)
                         : .kill(node: node, afterEffects: effects)))
             let down = Instant.Span(nanoseconds: stream.within(50_000_000...1_500_000_000))
-            faults.append(Fault(at: at + down, .restart(node: node)))
+            let shards = Int(stream.within(1...3))
+            faults.append(
+                Fault(
+                    at: at + down,
+                    reshards ? .reshard(node: node, shards: shards) : .restart(node: node)))
         }
         for node in 0..<nodeCount {
             faults.append(Fault(at: end + .milliseconds(2_000), .restart(node: node)))

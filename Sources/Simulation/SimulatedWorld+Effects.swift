@@ -152,6 +152,7 @@ extension SimulatedWorld {
                 + bytes * settings.disk.nanosecondsPerByte
             queue.push(at: now.nanoseconds + cost, .jobStep(shard, id, job, life: life))
         case .done:
+            jobCount += 1
             deliver(
                 .jobEnded(id, job, nil), to: shard, .jobEnded, detail: id.sequence,
                 text: job.title)

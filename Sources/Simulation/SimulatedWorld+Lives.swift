@@ -124,6 +124,10 @@ extension SimulatedWorld {
             // A death that was armed and did not come yet comes now.
             if nodes[index].crashCountdown != nil { finishDeath(of: nodes[index]) }
             start(index)
+        case .reshard(let index, let shards):
+            if nodes[index].crashCountdown != nil { finishDeath(of: nodes[index]) }
+            if nodes[index].state == .dead { nodes[index].changeShardCount(to: shards) }
+            start(index)
         case .pause(let index): pause(index)
         case .resume(let index): resume(index)
         case .cut(let from, let to): cut(from: from, to: to, &stream)

@@ -30,6 +30,8 @@ package final class SimulatedWorld {
     package internal(set) var stepCount: UInt64 = 0
     package internal(set) var messageCount: UInt64 = 0
     package internal(set) var lostMessageCount: UInt64 = 0
+    /// Background jobs that have ended.
+    package internal(set) var jobCount = 0
     /// Starts that failed although nothing crashed, and nodes that stopped themselves: what no run
     /// without a lying disk may show.
     package internal(set) var failures: [String] = []

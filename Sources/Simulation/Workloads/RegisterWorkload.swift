@@ -2,7 +2,8 @@
 //
 // Each node has one client that uses it as its coordinator. An operation is invoked at its planned
 // time whatever became of the ones before, so taking one out of the plan moves no other. The table is
-// made through CQL, like everything else.
+// made through CQL, like everything else. With padding, each write also fills a second column from
+// which the version can be told, so that rows put together from two writes show.
 
 internal import Encoding
 package import Environment
@@ -34,22 +35,32 @@ package struct PlannedOperation: Equatable, Sendable {
 
 /// Clients on every node of a world, and what they saw.
 package final class RegisterWorkload {
-    private static let insertText = "INSERT INTO lab.registers (key, version) VALUES (?, ?)"
-    private static let selectText = "SELECT version FROM lab.registers WHERE key = ?"
+    private static let plainInsert = "INSERT INTO lab.registers (key, version) VALUES (?, ?)"
+    private static let plainSelect = "SELECT version FROM lab.registers WHERE key = ?"
+    private static let paddedInsert =
+        "INSERT INTO lab.registers (key, version, padding) VALUES (?, ?, ?)"
+    private static let paddedSelect = "SELECT version, padding FROM lab.registers WHERE key = ?"
 
     private let world: SimulatedWorld
     private let clients: [SimulatedClient]
     private let keyCount: Int
     private let clientTimeout: Instant.Span
+    private let paddingBytes: Int
+    private var insertText: String { paddingBytes > 0 ? Self.paddedInsert : Self.plainInsert }
+    private var selectText: String { paddingBytes > 0 ? Self.paddedSelect : Self.plainSelect }
+    /// Rows whose columns do not belong together, one sentence each.
+    package private(set) var mixedRows: [String] = []
     /// What was invoked so far, in the order of invocation.
     package private(set) var history: [RegisterOperation] = []
     private var open = 0
 
-    /// One client for each node; they give up on a request after `clientTimeout`.
+    /// One client for each node; they give up on a request after `clientTimeout`. A row gets up to
+    /// `paddingBytes` of padding.
     package init(
         world: SimulatedWorld, keyCount: Int, clientTimeout: Instant.Span,
-        protocolVersion: UInt8 = 4
+        protocolVersion: UInt8 = 4, paddingBytes: Int = 0
     ) {
+        self.paddingBytes = paddingBytes
         self.world = world
         self.keyCount = keyCount
         self.clientTimeout = clientTimeout
@@ -82,7 +93,8 @@ package final class RegisterWorkload {
         let statements = [
             "CREATE KEYSPACE IF NOT EXISTS lab WITH replication = "
                 + "{'class': 'SimpleStrategy', 'replication_factor': \(factor)}",
-            "CREATE TABLE IF NOT EXISTS lab.registers (key int PRIMARY KEY, version bigint)",
+            "CREATE TABLE IF NOT EXISTS lab.registers (key int PRIMARY KEY, version bigint"
+                + (paddingBytes > 0 ? ", padding blob)" : ")"),
         ]
         for statement in statements {
             if let problem = insist(on: clients[0], until: end, { client, completion in
@@ -90,7 +102,7 @@ package final class RegisterWorkload {
             }) { return "\(statement): \(problem)" }
         }
         for (node, client) in clients.enumerated() {
-            for text in [Self.selectText, Self.insertText] {
+            for text in [selectText, insertText] {
                 if let problem = insist(on: client, until: end, { client, completion in
                     client.prepare(text, timeout: .seconds(2), completion)
                 }) { return "node \(node): \(text): \(problem)" }
@@ -155,11 +167,14 @@ package final class RegisterWorkload {
             options.consistency = writing
             options.values.append(
                 .bytes(withUnsafeBytes(of: version.bigEndian) { Array($0) }))
+            if paddingBytes > 0 {
+                options.values.append(.bytes(padding(key: planned.key, version: version)))
+            }
             options.timestamp = planned.timestamp
-            text = Self.insertText
+            text = insertText
         case .read:
             options.consistency = reading
-            text = Self.selectText
+            text = selectText
         }
         history.append(
             RegisterOperation(
@@ -173,14 +188,21 @@ package final class RegisterWorkload {
 
     private func complete(_ index: Int, _ outcome: ClientOutcome) {
         open -= 1
-        history[index].outcome = Self.outcome(outcome)
+        history[index].outcome = self.outcome(outcome, key: history[index].key)
         switch history[index].outcome {
         case .unknown: break
         case .acknowledged, .value, .refused: history[index].returned = world.now
         }
     }
 
-    private static func outcome(_ outcome: ClientOutcome) -> RegisterOperation.Outcome {
+    /// Of a length that the version decides, each byte as the key and the version decide.
+    private func padding(key: Int, version: Int64) -> [UInt8] {
+        let length = Int((UInt64(bitPattern: version) &* 0x9E37_79B9) % UInt64(paddingBytes + 1))
+        let byte = UInt8(truncatingIfNeeded: Int64(key) &* 31 &+ version)
+        return Array(repeating: byte, count: length)
+    }
+
+    private func outcome(_ outcome: ClientOutcome, key: Int) -> RegisterOperation.Outcome {
         switch outcome {
         case .notSent: return .refused("no connection")
         case .timedOut: return .unknown("the client gave up")
@@ -191,7 +213,16 @@ package final class RegisterWorkload {
             guard let bytes = rows.value(row: 0, column: 0), bytes.count == 8 else {
                 return .value(nil)
             }
-            return .value(bytes.reduce(0) { $0 << 8 | Int64($1) })
+            let version = bytes.reduce(0) { $0 << 8 | Int64($1) }
+            if paddingBytes > 0 {
+                let found = rows.columnCount > 1 ? rows.value(row: 0, column: 1) : nil
+                if found != padding(key: key, version: version) {
+                    mixedRows.append(
+                        "\(world.now) ms: key \(key) has version \(version) and the padding of "
+                            + "another: \(found.map { "\($0.count) times \($0.first ?? 0)" } ?? "null")")
+                }
+            }
+            return .value(version)
         case .answer(.error(let answer)):
             switch answer.error {
             case .unavailable(let text, _, _, _): return .refused(text)
@@ -215,8 +246,8 @@ package final class RegisterWorkload {
                 let options = QueryOptions(
                     consistency: consistency, values: [.bytes(Self.keyBytes(key))],
                     skipMetadata: true)
-                client.execute(Self.selectText, options, timeout: .seconds(2)) { outcome in
-                    if case .value(let found) = Self.outcome(outcome) { value = found }
+                client.execute(self.selectText, options, timeout: .seconds(2)) { outcome in
+                    if case .value(let found) = self.outcome(outcome, key: key) { value = found }
                     completion(outcome)
                 }
             }

@@ -5,7 +5,7 @@ check of what was acknowledged):
 
     PROGRAM --host H[,H] --port P --workload write --keys N --connections C --inflight W
             --duration S --verify --state FILE [--reset-state] [--server-ts]
-            --consistency L --read-consistency L
+            --consistency L --read-consistency L --wait S
     PROGRAM --host H --port P --setup --rf N --workload write --keys 1 --ops 1
     PROGRAM --verify-only FILE --wait S
 
@@ -84,7 +84,8 @@ def combination(arguments, chance, nodes, timestamps):
             load = [
                 arguments.load, *common, "--workload", "write", "--keys", arguments.keys,
                 "--connections", str(arguments.connections), "--inflight", str(arguments.inflight),
-                "--duration", str(arguments.seconds), "--verify", "--state", state]
+                "--duration", str(arguments.seconds), "--verify", "--state", state,
+                "--wait", "60"]
             if number == 0:
                 load += ["--reset-state"]
             with open(os.path.join(folder, "load.log"), "w+") as log:

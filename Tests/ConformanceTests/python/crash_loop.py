@@ -4,9 +4,8 @@ The generator is any program with these options (a load of writes with a version
 check of what was acknowledged):
 
     PROGRAM --host H[,H] --port P --workload write --keys N --connections C --inflight W
-            --duration S --verify --state FILE [--reset-state] [--server-ts]
+            --duration S --verify --state FILE [--reset-state] [--setup --rf N] [--server-ts]
             --consistency L --read-consistency L --wait S
-    PROGRAM --host H --port P --setup --rf N --workload write --keys 1 --ops 1
     PROGRAM --verify-only FILE --wait S
 
 Exit code 0: nothing lost; 3: violations; others: it could not run. Its summary is a JSON file
@@ -74,12 +73,6 @@ def combination(arguments, chance, nodes, timestamps):
             "--consistency", level, "--read-consistency", level]
         if timestamps == "server":
             common.append("--server-ts")
-        # Through one node, and with a pause: a generator need not wait until all nodes agree.
-        subprocess.run(
-            [arguments.load, "--host", ring.addresses[0], "--port", str(ring.port), "--setup",
-             "--rf", str(nodes), "--workload", "write", "--keys", "1", "--ops", "1"],
-            cwd=folder, check=True, stdout=subprocess.DEVNULL)
-        time.sleep(2)
         for number in range(arguments.kills):
             load = [
                 arguments.load, *common, "--workload", "write", "--keys", arguments.keys,
@@ -87,7 +80,7 @@ def combination(arguments, chance, nodes, timestamps):
                 "--duration", str(arguments.seconds), "--verify", "--state", state,
                 "--wait", "60"]
             if number == 0:
-                load += ["--reset-state"]
+                load += ["--setup", "--rf", str(nodes), "--reset-state"]
             with open(os.path.join(folder, "load.log"), "w+") as log:
                 process = subprocess.Popen(load, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
                 time.sleep(chance.uniform(0.35, 0.85) * arguments.seconds)

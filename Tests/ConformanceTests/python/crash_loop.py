@@ -110,6 +110,9 @@ def combination(arguments, chance, nodes, timestamps):
                     f"crash: {label}, kill {number + 1} (node {node}):\n{output}{check.stdout}")
             for word in WORDS:
                 sums[word] += found[word]
+    except BaseException:
+        keep = True
+        raise
     finally:
         ring.down()
         if keep:

@@ -53,6 +53,17 @@ import Testing
         #expect(try bench.run("SELECT s FROM t WHERE k = 1").isEmpty)
     }
 
+    @Test func fieldsAndElementsAreSelected() throws {
+        var bench = try Self.bench()
+        try bench.run(
+            "UPDATE t SET m = {'a': 1, 'b': 2}, s = {'x'}, u = {y: 3} WHERE k = 1 AND c = 1")
+        let query = "SELECT m['b'], m[?], m['z'], s['x'], s['q'], u.y, u.name FROM t"
+        #expect(try bench.run(query, [text("a")]) == ["2,1,null,x,null,3,null"])
+        let prepared = try bench.schema.plan(query)
+        #expect(prepared.resultColumns.map(\.name)[0] == "m['b']")
+        #expect(prepared.resultColumns.map(\.name)[5] == "u.y")
+    }
+
     @Test func appendsOfOneBatchKeepTheirOrder() throws {
         var bench = try Self.bench()
         try bench.run(

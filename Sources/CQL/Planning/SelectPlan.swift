@@ -154,6 +154,7 @@ extension PlannedSelector {
         switch self {
         case .column(let slot), .writeTime(let slot), .timeToLive(let slot): slots.insert(slot)
         case .function(_, let arguments, _): for item in arguments { item.collectSlots(&slots) }
+        case .field(let inner, _, _), .element(let inner, _, _): inner.collectSlots(&slots)
         case .term, .token, .aggregate: break
         }
     }

@@ -40,6 +40,8 @@ struct ConformanceTests {
 
     @Test func acknowledgedWritesSurviveKills() async throws { try await run("crash") }
 
+    @Test func theNumberOfShardsChangesWithARestart() async throws { try await run("shards") }
+
     /// Runs a suite and reports what failed.
     private func run(_ suite: String) async throws {
         let ring = try #require(ConformanceRing.current)

@@ -18,12 +18,13 @@ struct ConformanceRing: Sendable {
     ) async throws -> ProgramResult {
         try await Subprocess.run(
             installation.python,
-            [installation.suites + "/conformance.py", verb, "--binary", installation.coterie,
-                "--data", folder] + arguments,
+            [
+                installation.suites + "/conformance.py", verb, "--binary", installation.coterie,
+                "--data", folder,
+            ] + arguments,
             environment: [
                 "PYTHONDONTWRITEBYTECODE": "1", "PYTHONWARNINGS": "ignore",
-                "COTERIE_GO_CACHE": installation.python.replacingOccurrences(
-                    of: "/bin/python3", with: "/go-cache"),
+                "COTERIE_GO_CACHE": installation.goCache,
             ],
             timeoutSeconds: timeoutSeconds)
     }
@@ -34,7 +35,8 @@ struct RingTrait: SuiteTrait, TestScoping {
     var nodes = 3
 
     func provideScope(
-        for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void
+        for test: Test, testCase: Test.Case?,
+        performing function: @Sendable () async throws -> Void
     ) async throws {
         let installation = try await TestInstallation.prepare()
         let folder = FileManager.default.temporaryDirectory

@@ -12,6 +12,8 @@ struct TestInstallation: Sendable {
     let python: String
     /// The folder with the Python suites.
     let suites: String
+    /// Where the Go compiler keeps what it compiled.
+    let goCache: String
 
     /// - Throws: `ProgramFailure` with what is missing and what to do.
     static func prepare() async throws -> TestInstallation {
@@ -20,7 +22,8 @@ struct TestInstallation: Sendable {
         return TestInstallation(
             coterie: try findCoterie(package),
             python: try await makePython(package, sources.appendingPathComponent("python")),
-            suites: sources.appendingPathComponent("python").path)
+            suites: sources.appendingPathComponent("python").path,
+            goCache: package.appendingPathComponent(".build/conformance-go").path)
     }
 
     // MARK: The program

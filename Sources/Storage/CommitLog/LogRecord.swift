@@ -56,14 +56,28 @@ enum LogRecord {
     }
 
     /// Looks for sound records behind a bad place: how many there are, and the highest synced position
-    /// that they tell. Cost: a filter of one load for each byte, a checksum where it passes.
+    /// that they tell. Cost: a filter of one load for each byte, a checksum where it passes; the zeros
+    /// of a preallocated segment are skipped eight at a time.
     static func searchBehind(
         _ bytes: UnsafeRawBufferPointer, from offset: Int, segment: UInt32, seed: UInt32
     ) -> (count: Int, synced: LogPosition) {
         var count = 0
         var highest = LogPosition.zero
         var position = offset
+        // Sixteen zeros are no record, unless this segment's seed happens to give them that checksum.
+        let zeros = [UInt8](repeating: 0, count: headerBytes)
+        let zerosAreNothing = zeros.withUnsafeBytes {
+            CRC32C.checksum(UnsafeRawBufferPointer(rebasing: $0[4...]), seed: seed) != 0
+        }
         while bytes.count - position >= headerBytes {
+            if zerosAreNothing {
+                let skipped = countZeros(bytes, from: position)
+                if skipped >= headerBytes {
+                    // The first record behind may begin with zeros itself.
+                    position += skipped - (headerBytes - 1)
+                    continue
+                }
+            }
             let synced = LogPosition(
                 packed: UInt64(
                     littleEndian: bytes.loadUnaligned(
@@ -83,5 +97,16 @@ enum LogRecord {
             position += 1
         }
         return (count, highest)
+    }
+
+    /// How many bytes from `offset` on are zero, counted in eights.
+    private static func countZeros(_ bytes: UnsafeRawBufferPointer, from offset: Int) -> Int {
+        var position = offset
+        while bytes.count - position >= 8,
+            bytes.loadUnaligned(fromByteOffset: position, as: UInt64.self) == 0
+        {
+            position += 8
+        }
+        return position - offset
     }
 }

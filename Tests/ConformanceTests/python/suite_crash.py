@@ -51,11 +51,14 @@ def survive(env, factor, level, client_timestamps):
     seed = random.SystemRandom().randrange(1 << 32)
     chance = random.Random(seed)
     keyspace = f"{env.keyspace}_{factor}_{'client' if client_timestamps else 'server'}"
-    env.session.execute(f"DROP KEYSPACE IF EXISTS {keyspace}")
-    env.session.execute(
-        f"CREATE KEYSPACE {keyspace} WITH replication = "
-        f"{{'class': 'SimpleStrategy', 'replication_factor': {factor}}}")
-    env.session.execute(f"CREATE TABLE {keyspace}.versions (k int PRIMARY KEY, v text)")
+    for statement in (
+        f"DROP KEYSPACE IF EXISTS {keyspace}",
+        f"CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = "
+        f"{{'class': 'SimpleStrategy', 'replication_factor': {factor}}}",
+        f"CREATE TABLE IF NOT EXISTS {keyspace}.versions (k int PRIMARY KEY, v text)",
+    ):
+        # The driver may still hold connections to a node that died a moment ago.
+        eventually(lambda: env.session.execute(statement), 20)
     cluster = env.cluster(
         profile=env.profile(consistency_level=level), contact_points=env.ring.addresses,
         schema_metadata_enabled=False)

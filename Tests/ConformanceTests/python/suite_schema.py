@@ -352,6 +352,15 @@ def a_user_defined_type_is_used_altered_and_dropped(env):
 
 
 @behaviour
+def a_new_table_is_known_on_every_node_when_its_statement_is_answered(env):
+    sessions = [env.only(node) for node in range(1, len(env.ring.addresses) + 1)]
+    for number in range(10):
+        sessions[number % len(sessions)].execute(f"CREATE TABLE at_once_{number} (k int PRIMARY KEY)")
+        for session in sessions:
+            session.execute(f"INSERT INTO at_once_{number} (k) VALUES (1)")
+
+
+@behaviour
 def use_changes_the_keyspace_of_the_session(env):
     session = env.cluster(schema_metadata_enabled=False).connect()
     env.table("k int PRIMARY KEY")

@@ -205,6 +205,17 @@ import Testing
         }
     }
 
+    @Test func cellsOfDroppedColumnsKeepNoRowAlive() throws {
+        var bench = try Bench("CREATE TABLE t (p int, c int, v int, w int, PRIMARY KEY (p, c))")
+        try bench.run("UPDATE t SET v = 1 WHERE p = 1 AND c = 1")
+        try bench.run("UPDATE t SET w = 1 WHERE p = 1 AND c = 2")
+        try bench.run("INSERT INTO t (p, c, v) VALUES (1, 3, 1)")
+        try bench.run("ALTER TABLE t DROP v")
+        #expect(try bench.run("SELECT c, w FROM t WHERE p = 1") == ["2,1", "3,null"])
+        try bench.run("ALTER TABLE t ADD v int")
+        #expect(try bench.run("SELECT c, v FROM t WHERE p = 1") == ["2,null", "3,null"])
+    }
+
     @Test func garbageAsPagingStateIsRefused() throws {
         var bench = try Self.bench()
         let prepared = try bench.schema.plan("SELECT * FROM t")

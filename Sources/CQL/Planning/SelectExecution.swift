@@ -358,9 +358,7 @@ package struct SelectExecution {
         for index in output.slots.indices { output.slots[index] = RowOutput.Slot() }
         try readPartitionKey(key)
         if !partition.staticRow.isEmpty {
-            let row = try RowView(partition.staticRow)
-            try readCells(row)
-            if try row.isLive(nowInSeconds: context.nowInSeconds) {
+            if try readCells(try RowView(partition.staticRow)) {
                 open?.staticRow = Array(partition.staticRow)
             }
         }
@@ -372,12 +370,15 @@ package struct SelectExecution {
             shownRows += 1
             last = clustering
             let row = try RowView(bytes)
-            guard try row.isLive(nowInSeconds: context.nowInSeconds) else { continue }
+            clearRegulars()
+            let hasCells = try readCells(row)
+            // A row that lives by cells of dropped columns alone is none.
+            guard hasCells || row.liveness.isLive(nowInSeconds: context.nowInSeconds) else {
+                continue
+            }
             open?.hadLiveRows = true
             guard remainingInPartition > 0 else { continue }
-            clearRegulars()
             try readClustering(clustering, row)
-            try readCells(row)
             guard output.accepts(filters) else { continue }
             try give(clustering)
             if isPageComplete {
@@ -405,8 +406,9 @@ package struct SelectExecution {
         for slot in first..<plan.columns.count { output.slots[slot] = RowOutput.Slot() }
     }
 
-    /// Puts the row's live cells into their places.
-    private mutating func readCells(_ row: RowView) throws {
+    /// Puts the row's live cells into their places. False if there are none.
+    private mutating func readCells(_ row: RowView) throws -> Bool {
+        var found = false
         var cells = row.cells
         while let cell = try cells.next() {
             guard cell.column < plan.slotByColumnID.count else { continue }
@@ -417,7 +419,9 @@ package struct SelectExecution {
             output.slots[Int(slot)] = RowOutput.Slot(
                 value: cell.value, timestamp: cell.timestamp, timeToLive: cell.timeToLive,
                 expiresAt: cell.localDeletionTime)
+            found = true
         }
+        return found
     }
 
     private mutating func readClustering(
@@ -482,7 +486,7 @@ package struct SelectExecution {
                 for index in output.slots.indices { output.slots[index] = RowOutput.Slot() }
                 output.token = partition.token
                 try readPartitionKey(key)
-                try readCells(try RowView(bytes))
+                guard try readCells(try RowView(bytes)) else { return }
                 if output.accepts(filters) { try give(nil) }
             }
         }

@@ -242,9 +242,13 @@ final class SSTableMetadata: Sendable {
     static func load(
         _ file: FileName, from files: any FileSystem
     ) throws(StorageError) -> SSTableMetadata {
-        let size = try storing { () throws(DiskFailure) in try files.size(of: file) }
         func damaged(_ detail: String, _ offset: Int) -> StorageError {
             .corruption(CorruptionError(file: file, offset: offset, detail: detail))
+        }
+        let size: Int
+        do throws(DiskFailure) { size = try files.size(of: file) } catch {
+            if error.reason == .notFound { throw damaged("named by the manifest, but missing", 0) }
+            throw .disk(error)
         }
         guard size >= headerBytes + footerBytes else { throw damaged("file too short", size) }
         let buffer = ByteWriter(capacity: 1 << 12)

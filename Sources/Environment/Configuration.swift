@@ -27,7 +27,8 @@ package struct Configuration: Equatable, Sendable {
         package var commitLogSyncPeriod = Instant.Span.seconds(10)
         package var commitLogSyncGroupWindow = Instant.Span.milliseconds(15)
         package var commitLogSegmentBytes = 32 << 20
-        package var commitLogTotalBytes = 1 << 30
+        /// Of one shard. It bounds how much a start has to replay.
+        package var commitLogTotalBytes = 128 << 20
         /// All memtables of one shard together; half of it in one table makes that one flush.
         package var memtableBytes = 256 << 20
         package var blockBytes = 16 << 10

@@ -31,8 +31,9 @@ final class NodeControl {
     var random: RandomStream
     /// The epoch that each shard of this node has installed.
     var shardEpochs: [UInt64]
-    /// Agreed changes that some shard has not installed yet.
-    var agreed: [(epoch: UInt64, pending: PendingSchemaChange)] = []
+    /// Agreed changes that some shard or some living node has not installed yet, as far as we know, and
+    /// how long to wait for the nodes.
+    var agreed: [(epoch: UInt64, pending: PendingSchemaChange, deadline: Instant)] = []
     var truncations: [TruncationOrigin: NodeTruncation] = [:]
     /// The hybrid clock's committed upper bound, and whether a higher one is being committed.
     var clockBound: Int64
@@ -66,6 +67,7 @@ final class NodeControl {
     }
 
     var nextWake: Instant? {
-        [log.deadline, membership.deadline, nextClockCheck].compactMap { $0 }.min()
+        [log.deadline, membership.deadline, nextClockCheck, agreed.map(\.deadline).min()]
+            .compactMap { $0 }.min()
     }
 }

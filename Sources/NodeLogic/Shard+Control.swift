@@ -119,7 +119,10 @@ extension Shard {
                         + "data folder copied?")
             }
         }
-        withControl { announceLiveness($0) }
+        withControl {
+            announceLiveness($0)
+            answerInstalled($0)
+        }
     }
 
     /// Tells all shards, this one included, who is alive and how far everybody is.
@@ -321,7 +324,8 @@ extension Shard {
         }
         switch outcome {
         case .committed(let epoch):
-            control.agreed.append((epoch, pending))
+            control.agreed.append(
+                (epoch, pending, now.monotonic + configuration.requests.schemaTimeout))
             answerInstalled(control)
         case .rejected(let reason): finish(pending, .failed(.invalid(reason)))
         case .noMajority(let answered, let voters, let mayStillCommit):
@@ -347,12 +351,21 @@ extension Shard {
         answerInstalled(control)
     }
 
-    /// Answers the schema changes that every shard of this node has installed: the client's next
-    /// statement may go to any of them.
+    /// Answers the schema changes that every shard of this node and every living node has installed: the
+    /// client's next statement may go to any of them. A node that stays behind is not waited for longer
+    /// than `schemaTimeout`.
     private func answerInstalled(_ control: NodeControl) {
-        guard let installed = control.shardEpochs.min() else { return }
-        let ready = control.agreed.filter { $0.epoch <= installed }
-        control.agreed.removeAll { $0.epoch <= installed }
+        guard !control.agreed.isEmpty, let installed = control.shardEpochs.min() else { return }
+        var everywhere = UInt64.max
+        for peer in control.membership.aliveMembers {
+            everywhere = min(everywhere, control.membership.state(of: peer)?.epoch ?? 0)
+        }
+        let ready = control.agreed.filter {
+            $0.epoch <= installed && ($0.epoch <= everywhere || $0.deadline <= now.monotonic)
+        }
+        control.agreed.removeAll { change in
+            ready.contains { $0.pending.tableID == change.pending.tableID }
+        }
         for change in ready { finish(change.pending, change.pending.answer) }
     }
 

@@ -23,12 +23,20 @@ extension StorageEngine {
     ) throws(StorageError) -> ReadStatus {
         guard let table = table(command.table) else { throw .unknownTable(command.table) }
         let start = writer.count
-        let run = ReadRun(
-            command, table: table,
-            view: TableView(memtables: [table.live] + table.frozen, sstables: table.sstables),
-            rule: table.purgeRule(nowInSeconds: command.nowInSeconds), output: writer)
+        let rule = table.purgeRule(nowInSeconds: command.nowInSeconds)
+        let run: ReadRun
+        if let idle = idleRun {
+            idleRun = nil
+            run = idle
+            run.begin(command, view: table.view, rule: rule, output: writer)
+        } else {
+            run = ReadRun(command, view: table.view, rule: rule, output: writer)
+        }
         do throws(StorageError) {
-            if try runner.run(run) == .done { return .done }
+            if try runner.run(run) == .done {
+                idleRun = run
+                return .done
+            }
         } catch {
             writer.truncate(to: start)
             throw error

@@ -97,6 +97,8 @@ package final class StorageEngine {
     let pool: ArenaPool
     let cache: BlockCache
     let runner: ReadRunner
+    /// A run that never parked, for the next read.
+    var idleRun: ReadRun?
     let mergeScratch = ByteWriter(capacity: 1 << 12)
     var schema: SchemaSnapshot
     var log: CommitLog
@@ -177,11 +179,13 @@ package final class StorageEngine {
 final class TableState {
     let id: TableID
     var schema: TableSchema
-    var live: Memtable
+    var live: Memtable { didSet { viewChanged() } }
     /// Oldest first; the first one may be on its way into a file.
-    var frozen: [Memtable] = []
+    var frozen: [Memtable] = [] { didSet { viewChanged() } }
     /// By rising number.
-    var sstables: [SSTable] = []
+    var sstables: [SSTable] = [] { didSet { viewChanged() } }
+    /// All of them, as reads see them.
+    private(set) var view: TableView
     /// All mutations of the table up to here are in SSTables, or truncated.
     var flushedPosition = LogPosition.zero
     /// Raised by truncation: what jobs that began before bring back is not wanted.
@@ -198,6 +202,11 @@ final class TableState {
         id = schema.id
         self.schema = schema
         self.live = live
+        view = TableView(memtables: [live], sstables: [])
+    }
+
+    private func viewChanged() {
+        view = TableView(memtables: [live] + frozen, sstables: sstables)
     }
 
     /// The purge rule of a read at that second.

@@ -198,7 +198,8 @@ private func describe(_ bench: SchemaBench, _ text: String, keyspace: String? = 
                 "SELECT column_name, kind, position, clustering_order, type FROM system_schema.columns"
                     + " WHERE keyspace_name = 'ks'")
                 == [
-                    "c,clustering,0,desc,text", "k,partition_key,0,none,int", "s,static,-1,none,text",
+                    "c,clustering,0,desc,text", "k,partition_key,0,none,int",
+                    "s,static,-1,none,text",
                     "v,regular,-1,none,int",
                 ])
         #expect(
@@ -209,7 +210,8 @@ private func describe(_ bench: SchemaBench, _ text: String, keyspace: String? = 
                 == ["ks,y,['a', 'b'],['int', 'frozen<list<text>>']"])
         #expect(
             try rows(
-                bench, "SELECT table_name FROM system_schema.tables WHERE keyspace_name IN ('ks', 'x')")
+                bench,
+                "SELECT table_name FROM system_schema.tables WHERE keyspace_name IN ('ks', 'x')")
                 == ["t"])
         #expect(
             try rows(
@@ -226,7 +228,8 @@ private func describe(_ bench: SchemaBench, _ text: String, keyspace: String? = 
                 == ["system_virtual_schema"])
         #expect(
             try rows(
-                bench, "SELECT count(*) FROM system_virtual_schema.columns WHERE table_name = 'keyspaces'")
+                bench,
+                "SELECT count(*) FROM system_virtual_schema.columns WHERE table_name = 'keyspaces'")
                 == ["1"])
     }
 
@@ -250,7 +253,9 @@ private func describe(_ bench: SchemaBench, _ text: String, keyspace: String? = 
             try select("SELECT peer, data_center FROM system.peers_v2 WHERE peer = '127.0.0.2'")
                 == ["127.0.0.2,west"])
         #expect(
-            try select("SELECT peer FROM system.peers_v2 WHERE data_center = 'east' LIMIT 2 ALLOW FILTERING")
+            try select(
+                "SELECT peer FROM system.peers_v2 WHERE data_center = 'east' LIMIT 2 ALLOW FILTERING"
+            )
                 == ["127.0.0.1", "127.0.0.3"])
         #expect(try select("SELECT count(*), max(peer) FROM system.peers_v2") == ["4,127.0.0.4"])
     }

@@ -108,7 +108,8 @@ private func table(_ name: String, in keyspace: String? = nil) -> QualifiedName 
         #expect(conditions.count == 2)
         guard
             case .delete(let delete) = try parse(
-                "DELETE a, m[1], u.f FROM t USING TIMESTAMP ? WHERE p IN (1, 2) AND c >= 3 IF EXISTS")
+                "DELETE a, m[1], u.f FROM t USING TIMESTAMP ? WHERE p IN (1, 2) AND c >= 3 IF EXISTS"
+            )
         else { throw Unexpected() }
         #expect(delete.deletions == [.column("a"), .element("m", integer("1")), .field("u", "f")])
         #expect(delete.condition == .exists)
@@ -118,7 +119,8 @@ private func table(_ name: String, in keyspace: String? = nil) -> QualifiedName 
         guard
             case .batch(let batch) = try parse(
                 "BEGIN UNLOGGED BATCH USING TIMESTAMP 1 INSERT INTO t (a) VALUES (1);"
-                    + " UPDATE t SET a = 1 WHERE p = 1 IF EXISTS DELETE FROM t WHERE p = 1; APPLY BATCH")
+                    + " UPDATE t SET a = 1 WHERE p = 1 IF EXISTS DELETE FROM t WHERE p = 1; APPLY BATCH"
+            )
         else { throw Unexpected() }
         #expect(batch.kind == .unlogged && batch.statements.count == 3)
     }
@@ -143,7 +145,8 @@ private func table(_ name: String, in keyspace: String? = nil) -> QualifiedName 
             ])
         #expect(
             create.clusteringOrder == [ClusteringOrderSyntax(column: "C", order: .descending)])
-        #expect(create.properties.map(\.name) == ["comment", "gc_grace_seconds", "compaction", "cdc"])
+        #expect(
+            create.properties.map(\.name) == ["comment", "gc_grace_seconds", "compaction", "cdc"])
         #expect(create.properties[3].value == .text("true"))
     }
 
@@ -199,7 +202,10 @@ private func table(_ name: String, in keyspace: String? = nil) -> QualifiedName 
 
     @Test func syntaxErrorsNamePlaceAndInput() {
         for (text, expected) in [
-            ("SELEC * FROM t", "line 1:0 no viable alternative at input 'SELEC' ([SELEC] * FROM t)"),
+            (
+                "SELEC * FROM t",
+                "line 1:0 no viable alternative at input 'SELEC' ([SELEC] * FROM t)"
+            ),
             (
                 "SELECT * FORM t",
                 "line 1:9 mismatched input 'FORM' expecting K_FROM (SELECT * [FORM] t)"
@@ -241,10 +247,13 @@ private func table(_ name: String, in keyspace: String? = nil) -> QualifiedName 
 
     @Test func randomlyChangedStatementsNeverTrap() {
         let words = [
-            "SELECT", "FROM", "WHERE", "INSERT", "INTO", "VALUES", "(", ")", ",", "a", "b", "=", "?",
-            "1", "'x'", "IN", "AND", "TOKEN", "[", "]", "{", "}", ":", "COUNT", "*", "CREATE", "TABLE",
+            "SELECT", "FROM", "WHERE", "INSERT", "INTO", "VALUES", "(", ")", ",", "a", "b", "=",
+            "?",
+            "1", "'x'", "IN", "AND", "TOKEN", "[", "]", "{", "}", ":", "COUNT", "*", "CREATE",
+            "TABLE",
             "PRIMARY", "KEY", "<", ">", "list", "map", "frozen", "WITH", "BEGIN", "BATCH", "APPLY",
-            "UPDATE", "SET", "DELETE", "IF", "EXISTS", "NOT", ".", "DESCRIBE", "ALTER", "DROP", "..",
+            "UPDATE", "SET", "DELETE", "IF", "EXISTS", "NOT", ".", "DESCRIBE", "ALTER", "DROP",
+            "..",
             "+", "-", "CAST", "AS", "LIMIT", "PER", "PARTITION",
         ]
         let seeds = [

@@ -43,8 +43,10 @@ private func lines(ofFixture name: String) throws -> [String] {
     @Test func randomlyChangedStatementsPlanOrFailWithoutTrapping() throws {
         let bench = try Self.bench()
         let words = [
-            "(", ")", ",", "a", "\"B\"", "c", "s", "v", "f", "=", "?", "1", "'x'", "IN", "AND", "token",
-            "[", "]", "{", "}", ":", "count", "*", "<", ">", "NULL", "1.5", "0xFF", "now", "t", "ks",
+            "(", ")", ",", "a", "\"B\"", "c", "s", "v", "f", "=", "?", "1", "'x'", "IN", "AND",
+            "token",
+            "[", "]", "{", "}", ":", "count", "*", "<", ">", "NULL", "1.5", "0xFF", "now", "t",
+            "ks",
             "DESC", "LIMIT", "DISTINCT", "min", "writetime", "CAST", "AS", "text", "-", "true",
         ]
         let seeds = [
@@ -86,7 +88,8 @@ private func lines(ofFixture name: String) throws -> [String] {
         let values: [[UInt8]?] = prepared.bindMarkers.map { marker in
             switch random.below(4) {
             case 0: return nil
-            case 1: return (0..<random.below(9)).map { _ in UInt8(truncatingIfNeeded: random.next()) }
+            case 1:
+                return (0..<random.below(9)).map { _ in UInt8(truncatingIfNeeded: random.next()) }
             default:
                 switch marker.type {
                 case .int: return int(Int32(random.below(3)))
@@ -115,7 +118,8 @@ private func lines(ofFixture name: String) throws -> [String] {
 
     @Test func malformedReadResultsAreErrorsAndNoTraps() throws {
         var bench = try Bench(
-            "CREATE TABLE t (p int, q text, c decimal, s int static, v int, PRIMARY KEY ((p, q), c))")
+            "CREATE TABLE t (p int, q text, c decimal, s int static, v int, PRIMARY KEY ((p, q), c))"
+        )
         for c in 0..<6 {
             try bench.run(
                 "INSERT INTO t (p, q, c, s, v) VALUES (1, 'x', ?, 5, \(c))",

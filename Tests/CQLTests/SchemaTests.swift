@@ -13,7 +13,8 @@ import Testing
             "CREATE KEYSPACE k WITH replication = {'class': 'SimpleStrategy', 'replication_factor': '3'}"
                 + " AND durable_writes = false")
         #expect(
-            event == SchemaChangeEvent(change: .created, target: .keyspace, keyspace: "k", name: ""))
+            event == SchemaChangeEvent(change: .created, target: .keyspace, keyspace: "k", name: "")
+        )
         let keyspace = try #require(bench.snapshot.keyspace(named: "k"))
         #expect(keyspace.replication.strategyClass == "org.apache.cassandra.locator.SimpleStrategy")
         #expect(keyspace.replication.options == ["replication_factor": "3"])
@@ -37,7 +38,8 @@ import Testing
             bench.snapshot.keyspace(named: "k")?.replication.options == ["east": "3", "west": "1"])
         #expect(
             bench.failure(
-                "CREATE KEYSPACE j WITH replication = {'class': 'NetworkTopologyStrategy', 'north': 1}")
+                "CREATE KEYSPACE j WITH replication = {'class': 'NetworkTopologyStrategy', 'north': 1}"
+            )
                 == .configuration(
                     "Unrecognized strategy option {north} passed to NetworkTopologyStrategy for"
                         + " keyspace j"))
@@ -152,7 +154,8 @@ import Testing
             (
                 "CREATE TABLE u (k int PRIMARY KEY, v frozen<int>)",
                 .invalid(
-                    "frozen<> is only allowed on collections, tuples, and user-defined types (got int)")
+                    "frozen<> is only allowed on collections, tuples, and user-defined types (got int)"
+                )
             ),
             ("CREATE TABLE u (k int PRIMARY KEY, v strange)", .invalid("Unknown type ks.strange")),
             (
@@ -162,7 +165,8 @@ import Testing
             ),
             (
                 "CREATE TABLE u (k int PRIMARY KEY, v list<list<int>>)",
-                .invalid("Non-frozen collections are not allowed inside collections: list<list<int>>")
+                .invalid(
+                    "Non-frozen collections are not allowed inside collections: list<list<int>>")
             ),
             (
                 "CREATE TABLE u (k int PRIMARY KEY, v counter)",
@@ -174,7 +178,10 @@ import Testing
                     "Non-frozen collections and user-defined types (v list<int>) are not supported by"
                         + " Coterie yet; use frozen<list<int>>")
             ),
-            ("CREATE TABLE other.u (k int PRIMARY KEY)", .invalid("Keyspace 'other' doesn't exist")),
+            (
+                "CREATE TABLE other.u (k int PRIMARY KEY)",
+                .invalid("Keyspace 'other' doesn't exist")
+            ),
             ("DROP TABLE u", .invalid("Table 'ks.u' doesn't exist")),
             ("ALTER TABLE u ADD x int", .invalid("Table 'ks.u' doesn't exist")),
             ("ALTER TABLE t ADD v int", .invalid("Column with name 'v' already exists")),
@@ -194,7 +201,8 @@ import Testing
     }
 
     @Test func alterTableKeepsIdsAndRemembersDroppedColumns() throws {
-        var bench = try SchemaBench.withKeyspace("CREATE TABLE t (k int PRIMARY KEY, a int, b text)")
+        var bench = try SchemaBench.withKeyspace(
+            "CREATE TABLE t (k int PRIMARY KEY, a int, b text)")
         let id = bench.snapshot.table("ks", "t")?.id
         try bench.apply("ALTER TABLE t ADD (c int, d frozen<map<text, int>>)")
         try bench.apply("ALTER TABLE t DROP (a, b)", at: 77)
@@ -247,7 +255,10 @@ import Testing
         let cases: [(String, CQLError)] = [
             ("coment = 'x'", .syntax("Unknown property 'coment'. Did you mean 'comment'?")),
             ("wholly_else = 1", .syntax("Unknown property 'wholly_else'")),
-            ("comment = 'a' AND comment = 'b'", .syntax("Multiple definitions for property 'comment'")),
+            (
+                "comment = 'a' AND comment = 'b'",
+                .syntax("Multiple definitions for property 'comment'")
+            ),
             ("gc_grace_seconds = 'x'", .syntax("Invalid integer value x for 'gc_grace_seconds'")),
             (
                 "gc_grace_seconds = -1",
@@ -256,12 +267,14 @@ import Testing
             (
                 "compaction = {'class': 'SizeTieredCompactionStrategy', 'typo': 1}",
                 .configuration(
-                    "Properties specified [typo] are not understood by SizeTieredCompactionStrategy")
+                    "Properties specified [typo] are not understood by SizeTieredCompactionStrategy"
+                )
             ),
             (
                 "compaction = {'class': 'Nope'}",
                 .configuration(
-                    "Unable to find compaction strategy class 'org.apache.cassandra.db.compaction.Nope'")
+                    "Unable to find compaction strategy class 'org.apache.cassandra.db.compaction.Nope'"
+                )
             ),
             ("caching = 'x'", .syntax("Invalid value for property 'caching'. It should be a map.")),
             (
@@ -295,14 +308,17 @@ import Testing
         try bench.apply("ALTER TYPE address RENAME zip TO code")
         guard
             case .userDefined(let person, true)? = bench.snapshot.table("ks", "t")?
-                .column(named: "p")?.type, case .userDefined(let address, true) = person.fields[1].type
+                .column(named: "p")?.type,
+            case .userDefined(let address, true) = person.fields[1].type
         else { throw Unexpected() }
         #expect(address.fields.map(\.name) == ["street", "code", "country"])
         try bench.apply("DROP TABLE t")
         #expect(try bench.apply("DROP TYPE person")?.target == .type)
-        #expect(bench.failure("CREATE TYPE address (a int)")
-            == .invalid("A user type with name 'address' already exists"))
-        #expect(bench.failure("CREATE TYPE x (a int, a int)")
-            == .invalid("Duplicate field name 'a' in type 'x'"))
+        #expect(
+            bench.failure("CREATE TYPE address (a int)")
+                == .invalid("A user type with name 'address' already exists"))
+        #expect(
+            bench.failure("CREATE TYPE x (a int, a int)")
+                == .invalid("Duplicate field name 'a' in type 'x'"))
     }
 }

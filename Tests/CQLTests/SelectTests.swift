@@ -66,7 +66,8 @@ import Testing
         #expect(
             try bench.run("SELECT d FROM t WHERE p = 1 AND c = 2 ORDER BY d DESC") == ["b", "a"])
         #expect(
-            try bench.run("SELECT p, c FROM t WHERE p IN (2, 1) AND d = 'a' AND c IN (1, 2) ORDER BY c ASC")
+            try bench.run(
+                "SELECT p, c FROM t WHERE p IN (2, 1) AND d = 'a' AND c IN (1, 2) ORDER BY c ASC")
                 == ["1,1", "2,1", "1,2", "2,2"])
     }
 
@@ -78,12 +79,17 @@ import Testing
                 [int(1), int(2), text("a"), int(5)]) == ["b"])
         let list = SystemValue.collection(count: 2, [int(3), int(1)])
         #expect(
-            try bench.run("SELECT p FROM t WHERE p IN ? AND c = 1 AND d = 'a'", [list]) == ["1", "3"])
+            try bench.run("SELECT p FROM t WHERE p IN ? AND c = 1 AND d = 'a'", [list]) == [
+                "1", "3",
+            ])
         #expect(
-            try bench.run("SELECT c FROM t WHERE p = 1 AND c IN ? AND d = 'a'", [list]) == ["3", "1"])
+            try bench.run("SELECT c FROM t WHERE p = 1 AND c IN ? AND d = 'a'", [list]) == [
+                "3", "1",
+            ])
         let tuple = int(4) + int(2) + int(1) + text("a")
         #expect(
-            try bench.run("SELECT d FROM t WHERE p = 1 AND (c, d) > ? AND (c, d) <= (2, 'b')", [tuple])
+            try bench.run(
+                "SELECT d FROM t WHERE p = 1 AND (c, d) > ? AND (c, d) <= (2, 'b')", [tuple])
                 == ["b"])
         let prepared = try bench.schema.plan(
             "SELECT * FROM t WHERE p = ? AND (c, d) IN ? AND token(p) > ? ALLOW FILTERING")
@@ -101,14 +107,17 @@ import Testing
         #expect(try bench.run("SELECT p FROM t PER PARTITION LIMIT 2").count == 6)
         #expect(try bench.run("SELECT p FROM t PER PARTITION LIMIT 4 LIMIT 10").count == 10)
         #expect(
-            try bench.run("SELECT p, c FROM t WHERE p IN (1, 2) PER PARTITION LIMIT 1") == ["1,3", "2,3"])
+            try bench.run("SELECT p, c FROM t WHERE p IN (1, 2) PER PARTITION LIMIT 1") == [
+                "1,3", "2,3",
+            ])
     }
 
     @Test func distinctShowsPartitionsOnce() throws {
         var bench = try Self.bench()
         try bench.run("INSERT INTO t (p, s) VALUES (9, 'alone')")
         #expect(try bench.run("SELECT DISTINCT p FROM t").sorted() == ["1", "2", "3", "9"])
-        #expect(try bench.run("SELECT DISTINCT p, s FROM t WHERE p IN (1, 9)") == ["1,s1", "9,alone"])
+        #expect(
+            try bench.run("SELECT DISTINCT p, s FROM t WHERE p IN (1, 9)") == ["1,s1", "9,alone"])
         #expect(try bench.run("SELECT DISTINCT p FROM t LIMIT 2").count == 2)
     }
 
@@ -121,8 +130,10 @@ import Testing
         #expect(try bench.run("SELECT DISTINCT p FROM t WHERE token(p) >= \(first)").count == 3)
         #expect(try bench.run("SELECT DISTINCT p FROM t WHERE token(p) = \(first)").count == 1)
         #expect(
-            try bench.run("SELECT DISTINCT p FROM t WHERE token(p) > token(1) AND token(p) <= token(1)")
-                .isEmpty)
+            try bench.run(
+                "SELECT DISTINCT p FROM t WHERE token(p) > token(1) AND token(p) <= token(1)"
+            )
+            .isEmpty)
         #expect(
             try bench.run("SELECT count(*) FROM t WHERE token(p) >= \(Int64.min)") == ["18"])
         #expect(
@@ -151,7 +162,8 @@ import Testing
                 "SELECT CAST(v AS text), CAST(v AS double), intasblob(v), 5, 'x', blob_as_int(0x00000007)"
                     + " FROM t WHERE p = 1 AND c = 1 AND d = 'a'")
         #expect(computed == ["11,11,0x0000000b,5,x,7"])
-        let prepared = try bench.schema.plan("SELECT CAST(v AS text), token(p), writetime(v) FROM t")
+        let prepared = try bench.schema.plan(
+            "SELECT CAST(v AS text), token(p), writetime(v) FROM t")
         #expect(
             prepared.resultColumns.map(\.name)
                 == ["cast(v as text)", "system.token(p)", "writetime(v)"])
@@ -165,7 +177,8 @@ import Testing
             try bench.run("SELECT c FROM t WHERE p = 1 AND d = 'b' ALLOW FILTERING")
                 == ["3", "2", "1"])
         #expect(
-            try bench.run("SELECT c FROM t WHERE p = 1 AND v IN (12, 13) AND d = 'a' LIMIT 1 ALLOW FILTERING")
+            try bench.run(
+                "SELECT c FROM t WHERE p = 1 AND v IN (12, 13) AND d = 'a' LIMIT 1 ALLOW FILTERING")
                 == ["3"])
         #expect(
             try bench.run("SELECT DISTINCT p FROM t WHERE s = 's2' ALLOW FILTERING") == ["2"])
@@ -192,6 +205,17 @@ import Testing
         }
     }
 
+    @Test func cellsOfDroppedColumnsKeepNoRowAlive() throws {
+        var bench = try Bench("CREATE TABLE t (p int, c int, v int, w int, PRIMARY KEY (p, c))")
+        try bench.run("UPDATE t SET v = 1 WHERE p = 1 AND c = 1")
+        try bench.run("UPDATE t SET w = 1 WHERE p = 1 AND c = 2")
+        try bench.run("INSERT INTO t (p, c, v) VALUES (1, 3, 1)")
+        try bench.run("ALTER TABLE t DROP v")
+        #expect(try bench.run("SELECT c, w FROM t WHERE p = 1") == ["2,1", "3,null"])
+        try bench.run("ALTER TABLE t ADD v int")
+        #expect(try bench.run("SELECT c, v FROM t WHERE p = 1") == ["2,null", "3,null"])
+    }
+
     @Test func garbageAsPagingStateIsRefused() throws {
         var bench = try Self.bench()
         let prepared = try bench.schema.plan("SELECT * FROM t")
@@ -204,7 +228,9 @@ import Testing
             switch random.below(3) {
             case 0: broken[random.below(broken.count)] ^= UInt8(1 << random.below(8))
             case 1: broken.removeLast(1 + random.below(broken.count))
-            default: broken = (0..<random.below(40)).map { _ in UInt8(truncatingIfNeeded: random.next()) }
+            default:
+                broken = (0..<random.below(40)).map { _ in UInt8(truncatingIfNeeded: random.next())
+                }
             }
             #expect(throws: CQLError.invalid("Invalid value for the paging state")) {
                 try bench.page(plan, prepared, [], 4, broken)
@@ -319,9 +345,12 @@ import Testing
             case 0: try bench.run("DELETE FROM r WHERE p = \(p) AND c = \(c) AND d = \(d)")
             case 1: try bench.run("DELETE FROM r WHERE p = \(p) AND c = \(c) AND d > \(d)")
             case 2: try bench.run("UPDATE r SET s = \(d) WHERE p = \(p)")
-            case 3: try bench.run("UPDATE r SET v = \(random.below(9)) WHERE p = \(p) AND c = \(c) AND d = \(d)")
+            case 3:
+                try bench.run(
+                    "UPDATE r SET v = \(random.below(9)) WHERE p = \(p) AND c = \(c) AND d = \(d)")
             default:
-                try bench.run("INSERT INTO r (p, c, d, v) VALUES (\(p), \(c), \(d), \(random.below(9)))")
+                try bench.run(
+                    "INSERT INTO r (p, c, d, v) VALUES (\(p), \(c), \(d), \(random.below(9)))")
             }
         }
         // What is there, read without any restriction, is the twin's data.

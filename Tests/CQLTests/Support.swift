@@ -38,7 +38,8 @@ struct SchemaBench {
 
     static func withKeyspace(_ statements: String...) throws -> SchemaBench {
         var bench = try SchemaBench(
-            "CREATE KEYSPACE ks WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}")
+            "CREATE KEYSPACE ks WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}"
+        )
         for statement in statements { try bench.apply(statement) }
         return bench
     }
@@ -118,12 +119,16 @@ struct TinyStore {
         var keys = partitions.keys.filter { $0.table == command.table }
         var after: ReadCommand.Position?
         switch command.scope {
-        case .partition(let token, let key): keys = keys.filter { $0.token == token && $0.key == key }
+        case .partition(let token, let key):
+            keys = keys.filter { $0.token == token && $0.key == key }
         case .range(let scope):
             keys = keys.filter { $0.token > scope.start && $0.token <= scope.end }
             after = scope.after
         }
-        keys.sort { ($0.token, $0.key.map(Int.init)).0 < $1.token || ($0.token == $1.token && compareBytes($0.key, $1.key) < 0) }
+        keys.sort {
+            ($0.token, $0.key.map(Int.init)).0 < $1.token
+                || ($0.token == $1.token && compareBytes($0.key, $1.key) < 0)
+        }
         if let after {
             keys.removeAll { key in
                 if key.token != after.token { return key.token < after.token }
@@ -151,14 +156,17 @@ struct TinyStore {
                     into: output)
                 var rows: [(key: [UInt8], row: [UInt8])] = []
                 var cursor = view.rows
-                while let (rowKey, row) = try cursor.next() { rows.append((Array(rowKey), Array(row))) }
+                while let (rowKey, row) = try cursor.next() {
+                    rows.append((Array(rowKey), Array(row)))
+                }
                 if command.reversed { rows.reverse() }
                 var inPartition = command.partitionRowLimit
                 var live = 0
                 for (rowKey, row) in rows {
                     if let slices = command.slices {
                         let isInside = slices.contains {
-                            compareBytes($0.lower, rowKey) <= 0 && compareBytes(rowKey, $0.upper) < 0
+                            compareBytes($0.lower, rowKey) <= 0
+                                && compareBytes(rowKey, $0.upper) < 0
                         }
                         guard isInside else { continue }
                     }
@@ -174,7 +182,9 @@ struct TinyStore {
                         try RowView($0).isLive(nowInSeconds: command.nowInSeconds)
                     }
                     rowKey.withUnsafeBytes { k in
-                        row.withUnsafeBytes { PartitionWriter.append(key: k, row: $0, into: output) }
+                        row.withUnsafeBytes {
+                            PartitionWriter.append(key: k, row: $0, into: output)
+                        }
                     }
                     if isLive {
                         rowsLeft -= 1
@@ -189,7 +199,8 @@ struct TinyStore {
                 if live == 0, !view.staticRow.isEmpty, rowsLeft > 0 { rowsLeft -= 1 }
             }
             key.key.withUnsafeBytes { k in
-                ReadResultWriter.append(token: key.token, key: k, partition: output.bytes, into: writer)
+                ReadResultWriter.append(
+                    token: key.token, key: k, partition: output.bytes, into: writer)
             }
             if stopped {
                 isExhausted = false

@@ -73,7 +73,8 @@ package enum CreateStatements {
     }
 
     private static func definition(_ column: ColumnSchema) -> String {
-        "\(Identifier.quoted(column.name)) \(column.type.cqlName)" + (column.isStatic ? " static" : "")
+        "\(Identifier.quoted(column.name)) \(column.type.cqlName)"
+            + (column.isStatic ? " static" : "")
     }
 
     private static func columnLines(_ table: TableSchema, withInternals: Bool) -> [String] {
@@ -90,7 +91,8 @@ package enum CreateStatements {
         for record in dropped { lines.append("    " + definition(record.column)) }
         guard !isSingleKey else { return lines }
         let partition = table.partitionKey.map { Identifier.quoted($0.name) }
-        let first = partition.count == 1 ? partition[0] : "(" + partition.joined(separator: ", ") + ")"
+        let first =
+            partition.count == 1 ? partition[0] : "(" + partition.joined(separator: ", ") + ")"
         let key = [first] + table.clustering.map { Identifier.quoted($0.name) }
         lines.append("    PRIMARY KEY (" + key.joined(separator: ", ") + ")")
         return lines

@@ -77,7 +77,8 @@ struct Lexer {
         let start = offset
         let place = position(at: start)
         guard start < bytes.count else {
-            return LexicalToken(kind: .end, start: start, end: start, position: place, text: "<EOF>")
+            return LexicalToken(
+                kind: .end, start: start, end: start, position: place, text: "<EOF>")
         }
         let first = bytes[start]
         func token(_ kind: LexicalToken.Kind, _ end: Int) throws(CQLError) -> LexicalToken {
@@ -191,7 +192,8 @@ struct Lexer {
     private mutating func word(_ place: SourcePosition) throws(CQLError) -> LexicalToken {
         let start = offset
         var end = start
-        while Self.isLetter(byte(end)) || Self.isDigit(byte(end)) || byte(end) == UInt8(ascii: "_") {
+        while Self.isLetter(byte(end)) || Self.isDigit(byte(end)) || byte(end) == UInt8(ascii: "_")
+        {
             end += 1
         }
         if let endOfDuration = endOfISODuration(start), endOfDuration >= end {
@@ -220,7 +222,8 @@ struct Lexer {
         let start = offset
         let unsigned = bytes[start] == UInt8(ascii: "-") ? start + 1 : start
         func token(_ kind: LexicalToken.Kind, _ end: Int) throws(CQLError) -> LexicalToken {
-            LexicalToken(kind: kind, start: start, end: end, position: place, text: try text(start, end))
+            LexicalToken(
+                kind: kind, start: start, end: end, position: place, text: try text(start, end))
         }
         if bytes[start] == UInt8(ascii: "0"), byte(start + 1) | 0x20 == UInt8(ascii: "x") {
             var end = start + 2
@@ -292,7 +295,8 @@ struct Lexer {
 
     private func negativeConstant(_ start: Int) -> (LexicalToken.Kind, Int)? {
         var end = start + 1
-        while Self.isLetter(byte(end)) || Self.isDigit(byte(end)) || byte(end) == UInt8(ascii: "_") {
+        while Self.isLetter(byte(end)) || Self.isDigit(byte(end)) || byte(end) == UInt8(ascii: "_")
+        {
             end += 1
         }
         switch String(decoding: bytes[(start + 1)..<end], as: UTF8.self).lowercased() {

@@ -10,7 +10,8 @@ extension Parser {
         throw noAlternative
     }
 
-    private mutating func parseUsing(timeToLiveAllowed: Bool = true) throws(CQLError) -> UsingClause {
+    private mutating func parseUsing(timeToLiveAllowed: Bool = true) throws(CQLError) -> UsingClause
+    {
         var using = UsingClause()
         guard accept(.using) else { return using }
         repeat {
@@ -97,7 +98,8 @@ extension Parser {
                 advance()
                 if next == .integer { return .add(column, try parseTerm()) }
                 advance()
-                return sign == "+" ? .add(column, try parseTerm()) : .subtract(column, try parseTerm())
+                return sign == "+"
+                    ? .add(column, try parseTerm()) : .subtract(column, try parseTerm())
             }
         }
         let value = try parseTerm()
@@ -135,8 +137,9 @@ extension Parser {
 
     private mutating func parseCondition() throws(CQLError) -> ConditionSyntax {
         guard accept(.if) else { return .none }
-        if at(.exists), token(ahead: 1).kind == .end || token(ahead: 1).kind == .symbol(.semicolon)
-            || startsBatchPart(token(ahead: 1))
+        if at(.exists),
+            token(ahead: 1).kind == .end || token(ahead: 1).kind == .symbol(.semicolon)
+                || startsBatchPart(token(ahead: 1))
         {
             advance()
             return .exists

@@ -40,7 +40,9 @@ extension Parser {
                 try parser.parseOrdering()
             }
         }
-        if accept([.per, .partition, .limit]) { select.perPartitionLimit = try parseIntegerValue() }
+        if accept([.per, .partition, .limit]) {
+            select.perPartitionLimit = try parseIntegerValue()
+        }
         if accept(.limit) { select.limit = try parseIntegerValue() }
         if accept(.allow) {
             try expect(.filtering)
@@ -397,7 +399,8 @@ extension Parser {
             return .tuple(try parser.parseTupleItems())
         }
         if let comparison = acceptComparison() {
-            return Relation(target: target, comparison: comparison, operand: .value(try tuple(&self)))
+            return Relation(
+                target: target, comparison: comparison, operand: .value(try tuple(&self)))
         }
         if accept(.between) { return try parseBetween(target, tuple) }
         let isNegated = accept(.not)

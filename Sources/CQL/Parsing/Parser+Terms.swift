@@ -272,7 +272,8 @@ extension Parser {
             case .tuple:
                 advance()
                 try expect(.less)
-                let parts = try commaSeparated { (parser) throws(CQLError) in try parser.parseType() }
+                let parts = try commaSeparated { (parser) throws(CQLError) in try parser.parseType()
+                }
                 try expect(.greater)
                 return .tuple(parts)
             case .vector:

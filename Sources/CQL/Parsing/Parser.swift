@@ -52,7 +52,8 @@ package struct Parser {
     }
 
     func spelling(_ token: LexicalToken) -> String {
-        token.kind == .end ? "<EOF>" : String(decoding: bytes[token.start..<token.end], as: UTF8.self)
+        token.kind == .end
+            ? "<EOF>" : String(decoding: bytes[token.start..<token.end], as: UTF8.self)
     }
 
     func at(_ symbol: Symbol) -> Bool { current.kind == .symbol(symbol) }

@@ -157,14 +157,18 @@ extension ModificationPlan {
         if bound.partitionKey.count == 1 {
             let value = try keyValue(bound.partitionKey[0], values, table.partitionKey, 0)
             guard !value.isEmpty else { throw .invalid("Key may not be empty") }
-            if value.count > PartitionKey.maximumLength { try PartitionKeyBuilder.check(value.count) }
+            if value.count > PartitionKey.maximumLength {
+                try PartitionKeyBuilder.check(value.count)
+            }
             return value
         }
         let writer = sink.partitionKey
         writer.removeAll()
         for index in bound.partitionKey.indices {
             let value = try keyValue(bound.partitionKey[index], values, table.partitionKey, index)
-            if value.count > PartitionKey.maximumLength { try PartitionKeyBuilder.check(value.count) }
+            if value.count > PartitionKey.maximumLength {
+                try PartitionKeyBuilder.check(value.count)
+            }
             PartitionKey.appendComponent(value, into: writer)
         }
         if writer.count > PartitionKey.maximumLength { try PartitionKeyBuilder.check(writer.count) }

@@ -16,7 +16,7 @@ package struct ExecutionContext: Sendable {
     }
 
     /// Random bits of their own for each place in a statement that asks.
-    func random(at place: Int) -> (UInt64, UInt64) {
+    func randomBits(at place: Int) -> (UInt64, UInt64) {
         (
             Self.mix(random.0 &+ UInt64(truncatingIfNeeded: place) &* 0x9E37_79B9_7F4A_7C15),
             Self.mix(random.1 &+ UInt64(truncatingIfNeeded: place) &* 0xD1B5_4A32_D192_ED03)

@@ -71,7 +71,8 @@ struct KeyEvaluation {
         guard prefixes.count * choices.count <= maximumProduct else {
             throw .invalid(
                 "The cartesian product of the IN restrictions asks for"
-                    + " \(prefixes.count * choices.count) keys, over the limit of \(maximumProduct)")
+                    + " \(prefixes.count * choices.count) keys, over the limit of \(maximumProduct)"
+            )
         }
         return prefixes.flatMap { prefix in choices.map { prefix + $0 } }
     }
@@ -226,7 +227,8 @@ struct KeyEvaluation {
                 ClusteringKey.appendTerminator(into: writer)
                 slices.append(ClusteringSlice(key: writer.array))
             } else {
-                slices.append(ClusteringSlice(lower: bound(start, .below), upper: bound(start, .above)))
+                slices.append(
+                    ClusteringSlice(lower: bound(start, .below), upper: bound(start, .above)))
             }
         }
         return Self.normalised(slices)
@@ -282,9 +284,11 @@ struct KeyEvaluation {
             let ascending = table.clustering[position + index].order == .ascending
             // Keys that differ first here, on the wanted side of the value.
             if isLower == ascending {
-                slices.append(ClusteringSlice(lower: bound(at, .above), upper: bound(before, .above)))
+                slices.append(
+                    ClusteringSlice(lower: bound(at, .above), upper: bound(before, .above)))
             } else {
-                slices.append(ClusteringSlice(lower: bound(before, .below), upper: bound(at, .below)))
+                slices.append(
+                    ClusteringSlice(lower: bound(before, .below), upper: bound(at, .below)))
             }
             if isInclusive, index == parts.count - 1 {
                 slices.append(ClusteringSlice(lower: bound(at, .below), upper: bound(at, .above)))

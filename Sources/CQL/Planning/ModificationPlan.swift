@@ -117,7 +117,9 @@ package final class ModificationPlan: Sendable {
         }
     }
 
-    private static var noBytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: nil, count: 0) }
+    private static var noBytes: UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: nil, count: 0)
+    }
 
     private static func seconds(_ value: Int64) -> UInt32 { UInt32(clamping: value) }
 

@@ -17,6 +17,33 @@ indirect enum PlannedSelector: Sendable {
     case aggregate(Int)
 }
 
+extension PlannedSelector {
+    /// Whether the expression holds values of its own.
+    var holdsTerms: Bool {
+        switch self {
+        case .term: true
+        case .function(_, let arguments, _): arguments.contains(where: \.holdsTerms)
+        case .column, .writeTime, .timeToLive, .token, .aggregate: false
+        }
+    }
+
+    /// The expression with its own values computed, so that it needs no bound values any more.
+    func resolved(
+        _ values: BoundValues, _ context: ExecutionContext
+    ) throws(CQLError) -> PlannedSelector {
+        switch self {
+        case .term(let term):
+            let value = try term.bytes(values, context, "selection")
+            return .term(value.map { .constant($0) } ?? .null)
+        case .function(let function, let arguments, let place):
+            var resolved: [PlannedSelector] = []
+            for argument in arguments { resolved.append(try argument.resolved(values, context)) }
+            return .function(function, resolved, place: place)
+        case .column, .writeTime, .timeToLive, .token, .aggregate: return self
+        }
+    }
+}
+
 /// An aggregate with the expression it runs over.
 struct PlannedAggregate: Sendable {
     enum Kind: String, Sendable {
@@ -122,7 +149,8 @@ struct SelectorCompiler {
             throw .invalid("\(from.cqlName) cannot be cast to \(to.cqlName)")
         }
         return (
-            .function(function, [planned], place: terms.nextCall()), to, "cast(\(name) as \(syntax))"
+            .function(function, [planned], place: terms.nextCall()), to,
+            "cast(\(name) as \(syntax))"
         )
     }
 
@@ -208,7 +236,9 @@ struct SelectorCompiler {
                 "Invalid number of arguments in call to function system.\(kind.rawValue): 1 required"
                     + " but \(arguments.count) provided")
         }
-        if kind == .count, case .term = argument { return aggregate(.countRows, nil, .bigint, "count") }
+        if kind == .count, case .term = argument {
+            return aggregate(.countRows, nil, .bigint, "count")
+        }
         let before = aggregates.count
         let (selector, type, name) = try compile(argument)
         guard aggregates.count == before else {

@@ -322,7 +322,8 @@ struct TermCompiler {
                 for (argument, argumentType) in zip(arguments, candidate.arguments) {
                     guard attempt.fits(argument, argumentType) else {
                         throw .invalid(
-                            "Invalid call to function \(function), none of its type signatures match")
+                            "Invalid call to function \(function), none of its type signatures match"
+                        )
                     }
                     planned.append(
                         try attempt.compile(argument, as: argumentType, for: "arg0(\(function))"))
@@ -366,7 +367,9 @@ struct TermCompiler {
                         + " \(dimensions) elements, but given \(items.count)")
             }
             var parts: [PlannedTerm] = []
-            for item in items { parts.append(try compile(item, as: element, for: "value(\(name))")) }
+            for item in items {
+                parts.append(try compile(item, as: element, for: "value(\(name))"))
+            }
             return .vector(element, parts)
         }
         guard case .list(let element, _) = type else { throw Self.mismatch("list", name, type) }
@@ -388,7 +391,9 @@ struct TermCompiler {
     private mutating func map(
         _ entries: [Term.MapEntry], _ type: CQLType, _ name: String
     ) throws(CQLError) -> PlannedTerm {
-        guard case .map(let key, let value, _) = type else { throw Self.mismatch("map", name, type) }
+        guard case .map(let key, let value, _) = type else {
+            throw Self.mismatch("map", name, type)
+        }
         var parts: [PlannedTerm] = []
         for entry in entries {
             parts.append(try compile(entry.key, as: key, for: "key(\(name))"))

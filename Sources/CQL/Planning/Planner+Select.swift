@@ -52,7 +52,8 @@ extension Planner {
             guard selectors.aggregates.isEmpty else {
                 throw .invalid("PER PARTITION LIMIT is not allowed with aggregate queries.")
             }
-            perPartitionLimit = try limit(term, "PER PARTITION LIMIT", "[per_partition_limit]", &terms)
+            perPartitionLimit = try limit(
+                term, "PER PARTITION LIMIT", "[per_partition_limit]", &terms)
         }
         let limit = try syntax.limit.map { (term) throws(CQLError) in
             try self.limit(term, "LIMIT", "[limit]", &terms)
@@ -122,7 +123,8 @@ extension Planner {
         }
         guard case .keys = restrictions.partition else {
             throw .invalid(
-                "ORDER BY is only supported when the partition key is restricted by an EQ or an IN.")
+                "ORDER BY is only supported when the partition key is restricted by an EQ or an IN."
+            )
         }
         var isReversed: Bool?
         var position = 0

@@ -10,11 +10,8 @@ package struct Planner {
     let keyspace: String?
     let datacenters: [String]
 
-    /// The plan of a parsed statement.
-    ///
-    /// - Parameters:
-    ///   - keyspace: the keyspace in use, for tables that are named without one.
-    ///   - datacenters: those of the cluster, for `replication_factor`; empty if not known.
+    /// The plan of a parsed statement. `keyspace` is the one in use, for tables that are named without
+    /// one; `datacenters` are those of the cluster, for `replication_factor`, empty if not known.
     package static func plan(
         _ parsed: ParsedStatement, schema: SchemaSnapshot, keyspace: String?,
         datacenters: [String] = []
@@ -94,10 +91,10 @@ package struct Planner {
     func table(_ name: QualifiedName) throws(CQLError) -> TableSchema {
         let keyspaceName = try keyspaceName(name)
         guard let keyspace = find(keyspace: keyspaceName) else {
-            throw .invalid("Keyspace '\(keyspaceName)' does not exist")
+            throw .invalid("keyspace \(keyspaceName) does not exist")
         }
         guard let table = keyspace.table(named: name.name) else {
-            throw .invalid("unconfigured table \(name.name)")
+            throw .invalid("table \(name.name) does not exist")
         }
         return table
     }

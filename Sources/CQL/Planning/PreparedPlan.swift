@@ -33,7 +33,8 @@ package struct PreparedPlan: Sendable {
     package func check(_ values: BoundValues) throws(CQLError) {
         guard values.count == bindMarkers.count else {
             throw .invalid(
-                "Invalid amount of bind variables: expected \(bindMarkers.count), got \(values.count)")
+                "Invalid amount of bind variables: expected \(bindMarkers.count), got \(values.count)"
+            )
         }
     }
 }

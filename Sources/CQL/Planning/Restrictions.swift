@@ -193,7 +193,8 @@ struct RestrictionAnalysis {
         case .column(let name): try addColumn(try column(name), relation, &compiler)
         case .columns(let names): try addTuple(names, relation, &compiler)
         case .token(let names): try addToken(names, relation, &compiler)
-        case .element: throw .invalid("Restrictions on map entries are not supported by Coterie yet")
+        case .element:
+            throw .invalid("Restrictions on map entries are not supported by Coterie yet")
         case .field: throw .invalid("Restrictions on fields are not supported by Coterie yet")
         }
     }
@@ -233,11 +234,14 @@ struct RestrictionAnalysis {
         let place = filters.count
         let slot = table.slot(of: column)
         func filter(_ operand: RowFilter.Operand) -> RowFilter {
-            RowFilter(target: .column(slot, column.type, name), comparison: relation.comparison, operand: operand)
+            RowFilter(
+                target: .column(slot, column.type, name), comparison: relation.comparison,
+                operand: operand)
         }
         switch relation.comparison {
         case .equal:
-            guard entry.equal == nil, entry.among == nil, entry.lower == nil, entry.upper == nil else {
+            guard entry.equal == nil, entry.among == nil, entry.lower == nil, entry.upper == nil
+            else {
                 throw Self.moreThanOne(name, "an Equal")
             }
             let term = try compiler.compile(
@@ -245,7 +249,8 @@ struct RestrictionAnalysis {
             entry.equal = term
             filters.append(filter(.term(term)))
         case .in:
-            guard entry.equal == nil, entry.among == nil, entry.lower == nil, entry.upper == nil else {
+            guard entry.equal == nil, entry.among == nil, entry.lower == nil, entry.upper == nil
+            else {
                 throw Self.moreThanOne(name, "a IN")
             }
             let operand = try listOperand(relation.operand, column.type, name, &compiler)
@@ -283,8 +288,9 @@ struct RestrictionAnalysis {
                 "Unsupported restriction: \(Identifier.quoted(name)) IS NOT NULL")
         case .notEqual: throw .invalid("Unsupported \"!=\" relation: \(name) != ...")
         case .like:
-            throw .invalid("LIKE restriction is only supported on properly indexed columns."
-                + " \(name) LIKE ... is not valid.")
+            throw .invalid(
+                "LIKE restriction is only supported on properly indexed columns."
+                    + " \(name) LIKE ... is not valid.")
         case .notIn, .notContains, .notContainsKey:
             throw .invalid("\(relation.comparison.rawValue) is not supported by Coterie yet")
         }
@@ -366,7 +372,8 @@ struct RestrictionAnalysis {
         let place = filters.count
         func filter(_ operand: RowFilter.Operand) -> RowFilter {
             RowFilter(
-                target: .tuple(columns.map { (table.slot(of: $0), $0.type) }.map(RowFilter.Slot.init)),
+                target: .tuple(
+                    columns.map { (table.slot(of: $0), $0.type) }.map(RowFilter.Slot.init)),
                 comparison: relation.comparison, operand: operand)
         }
         let isFree = entry.equal == nil && entry.among == nil
@@ -423,7 +430,8 @@ struct RestrictionAnalysis {
     ) throws(CQLError) {
         guard kind == .select else {
             throw .invalid(
-                "The token function cannot be used in WHERE clauses for \(kind.rawValue) statements")
+                "The token function cannot be used in WHERE clauses for \(kind.rawValue) statements"
+            )
         }
         for name in names { _ = try column(name) }
         let expected = table.partitionKey.map(\.name)
@@ -434,7 +442,8 @@ struct RestrictionAnalysis {
                         + expected.joined(separator: ", "))
             }
             throw .invalid(
-                "The token() function must be applied to all partition key components or none of them")
+                "The token() function must be applied to all partition key components or none of them"
+            )
         }
         var entry = token ?? ColumnRelations()
         let name = "partition key token"
@@ -445,13 +454,15 @@ struct RestrictionAnalysis {
             bounds = [(.greaterOrEqual, term), (.lessOrEqual, term)]
         case (.between, .values(let ends)) where ends.count == 2:
             bounds = [(.greaterOrEqual, ends[0]), (.lessOrEqual, ends[1])]
-        case (let comparison, .value(let term)) where comparison.isSlice: bounds = [(comparison, term)]
+        case (let comparison, .value(let term)) where comparison.isSlice:
+            bounds = [(comparison, term)]
         default:
             throw .invalid("\(relation.comparison.rawValue) cannot be used with the token function")
         }
         for (comparison, term) in bounds {
             let planned = try compileToken(term, name, &compiler)
-            try Self.addBound(&entry, comparison, planned, "token(\(names.joined(separator: ", ")))")
+            try Self.addBound(
+                &entry, comparison, planned, "token(\(names.joined(separator: ", ")))")
             tokenFilters.append(
                 RowFilter(target: .token, comparison: comparison, operand: .term(planned)))
         }
@@ -576,7 +587,8 @@ struct RestrictionAnalysis {
             }
             position += entry.count
             if unrestricted != nil || afterSlice != nil {
-                guard kind == .select, allowsFiltering || SystemSchema.isVirtual(table.keyspace) else {
+                guard kind == .select, allowsFiltering || SystemSchema.isVirtual(table.keyspace)
+                else {
                     throw Self.outOfOrder(column, afterSlice, unrestricted)
                 }
                 residual.formUnion(entry.filters)

@@ -113,7 +113,9 @@ struct BoundFilter {
     }
 
     private func contains(_ actual: UnsafeRawBufferPointer, _ type: CQLType) -> Bool {
-        guard let wanted = values.first, var parts = CQLValueParts(type, actual) else { return false }
+        guard let wanted = values.first, var parts = CQLValueParts(type, actual) else {
+            return false
+        }
         var isKey = true
         while case .part(let part) = parts.next() {
             let element: CQLType

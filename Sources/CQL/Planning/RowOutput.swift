@@ -15,8 +15,9 @@ struct RowOutput {
     }
 
     let plan: SelectPlan
-    private let values: BoundValues
     private let context: ExecutionContext
+    /// Without bind markers: the frame that holds bound values is gone when rows come.
+    private let selectors: [PlannedSelector]
     /// How many rows there may be; aggregates take in all rows and give one.
     let limit: Int
     /// The current row, by the place in `SELECT *`. The bytes are somebody else's.
@@ -29,13 +30,29 @@ struct RowOutput {
 
     init(
         _ plan: SelectPlan, _ values: BoundValues, _ context: ExecutionContext, limit: Int
-    ) {
+    ) throws(CQLError) {
         self.plan = plan
-        self.values = values
         self.context = context
         self.limit = limit
-        self.slots = Array(repeating: Slot(), count: plan.columns.count)
-        self.accumulators = plan.aggregates.map { Accumulator($0) }
+        slots = Array(repeating: Slot(), count: plan.columns.count)
+        if plan.selectsTerms {
+            var resolved: [PlannedSelector] = []
+            for selector in plan.selectors {
+                resolved.append(try selector.resolved(values, context))
+            }
+            selectors = resolved
+        } else {
+            selectors = plan.selectors
+        }
+        accumulators = []
+        for aggregate in plan.aggregates {
+            accumulators.append(
+                Accumulator(
+                    PlannedAggregate(
+                        kind: aggregate.kind,
+                        argument: try aggregate.argument?.resolved(values, context),
+                        type: aggregate.type)))
+        }
     }
 
     var isAggregating: Bool { !accumulators.isEmpty }
@@ -78,7 +95,7 @@ struct RowOutput {
         if let plain = plan.plainSlots {
             for slot in plain { append(slots[slot].value) }
         } else {
-            for selector in plan.selectors { append(try evaluate(selector)) }
+            for selector in selectors { append(try evaluate(selector)) }
         }
     }
 
@@ -86,7 +103,7 @@ struct RowOutput {
     mutating func finish() throws(CQLError) {
         guard isAggregating else { return }
         rowCount = 1
-        for selector in plan.selectors { append(try evaluate(selector)) }
+        for selector in selectors { append(try evaluate(selector)) }
     }
 
     /// Puts these rows in the place of those taken so far.
@@ -116,7 +133,7 @@ struct RowOutput {
     private func evaluate(_ selector: PlannedSelector) throws(CQLError) -> [UInt8]? {
         switch selector {
         case .column(let slot): return slots[slot].value.map { Array($0) }
-        case .term(let term): return try term.bytes(values, context, "selection")
+        case .term(let term): return try term.bytes(BoundValues(), context, "selection")
         case .writeTime(let slot):
             let slot = slots[slot]
             guard slot.value != nil, slot.timestamp != noTimestamp else { return nil }

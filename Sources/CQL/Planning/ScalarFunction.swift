@@ -28,7 +28,8 @@ enum ScalarFunction: Equatable, Sendable {
     }
 
     private static let nativeTypes: [CQLType] = [
-        .ascii, .bigint, .boolean, .counter, .date, .decimal, .double, .duration, .float, .inet, .int,
+        .ascii, .bigint, .boolean, .counter, .date, .decimal, .double, .duration, .float, .inet,
+        .int,
         .smallint, .text, .time, .timestamp, .timeuuid, .tinyint, .uuid, .varint,
     ]
 
@@ -108,14 +109,14 @@ enum ScalarFunction: Equatable, Sendable {
     ) throws(CQLError) -> [UInt8]? {
         switch self {
         case .now:
-            let (high, low) = context.random(at: place)
+            let (high, low) = context.randomBits(at: place)
             // The low 14 bits of the clock sequence and the node are random.
             return TimeUUID.bytes(
                 milliseconds: context.timestamp / 1_000,
                 hundredNanoseconds: (context.timestamp % 1_000) * 10 + Int64(high % 10),
                 low: (low & 0x3FFF_FFFF_FFFF_FFFF) | 0x8000_0000_0000_0000 | 0x0100_0000_0000)
         case .uuid:
-            let (high, low) = context.random(at: place)
+            let (high, low) = context.randomBits(at: place)
             return UniqueID(randomHigh: high, low: low).bytes
         case .currentTimestamp: return Self.bytes(context.timestamp / 1_000)
         case .currentDate: return Self.date(milliseconds: context.timestamp / 1_000)

@@ -16,6 +16,7 @@ package import Model
 /// One execution of a SELECT, or of one page of it.
 package struct SelectExecution {
     private enum Source {
+        case key(token: Int64, key: [UInt8])
         case keys([(token: Int64, key: [UInt8])])
         /// `start < token <= end`
         case range(start: Int64, end: Int64)
@@ -65,9 +66,8 @@ package struct SelectExecution {
 
     // MARK: Beginning
 
-    /// - Parameters:
-    ///   - pageSize: nil or nothing positive for all rows at once.
-    ///   - pagingState: what the page before gave; garbage is refused.
+    /// Begins an execution. `pageSize` is nil, or not positive, for all rows at once; `pagingState` is
+    /// what the page before gave, and garbage in it is refused.
     package init(
         _ plan: SelectPlan, _ values: BoundValues, _ context: ExecutionContext,
         pageSize: Int? = nil, pagingState: [UInt8]? = nil
@@ -87,8 +87,12 @@ package struct SelectExecution {
         filters = bound
         switch plan.restrictions.partition {
         case .keys(let restrictions):
-            source = .keys(
-                try evaluation.partitionKeys(restrictions).map { (Token.of($0).value, $0) })
+            let keys = try evaluation.partitionKeys(restrictions)
+            if keys.count == 1 {
+                source = .key(token: Token.of(keys[0]).value, key: keys[0])
+            } else {
+                source = .keys(keys.map { (Token.of($0).value, $0) })
+            }
         case .tokens(let lower, let upper):
             if let range = try evaluation.tokenRange(lower, upper) {
                 source = .range(start: range.start, end: range.end)
@@ -102,7 +106,7 @@ package struct SelectExecution {
         remaining = isAggregating ? .max : limit
         remainingInPage = isAggregating ? .max : pageSize ?? .max
         remainingInPartition = perPartitionLimit
-        output = RowOutput(plan, values, context, limit: .max)
+        output = try RowOutput(plan, values, context, limit: .max)
         if clusteringSlices?.isEmpty == true { isFinished = true }
         if needsSorting, pageSize != nil {
             throw .invalid(
@@ -127,6 +131,9 @@ package struct SelectExecution {
             return
         }
         switch source {
+        case .key(_, let key):
+            guard key == state.key else { throw PagingState.invalid }
+            keyIndex = state.clustering == nil ? 1 : 0
         case .keys(let keys):
             guard let index = keys.firstIndex(where: { $0.key == state.key }) else {
                 throw PagingState.invalid
@@ -153,9 +160,9 @@ package struct SelectExecution {
         let rowLimit = isCounting ? min(remaining, remainingInPage) : Self.fetchSize
         let perPartition = filters.isEmpty ? perPartitionLimit : .max
         switch source {
-        case .keys(let keys):
-            guard keyIndex < keys.count else { return nil }
-            let (token, key) = keys[keyIndex]
+        case .key, .keys:
+            guard keyIndex < keyCount else { return nil }
+            let (token, key) = currentKey
             var slices = slices
             if let clustering = open?.clustering { slices = rest(of: slices, after: clustering) }
             if slices?.isEmpty == true || remainingInPartition <= 0 {
@@ -182,8 +189,31 @@ package struct SelectExecution {
         }
     }
 
+    /// How many partitions are named; none in a scan.
+    private var keyCount: Int {
+        switch source {
+        case .key: 1
+        case .keys(let keys): keys.count
+        case .range: 0
+        }
+    }
+
+    /// The partition that is read now, where partitions are named.
+    private var currentKey: (token: Int64, key: [UInt8]) {
+        switch source {
+        case .key(let token, let key): (token, key)
+        case .keys(let keys): keys[keyIndex]
+        case .range: preconditionFailure("a scan names no partition")
+        }
+    }
+
+    private var isScan: Bool {
+        if case .range = source { true } else { false }
+    }
+
     /// The part of the slices that is read after `clustering`.
-    private func rest(of slices: [ClusteringSlice]?, after clustering: [UInt8]) -> [ClusteringSlice] {
+    private func rest(of slices: [ClusteringSlice]?, after clustering: [UInt8]) -> [ClusteringSlice]
+    {
         let lowest = ByteWriter()
         ClusteringKey.appendBound(.below, into: lowest)
         let highest = ByteWriter()
@@ -203,10 +233,9 @@ package struct SelectExecution {
 
     // MARK: Consuming
 
-    /// Takes in the answer to the last command.
-    ///
-    /// - Parameter scannedThrough: the token up to which a scan was answered, if the coordinator read
-    ///   only a part of the command's range; `isExhausted` is then about that part.
+    /// Takes in the answer to the last command. `scannedThrough` is the token up to which a scan was
+    /// answered, if the coordinator read only a part of the command's range; `isExhausted` is then
+    /// about that part.
     package mutating func consume(
         _ result: ReadResultView, scannedThrough: Int64? = nil
     ) throws(CQLError) {
@@ -232,13 +261,14 @@ package struct SelectExecution {
                 if isPageComplete {
                     return stop(hasMore: true)
                 }
-                open = OpenPartition(token: token, key: Array(key))
+                open = OpenPartition(token: token, key: try copy(of: key))
                 remainingInPartition = perPartitionLimit
             }
-            if case .range = source { scannedKey = (token, Array(key)) }
+            if isScan, let open { scannedKey = (token, open.key) }
             let partition = try PartitionView(bytes)
             let isLast = partitions.reader.isAtEnd
-            let finished = try consumePartition(partition, key, token)
+            let keepsPlace = isLast && !result.isExhausted
+            let finished = try consumePartition(partition, key, token, keepsPlace: keepsPlace)
             if !finished {
                 // The page ended inside the partition.
                 let isDone = isLast && result.isExhausted && isLastScope(scannedThrough)
@@ -247,13 +277,11 @@ package struct SelectExecution {
             if isLast, !result.isExhausted, open?.clustering == nil || shownRows == 0 {
                 // An answer that stops at a partition without rows stops behind it.
                 try closePartition()
-                if case .keys = source { keyIndex += 1 }
+                if !isScan { keyIndex += 1 }
             }
         }
         if isPageComplete, !result.isExhausted {
-            var hasMore = true
-            if case .keys(let keys) = source { hasMore = keyIndex < keys.count }
-            return stop(hasMore: hasMore)
+            return stop(hasMore: isScan || keyIndex < keyCount)
         }
         guard result.isExhausted else {
             guard sawAny else {
@@ -264,9 +292,9 @@ package struct SelectExecution {
         }
         try closePartition()
         switch source {
-        case .keys(let keys):
+        case .key, .keys:
             keyIndex += 1
-            if keyIndex >= keys.count { isFinished = true }
+            if keyIndex >= keyCount { isFinished = true }
         case .range(_, let end):
             if let scannedThrough, scannedThrough < end {
                 moveOn(scannedThrough)
@@ -287,7 +315,7 @@ package struct SelectExecution {
 
     private func isLastScope(_ scannedThrough: Int64?) -> Bool {
         switch source {
-        case .keys(let keys): return keyIndex >= keys.count - 1
+        case .key, .keys: return keyIndex >= keyCount - 1
         case .range(_, let end): return scannedThrough.map { $0 >= end } ?? true
         }
     }
@@ -312,34 +340,45 @@ package struct SelectExecution {
         pagingState = state.bytes
     }
 
-    /// Reads a partition's rows. False if the page was completed before its end.
+    /// The key as an array; the one that was asked for is shared.
+    private func copy(of key: UnsafeRawBufferPointer) throws -> [UInt8] {
+        guard !isScan else { return Array(key) }
+        let asked = currentKey.key
+        guard equal(asked, key) else {
+            throw MalformedBytes("an answer about another partition", offset: 0)
+        }
+        return asked
+    }
+
+    /// Reads a partition's rows. `keepsPlace`: the read may have to go on behind the last row. False if the page was completed before its end.
     private mutating func consumePartition(
-        _ partition: PartitionView, _ key: UnsafeRawBufferPointer, _ token: Int64
+        _ partition: PartitionView, _ key: UnsafeRawBufferPointer, _ token: Int64, keepsPlace: Bool
     ) throws -> Bool {
         output.token = token
         for index in output.slots.indices { output.slots[index] = RowOutput.Slot() }
         try readPartitionKey(key)
         if !partition.staticRow.isEmpty {
-            let row = try RowView(partition.staticRow)
-            try readCells(row)
-            if try row.isLive(nowInSeconds: context.nowInSeconds) {
+            if try readCells(try RowView(partition.staticRow)) {
                 open?.staticRow = Array(partition.staticRow)
             }
         }
         shownRows = 0
         var last: UnsafeRawBufferPointer?
-        defer { if let last { open?.clustering = Array(last) } }
+        defer { if keepsPlace, let last { open?.clustering = Array(last) } }
         var rows = partition.rows
         while let (clustering, bytes) = try rows.next() {
             shownRows += 1
             last = clustering
             let row = try RowView(bytes)
-            guard try row.isLive(nowInSeconds: context.nowInSeconds) else { continue }
+            clearRegulars()
+            let hasCells = try readCells(row)
+            // A row that lives by cells of dropped columns alone is none.
+            guard hasCells || row.liveness.isLive(nowInSeconds: context.nowInSeconds) else {
+                continue
+            }
             open?.hadLiveRows = true
             guard remainingInPartition > 0 else { continue }
-            clearRegulars()
             try readClustering(clustering, row)
-            try readCells(row)
             guard output.accepts(filters) else { continue }
             try give(clustering)
             if isPageComplete {
@@ -367,8 +406,9 @@ package struct SelectExecution {
         for slot in first..<plan.columns.count { output.slots[slot] = RowOutput.Slot() }
     }
 
-    /// Puts the row's live cells into their places.
-    private mutating func readCells(_ row: RowView) throws {
+    /// Puts the row's live cells into their places. False if there are none.
+    private mutating func readCells(_ row: RowView) throws -> Bool {
+        var found = false
         var cells = row.cells
         while let cell = try cells.next() {
             guard cell.column < plan.slotByColumnID.count else { continue }
@@ -379,7 +419,9 @@ package struct SelectExecution {
             output.slots[Int(slot)] = RowOutput.Slot(
                 value: cell.value, timestamp: cell.timestamp, timeToLive: cell.timeToLive,
                 expiresAt: cell.localDeletionTime)
+            found = true
         }
+        return found
     }
 
     private mutating func readClustering(
@@ -434,7 +476,8 @@ package struct SelectExecution {
             open = nil
             remainingInPartition = perPartitionLimit
         }
-        guard !partition.hadLiveRows, !partition.staticRow.isEmpty, !plan.restrictions.restrictsRows,
+        guard !partition.hadLiveRows, !partition.staticRow.isEmpty,
+            !plan.restrictions.restrictsRows,
             !isPageComplete
         else { return }
         // The bytes are copies: the result that held them may be gone.
@@ -443,7 +486,7 @@ package struct SelectExecution {
                 for index in output.slots.indices { output.slots[index] = RowOutput.Slot() }
                 output.token = partition.token
                 try readPartitionKey(key)
-                try readCells(try RowView(bytes))
+                guard try readCells(try RowView(bytes)) else { return }
                 if output.accepts(filters) { try give(nil) }
             }
         }

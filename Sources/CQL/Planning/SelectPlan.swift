@@ -20,6 +20,8 @@ package final class SelectPlan: Sendable {
     let needsClustering: Bool
     /// Whether all selectors are plain columns.
     let plainSlots: [Int]?
+    /// Whether the select list holds values of its own, which may be bound ones.
+    let selectsTerms: Bool
     /// The place of each column in `SELECT *`, by its id; −1 for ids that are no column any more.
     let slotByColumnID: [Int32]
     let columns: [ColumnSchema]
@@ -49,6 +51,7 @@ package final class SelectPlan: Sendable {
             if case .column(let slot) = selector { plain?.append(slot) } else { plain = nil }
         }
         self.plainSlots = plain
+        self.selectsTerms = selectors.contains(where: \.holdsTerms)
         let clusteringSlots =
             table.partitionKey.count..<(table.partitionKey.count + table.clustering.count)
         var looked: Set<Int> = []
@@ -92,7 +95,7 @@ package final class SelectPlan: Sendable {
         let limit = try Self.limit(limit, "LIMIT", values, context)
         let perPartition = try Self.limit(
             perPartitionLimit, "PER PARTITION LIMIT", values, context)
-        var output = RowOutput(self, values, context, limit: limit ?? .max)
+        var output = try RowOutput(self, values, context, limit: limit ?? .max)
         var filters: [BoundFilter] = []
         for filter in restrictions.allFilters { filters.append(try filter.bound(values, context)) }
         let keyCount = table.partitionKey.count

@@ -83,7 +83,8 @@ struct KeyspaceProperties {
         _ option: String, _ strategy: String, _ keyspace: String
     ) -> CQLError {
         .configuration(
-            "Unrecognized strategy option {\(option)} passed to \(strategy) for keyspace \(keyspace)")
+            "Unrecognized strategy option {\(option)} passed to \(strategy) for keyspace \(keyspace)"
+        )
     }
 
     private static func replicationFactor(_ text: String) throws(CQLError) -> String {

@@ -13,7 +13,8 @@ struct PropertyReader {
                 throw .syntax("Multiple definitions for property '\(property.name)'")
             }
             guard known.contains(property.name) else {
-                let hint = Self.nearest(to: property.name, in: known)
+                let hint =
+                    Self.nearest(to: property.name, in: known)
                     .map { ". Did you mean '\($0)'?" } ?? ""
                 throw .syntax("Unknown property '\(property.name)'\(hint)")
             }

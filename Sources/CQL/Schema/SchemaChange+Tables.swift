@@ -117,11 +117,13 @@ extension SchemaChange {
         _ syntax: CreateTableSyntax
     ) throws(CQLError) -> CreateTableSyntax.PrimaryKeySyntax {
         guard let key = syntax.primaryKeys.first else {
-            throw .invalid("No PRIMARY KEY specified for table '\(syntax.name.name)' (exactly one required)")
+            throw .invalid(
+                "No PRIMARY KEY specified for table '\(syntax.name.name)' (exactly one required)")
         }
         guard syntax.primaryKeys.count == 1 else {
             throw .invalid(
-                "Multiple PRIMARY KEY specified for table '\(syntax.name.name)' (exactly one required)")
+                "Multiple PRIMARY KEY specified for table '\(syntax.name.name)' (exactly one required)"
+            )
         }
         var seen: Set<String> = []
         for column in key.partitionKey + key.clustering {
@@ -139,12 +141,14 @@ extension SchemaChange {
     ) throws(CQLError) {
         guard let type else {
             throw .invalid(
-                "Unknown column '\(column)' referenced in PRIMARY KEY for table '\(syntax.name.name)'")
+                "Unknown column '\(column)' referenced in PRIMARY KEY for table '\(syntax.name.name)'"
+            )
         }
         if type.isMultiCell {
             let what = type.isCollection ? "collection" : "user-defined"
             throw .invalid(
-                "Invalid non-frozen \(what) type \(type.cqlName) for PRIMARY KEY column '\(column)'")
+                "Invalid non-frozen \(what) type \(type.cqlName) for PRIMARY KEY column '\(column)'"
+            )
         }
         guard type != .counter else {
             throw .invalid("counter type is not supported for PRIMARY KEY column '\(column)'")
@@ -238,10 +242,14 @@ extension SchemaChange {
                         + " clustering column")
             }
             let hasValues = all.contains { !$0.isPrimaryKey }
-            if table.isCounter != (type == .counter), table.isCounter || hasValues || type != .counter {
+            if table.isCounter != (type == .counter),
+                table.isCounter || hasValues || type != .counter
+            {
                 throw table.isCounter
-                    ? .invalid("Cannot have a non counter column (\"\(column.name)\") in a counter table")
-                    : .invalid("Cannot have a counter column (\"\(column.name)\") in a non counter table")
+                    ? .invalid(
+                        "Cannot have a non counter column (\"\(column.name)\") in a counter table")
+                    : .invalid(
+                        "Cannot have a counter column (\"\(column.name)\") in a non counter table")
             }
             let kind: ColumnSchema.Kind = column.isStatic ? .static : .regular
             try checkReadded(column.name, type, kind, table)
@@ -310,7 +318,8 @@ extension SchemaChange {
             guard !all.contains(where: { $0.name == renaming.to }) else {
                 throw .invalid(
                     "Cannot rename column \(renaming.from) to \(renaming.to) in table"
-                        + " '\(keyspace).\(table.name)'; another column with that name already exists")
+                        + " '\(keyspace).\(table.name)'; another column with that name already exists"
+                )
             }
             all[index] = ColumnSchema(
                 id: all[index].id, name: renaming.to, type: all[index].type, kind: all[index].kind)

@@ -59,11 +59,8 @@ package struct SchemaChange: Sendable {
         if case .createTable = statement { true } else { false }
     }
 
-    /// What the statement makes of `schema`.
-    ///
-    /// - Parameters:
-    ///   - tableID: the id for a new table, unless the statement names one.
-    ///   - timestamp: microseconds since 1970, for dropped columns.
+    /// What the statement makes of `schema`. `tableID` is for a new table, unless the statement names
+    /// one; `timestamp` is in microseconds since 1970, for dropped columns.
     package func apply(
         to schema: SchemaSnapshot, tableID: TableID, timestamp: Int64
     ) throws(CQLError) -> SchemaChangeOutcome {
@@ -175,7 +172,8 @@ package struct SchemaChange: Sendable {
     // MARK: Types
 
     private func createType(
-        _ name: QualifiedName, _ ifNotExists: Bool, _ fields: [FieldSyntax], _ schema: SchemaSnapshot
+        _ name: QualifiedName, _ ifNotExists: Bool, _ fields: [FieldSyntax],
+        _ schema: SchemaSnapshot
     ) throws(CQLError) -> SchemaChangeOutcome {
         let existing = try existingKeyspace(schema)
         guard existing.type(named: name.name) == nil else {
@@ -304,7 +302,10 @@ extension KeyspaceSchema {
 extension TableSchema {
     /// The table with every use of the user-defined type of that name replaced; itself if unchanged.
     func replacing(_ type: UserDefinedType) -> TableSchema {
-        guard allColumns.contains(where: { $0.type.mentions(keyspace: type.keyspace, type: type.name) })
+        guard
+            allColumns.contains(where: {
+                $0.type.mentions(keyspace: type.keyspace, type: type.name)
+            })
         else { return self }
         return with(
             columns: allColumns.map { column in

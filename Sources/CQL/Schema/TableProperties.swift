@@ -7,7 +7,8 @@ internal import Model
 /// Reads table options.
 enum TableProperties {
     static let known = [
-        "additional_write_policy", "allow_auto_snapshot", "bloom_filter_fp_chance", "caching", "cdc",
+        "additional_write_policy", "allow_auto_snapshot", "bloom_filter_fp_chance", "caching",
+        "cdc",
         "comment", "compaction", "compression", "crc_check_chance", "default_time_to_live",
         "extensions", "gc_grace_seconds", "id", "incremental_backups", "max_index_interval",
         "memtable", "memtable_flush_period_in_ms", "min_index_interval", "read_repair",
@@ -27,7 +28,9 @@ enum TableProperties {
             options.speculativeRetry = try retryPolicy(text)
         }
         if let flag = try reader.boolean("allow_auto_snapshot") { options.allowAutoSnapshot = flag }
-        if let flag = try reader.boolean("incremental_backups") { options.incrementalBackups = flag }
+        if let flag = try reader.boolean("incremental_backups") {
+            options.incrementalBackups = flag
+        }
         if let flag = try reader.boolean("cdc") { options.cdc = flag }
         if let text = try reader.text("comment") { options.comment = text }
         if let map = try reader.map("caching") { options.caching = try caching(map) }
@@ -95,7 +98,8 @@ enum TableProperties {
     ) throws(CQLError) -> Int32? {
         guard let value = try reader.integer(name) else { return nil }
         guard value >= minimum else {
-            throw .configuration("\(name) must be greater than or equal to \(minimum) (got \(value))")
+            throw .configuration(
+                "\(name) must be greater than or equal to \(minimum) (got \(value))")
         }
         return value
     }
@@ -165,7 +169,8 @@ enum TableProperties {
         }
         let fullName = given.contains(".") ? given : compactionPackage + given
         let shortName = String(fullName.dropFirst(compactionPackage.count))
-        guard fullName.hasPrefix(compactionPackage), let options = compactionOptions[shortName] else {
+        guard fullName.hasPrefix(compactionPackage), let options = compactionOptions[shortName]
+        else {
             throw .configuration("Unable to find compaction strategy class '\(fullName)'")
         }
         let unknown = map.keys.filter {
@@ -195,7 +200,8 @@ enum TableProperties {
         return result
     }
 
-    private static func threshold(_ name: String, _ map: [String: String]) throws(CQLError) -> Int32 {
+    private static func threshold(_ name: String, _ map: [String: String]) throws(CQLError) -> Int32
+    {
         guard let text = map[name], let value = Int32(text) else {
             throw .configuration(
                 "Invalid value \(map[name] ?? "") for '\(name)' compaction sub-option - must be an"
@@ -206,7 +212,8 @@ enum TableProperties {
 
     private static let compressionPackage = "org.apache.cassandra.io.compress."
     private static let compressors = [
-        "DeflateCompressor", "LZ4Compressor", "NoopCompressor", "SnappyCompressor", "ZstdCompressor",
+        "DeflateCompressor", "LZ4Compressor", "NoopCompressor", "SnappyCompressor",
+        "ZstdCompressor",
     ]
     private static let compressionOptions = [
         "chunk_length_in_kb", "class", "compression_level", "crc_check_chance", "enabled",
@@ -225,7 +232,8 @@ enum TableProperties {
             if !isEnabled {
                 guard map.count == 1 else {
                     throw .configuration(
-                        "If the 'enabled' option is set to false no other options must be specified")
+                        "If the 'enabled' option is set to false no other options must be specified"
+                    )
                 }
                 return ["enabled": "false"]
             }
@@ -290,7 +298,8 @@ enum TableProperties {
         let upper = text.uppercased().filter { $0 != " " }
         if upper == "NEVER" || upper == "NONE" { return "NEVER" }
         if upper == "ALWAYS" { return "ALWAYS" }
-        for function in ["MIN", "MAX"] where upper.hasPrefix(function + "(") && upper.hasSuffix(")") {
+        for function in ["MIN", "MAX"] where upper.hasPrefix(function + "(") && upper.hasSuffix(")")
+        {
             let parts = upper.dropFirst(4).dropLast().split(separator: ",")
             guard parts.count == 2, let first = simplePolicy(String(parts[0])),
                 let second = simplePolicy(String(parts[1])),
@@ -341,7 +350,8 @@ enum JavaText {
             digits = String(digits[..<mark])
         }
         let sign = digits.hasPrefix("-") ? "-" : ""
-        let parts = digits.drop { $0 == "-" }.split(separator: ".", omittingEmptySubsequences: false)
+        let parts = digits.drop { $0 == "-" }.split(
+            separator: ".", omittingEmptySubsequences: false)
         let whole = String(parts[0])
         let fraction = parts.count > 1 ? String(parts[1]) : ""
         exponent += whole.count - 1

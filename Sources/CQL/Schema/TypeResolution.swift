@@ -70,7 +70,8 @@ struct TypeResolution {
             if let other = name.keyspace, other != keyspace {
                 throw .invalid(
                     "Statement on keyspace \(keyspace) cannot refer to a user type in keyspace"
-                        + " \(other); user types can only be used in the keyspace they are defined in")
+                        + " \(other); user types can only be used in the keyspace they are defined in"
+                )
             }
             guard let type = types.first(where: { $0.name == name.name }) else {
                 throw .invalid("Unknown type \(keyspace).\(name.name)")

@@ -73,7 +73,8 @@ extension TableSchema {
     /// mistake of ours.
     package func systemRow(_ values: [String: SystemValue]) -> SystemRow {
         for name in values.keys {
-            precondition(column(named: name) != nil, "no column \(name) in \(keyspace).\(self.name)")
+            precondition(
+                column(named: name) != nil, "no column \(name) in \(keyspace).\(self.name)")
         }
         return allColumns.map { values[$0.name]?.bytes }
     }

@@ -7,11 +7,13 @@ extension SystemSchema {
         Definition(name: "system", replication: local, gcGraceSeconds: 0, tables: system),
         Definition(
             name: "system_schema", replication: local, gcGraceSeconds: 604_800, tables: schema),
-        Definition(name: "system_auth", replication: simple(1), gcGraceSeconds: 7_776_000, tables: auth),
+        Definition(
+            name: "system_auth", replication: simple(1), gcGraceSeconds: 7_776_000, tables: auth),
         Definition(
             name: "system_distributed", replication: simple(3), gcGraceSeconds: 864_000,
             tables: distributed),
-        Definition(name: "system_traces", replication: simple(2), gcGraceSeconds: 0, tables: traces),
+        Definition(
+            name: "system_traces", replication: simple(2), gcGraceSeconds: 0, tables: traces),
         Definition(
             name: "system_virtual_schema", replication: local, gcGraceSeconds: 864_000,
             tables: virtualSchema),

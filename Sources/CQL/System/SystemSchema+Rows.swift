@@ -6,7 +6,9 @@ package import Model
 extension SystemSchema {
     /// The rows of a table of `system_schema` or `system_virtual_schema`, sorted by key, each in the
     /// order of `SELECT *`. nil for every other table.
-    package static func rows(of table: TableSchema, describing schema: SchemaSnapshot) -> [SystemRow]? {
+    package static func rows(of table: TableSchema, describing schema: SchemaSnapshot)
+        -> [SystemRow]?
+    {
         switch (table.keyspace, table.name) {
         case ("system_schema", let name):
             return schemaRows(table, name, real(schema))
@@ -137,7 +139,8 @@ extension SystemSchema {
     }
 
     private static func droppedRows(_ described: TableSchema, _ table: TableSchema) -> [SystemRow] {
-        described.latestDropped.sorted { bytesPrecede($0.column.name, $1.column.name) }.map { dropped in
+        described.latestDropped.sorted { bytesPrecede($0.column.name, $1.column.name) }.map {
+            dropped in
             table.systemRow([
                 "keyspace_name": .text(described.keyspace),
                 "table_name": .text(described.name),
@@ -166,7 +169,9 @@ extension TableSchema {
     var latestDropped: [DroppedColumn] {
         var newest: [String: DroppedColumn] = [:]
         for record in dropped {
-            if let other = newest[record.column.name], other.droppedAt >= record.droppedAt { continue }
+            if let other = newest[record.column.name], other.droppedAt >= record.droppedAt {
+                continue
+            }
             newest[record.column.name] = record
         }
         return newest.values.sorted { $0.column.name < $1.column.name }

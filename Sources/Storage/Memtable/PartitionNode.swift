@@ -113,6 +113,14 @@ struct PartitionNode {
         }
     }
 
+    /// No deletions and no static row: the rows are all there is.
+    @inline(__always)
+    var isPlain: Bool {
+        base.load(fromByteOffset: 24, as: Int64.self) == noTimestamp
+            && base.load(fromByteOffset: 36, as: UInt32.self) == 0
+            && base.load(fromByteOffset: 40, as: UInt.self) == 0
+    }
+
     /// The number of the memtable's list of range deletions that is this partition's; 0 for none.
     var rangeList: Int {
         get { Int(base.load(fromByteOffset: 36, as: UInt32.self)) }

@@ -44,7 +44,8 @@ final class PartitionReader {
     private let rewritten = ByteWriter(capacity: 1 << 10)
     private let staticRow = ByteWriter()
     private var ranges: [RangeTombstone] = []
-    private var lastKey: [UInt8] = []
+    /// The key of the last row in `rows`.
+    private var lastKey = ByteRange(offset: 0, count: 0)
 
     init() {}
 
@@ -62,29 +63,32 @@ final class PartitionReader {
     ) throws(StorageError) -> Outcome {
         rows.removeAll()
         staticRow.removeAll()
-        ranges.removeAll(keepingCapacity: true)
-        lastKey.removeAll(keepingCapacity: true)
+        if !ranges.isEmpty { ranges.removeAll(keepingCapacity: true) }
+        lastKey = ByteRange(offset: 0, count: 0)
         var live = 0
-        let maximum = min(limits.rows, limits.partitionRows)
-        do throws(MalformedBytes) {
-            if !staticRows.isEmpty { try buildStaticRow(rule) }
-        } catch {
-            throw .malformed(error)
+        let used = writer.count
+        if !staticRows.isEmpty {
+            do throws(MalformedBytes) { try buildStaticRow(rule) } catch { throw .malformed(error) }
         }
         var outcome = Outcome.whole
-        let wanted = Self.bounds(command, behind: behind)
-        for (lower, upper) in wanted {
+        if command.slices == nil, behind == nil || behind?.isEmpty == true {
             outcome = try readSlice(
-                lower: lower, upper: upper, command, rule, maximum: maximum, limits: limits,
-                used: writer.count, live: &live)
-            if outcome == .missing { return .missing }
-            if outcome != .whole { break }
+                lower: nil, upper: nil, command.reversed, rule, limits, used: used, live: &live)
+        } else {
+            for (lower, upper) in Self.bounds(command, behind: behind) {
+                outcome = try readSlice(
+                    lower: lower, upper: upper, command.reversed, rule, limits, used: used,
+                    live: &live)
+                if outcome != .whole { break }
+            }
         }
+        if outcome == .missing { return .missing }
         if outcome != .whole, !ranges.isEmpty {
             // Nothing is said about what lies behind the last row.
+            let last = [UInt8](rows[lastKey])
             ranges = command.reversed
-                ? RangeTombstones.clipped(ranges, from: lastKey, to: nil)
-                : RangeTombstones.clipped(ranges, from: nil, to: lastKey + [0])
+                ? RangeTombstones.clipped(ranges, from: last, to: nil)
+                : RangeTombstones.clipped(ranges, from: nil, to: last + [0])
         }
         if live == 0, outcome == .whole, behind == nil, staticRow.count > 0 {
             do throws(MalformedBytes) {
@@ -94,21 +98,69 @@ final class PartitionReader {
             }
         }
         limits.rows -= live
-        let shown = rule.purges(deletion) ? Deletion.none : deletion
-        let kept = ranges.isEmpty
-            ? [] : ranges.filter { !rule.purges($0.deletion) && !deletion.shadows($0.deletion.timestamp) }
-        if !shown.isNone || staticRow.count > 0 || !kept.isEmpty || rows.count > 0 {
-            scratch.removeAll()
-            PartitionWriter.begin(
-                deletion: shown, staticRow: staticRow.bytes, ranges: kept, into: scratch)
-            writer.reserve(key.count + scratch.count + rows.count + 32)
+        append(token, key, rule, into: writer)
+        return outcome
+    }
+
+    /// Appends head and rows unless all is empty.
+    private func append(
+        _ token: Int64, _ key: UnsafeRawBufferPointer, _ rule: PurgeRule, into writer: ByteWriter
+    ) {
+        if deletion.isNone, staticRow.count == 0, ranges.isEmpty {
+            if rows.count == 0 { return }
+            writer.reserve(key.count + rows.count + 32)
             writer.appendLittleEndian(token)
             writer.appendLengthPrefixed(key)
-            writer.appendVarint(UInt64(scratch.count + rows.count))
-            writer.append(scratch.bytes)
+            writer.appendVarint(UInt64(1 + rows.count))
+            writer.append(0)
             writer.append(rows.bytes)
+            return
         }
-        return outcome
+        let shown = rule.purges(deletion) ? Deletion.none : deletion
+        let kept = ranges.filter {
+            !rule.purges($0.deletion) && !deletion.shadows($0.deletion.timestamp)
+        }
+        if shown.isNone, staticRow.count == 0, kept.isEmpty, rows.count == 0 { return }
+        scratch.removeAll()
+        PartitionWriter.begin(
+            deletion: shown, staticRow: staticRow.bytes, ranges: kept, into: scratch)
+        writer.appendLittleEndian(token)
+        writer.appendLengthPrefixed(key)
+        writer.appendVarint(UInt64(scratch.count + rows.count))
+        writer.append(scratch.bytes)
+        writer.append(rows.bytes)
+    }
+
+    /// The short way for a partition that is one row of one source, without deletions around it: what
+    /// tables without clustering columns mostly are. `limits` allow at least one row.
+    func readSingleRow(
+        token: Int64, key: UnsafeRawBufferPointer, rowKey: UnsafeRawBufferPointer,
+        row bytes: UnsafeRawBufferPointer, rule: PurgeRule, limits: inout Limits,
+        into writer: ByteWriter
+    ) throws(MalformedBytes) {
+        var row = try RowView(bytes)
+        let verdict = try RowPurge.inspect(row, rule)
+        if verdict.needsRewrite {
+            rewritten.removeAll()
+            guard try RowPurge.rewrite(row, rule, into: rewritten) else { return }
+            row = try RowView(rewritten.bytes)
+        }
+        if verdict.isLive { limits.rows -= 1 }
+        let size = row.bytes.count
+        writer.reserve(key.count + rowKey.count + size + 40)
+        writer.appendLittleEndian(token)
+        writer.appendLengthPrefixed(key)
+        writer.appendVarint(
+            UInt64(
+                1 + Self.varintBytes(rowKey.count) + rowKey.count + Self.varintBytes(size) + size))
+        writer.append(0)
+        writer.appendLengthPrefixed(rowKey)
+        writer.appendLengthPrefixed(row.bytes)
+    }
+
+    @inline(__always)
+    private static func varintBytes(_ value: Int) -> Int {
+        value < 128 ? 1 : value < 16_384 ? 2 : (64 - value.leadingZeroBitCount + 6) / 7
     }
 
     private func buildStaticRow(_ rule: PurgeRule) throws(MalformedBytes) {
@@ -149,18 +201,24 @@ final class PartitionReader {
     }
 
     private func readSlice(
-        lower: [UInt8]?, upper: [UInt8]?, _ command: ReadCommand, _ rule: PurgeRule, maximum: Int,
-        limits: Limits, used: Int, live: inout Int
+        lower: [UInt8]?, upper: [UInt8]?, _ reversed: Bool, _ rule: PurgeRule, _ limits: Limits,
+        used: Int, live: inout Int
     ) throws(StorageError) -> Outcome {
+        let maximum = min(limits.rows, limits.partitionRows)
+        if sources.count == 1 {
+            return try readSliceOfOne(
+                sources[0], lower: lower, upper: upper, reversed, rule, limits, maximum: maximum,
+                used: used, live: &live)
+        }
         var isMissing = false
         for source in sources {
-            try source.seek(lower: lower, upper: upper, reversed: command.reversed)
+            try source.seek(lower: lower, upper: upper, reversed: reversed)
             if source.state == .missing { isMissing = true }
         }
         if isMissing { return .missing }
         var outcome = Outcome.whole
         while true {
-            guard let first = smallest(reversed: command.reversed) else { break }
+            guard let first = smallest(reversed: reversed) else { break }
             let isFull =
                 live >= maximum || rows.count > 0 && used + rows.count >= limits.endOfBytes
             let key = first.key
@@ -175,7 +233,6 @@ final class PartitionReader {
                 break
             }
             if visible == .live { live += 1 }
-            if visible != .nothing { lastKey.replaceSubrange(0..<lastKey.count, with: key) }
             for source in sources
             where source !== first && source.state == .row && equalBytes(source.key, key) {
                 try source.advance()
@@ -185,6 +242,48 @@ final class PartitionReader {
             if first.state == .missing || isMissing { return .missing }
         }
         collectRanges(lower: lower, upper: upper)
+        return outcome
+    }
+
+    /// The same with a single source: no comparing of keys.
+    private func readSliceOfOne(
+        _ source: RowSource, lower: [UInt8]?, upper: [UInt8]?, _ reversed: Bool, _ rule: PurgeRule,
+        _ limits: Limits, maximum: Int, used: Int, live: inout Int
+    ) throws(StorageError) -> Outcome {
+        try source.seek(lower: lower, upper: upper, reversed: reversed)
+        var outcome = Outcome.whole
+        while source.state == .row {
+            let isFull =
+                live >= maximum || rows.count > 0 && used + rows.count >= limits.endOfBytes
+            var shadow = deletion
+            if !source.ranges.isEmpty {
+                shadow = shadow.merged(with: RangeTombstones.covering(source.key, in: source.ranges))
+            }
+            let visible: Visible
+            do throws(MalformedBytes) {
+                if shadow.isNone {
+                    visible = try emit(
+                        source.key, try RowView(source.row), rule, isPeeking: isFull)
+                } else {
+                    merged.removeAll()
+                    visible =
+                        try RowMerge.filter(try RowView(source.row), shadow: shadow, into: merged)
+                        ? try emit(
+                            source.key, try RowView(merged.bytes), rule, isPeeking: isFull)
+                        : .nothing
+                }
+            } catch {
+                throw .malformed(error)
+            }
+            if isFull, visible != .nothing {
+                outcome = live >= limits.partitionRows && live < limits.rows ? .partitionLimit : .limit
+                break
+            }
+            if visible == .live { live += 1 }
+            try source.advance()
+        }
+        if source.state == .missing { return .missing }
+        if !source.ranges.isEmpty { collectRanges(lower: lower, upper: upper) }
         return outcome
     }
 
@@ -224,7 +323,7 @@ final class PartitionReader {
                 versions.append(source.row)
             }
         }
-        var row: RowView
+        let row: RowView
         if versions.count == 1, shadow.isNone {
             row = try RowView(versions[0])
         } else {
@@ -232,13 +331,26 @@ final class PartitionReader {
             guard try mergeVersions(versions, shadow: shadow) else { return .nothing }
             row = try RowView(merged.bytes)
         }
+        return try emit(key, row, rule, isPeeking: isPeeking)
+    }
+
+    /// Purges and appends a merged row.
+    @inline(__always)
+    private func emit(
+        _ key: UnsafeRawBufferPointer, _ row: RowView, _ rule: PurgeRule, isPeeking: Bool
+    ) throws(MalformedBytes) -> Visible {
         let verdict = try RowPurge.inspect(row, rule)
+        var bytes = row.bytes
         if verdict.needsRewrite {
             rewritten.removeAll()
             guard try RowPurge.rewrite(row, rule, into: rewritten) else { return .nothing }
-            if !isPeeking { PartitionWriter.append(key: key, row: rewritten.bytes, into: rows) }
-        } else if !isPeeking {
-            PartitionWriter.append(key: key, row: row.bytes, into: rows)
+            bytes = rewritten.bytes
+        }
+        if !isPeeking {
+            rows.appendVarint(UInt64(key.count))
+            lastKey = ByteRange(offset: rows.count, count: key.count)
+            rows.append(key)
+            rows.appendLengthPrefixed(bytes)
         }
         return verdict.isLive ? .live : .dead
     }

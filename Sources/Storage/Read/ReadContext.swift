@@ -34,7 +34,7 @@ final class ReadContext {
     init(cache: BlockCache) { self.cache = cache }
 
     func begin(isScan: Bool, held: [BlockKey: Block], readAhead: Int) {
-        missing.removeAll(keepingCapacity: true)
+        if !missing.isEmpty { missing.removeAll(keepingCapacity: true) }
         self.held = held
         self.isScan = isScan
         self.readAhead = readAhead

@@ -14,10 +14,9 @@ internal import Model
 
 /// The state of a read between its runs.
 final class ReadRun {
-    let command: ReadCommand
-    let table: TableState
-    var view: TableView
-    let rule: PurgeRule
+    private(set) var command: ReadCommand
+    private(set) var view: TableView
+    private(set) var rule: PurgeRule
     var limits: PartitionReader.Limits
     /// Behind the last partition that is in the output.
     var position: ReadCommand.Position?
@@ -30,12 +29,19 @@ final class ReadRun {
     var outstanding = 0
     var failure: StorageError?
 
-    init(
-        _ command: ReadCommand, table: TableState, view: TableView, rule: PurgeRule,
-        output: ByteWriter
-    ) {
+    init(_ command: ReadCommand, view: TableView, rule: PurgeRule, output: ByteWriter) {
         self.command = command
-        self.table = table
+        self.view = view
+        self.rule = rule
+        self.output = output
+        outputStart = 0
+        limits = PartitionReader.Limits(rows: 0, partitionRows: 0, endOfBytes: 0)
+        begin(command, view: view, rule: rule, output: output)
+    }
+
+    /// Becomes another read: runs that never parked are used again.
+    func begin(_ command: ReadCommand, view: TableView, rule: PurgeRule, output: ByteWriter) {
+        self.command = command
         self.view = view
         self.rule = rule
         self.output = output
@@ -44,7 +50,7 @@ final class ReadRun {
             rows: command.rowLimit, partitionRows: command.partitionRowLimit,
             endOfBytes: outputStart.addingReportingOverflow(command.byteLimit).overflow
                 ? .max : outputStart + command.byteLimit)
-        if case .range(let range) = command.scope { position = range.after }
+        if case .range(let range) = command.scope { position = range.after } else { position = nil }
     }
 
     /// Goes on under that tag, with what was written so far in a buffer of its own.
@@ -74,6 +80,8 @@ final class ReadRunner {
     private var usedMemtableSources = 0
     private var usedSSTableSources = 0
 
+    /// The key of the last partition that a scan has finished.
+    private let lastKey = ByteWriter(capacity: 64)
     private let slice: ClosedRange<Int64>
 
     init(cache: BlockCache, slice: ClosedRange<Int64>) {
@@ -92,7 +100,7 @@ final class ReadRunner {
         switch command.scope {
         case .partition(let token, let key):
             let outcome = try key.withBytes { (key) throws(StorageError) in
-                try readPartition(run, token: token, key: key, behind: nil)
+                try readPartition(run, token: token, key: key)
             }
             if outcome == .missing { return .missing }
             isExhausted = outcome == .whole
@@ -107,25 +115,107 @@ final class ReadRunner {
 
     // MARK: One partition
 
-    private func readPartition(
-        _ run: ReadRun, token: Int64, key: UnsafeRawBufferPointer, behind: [UInt8]?
-    ) throws(StorageError) -> PartitionReader.Outcome {
+    private func beginPartition() {
         reader.begin()
         usedMemtableSources = 0
         usedSSTableSources = 0
-        for memtable in run.view.memtables {
+    }
+
+    private func readPartition(
+        _ run: ReadRun, token: Int64, key: UnsafeRawBufferPointer
+    ) throws(StorageError) -> PartitionReader.Outcome {
+        beginPartition()
+        let view = run.view
+        var lone: (memtable: Memtable, node: PartitionNode)?
+        for memtable in view.memtables {
             guard let node = memtable.find(token: token, key: key) else { continue }
-            let source = nextMemtableSource()
-            source.open(node, in: memtable)
-            reader.sources.append(source)
-            if !node.deletion.isNone { reader.deletion = reader.deletion.merged(with: node.deletion) }
-            if let row = node.staticRow { reader.staticRows.append(row.row) }
+            if lone == nil, reader.sources.isEmpty {
+                lone = (memtable, node)
+            } else {
+                if let first = lone { add(first.node, first.memtable) }
+                lone = nil
+                add(node, memtable)
+            }
         }
         var isMissing = false
-        for sstable in run.view.sstables where sstable.metadata.mayContain(token) {
-            if try !addSource(sstable, token, key, run) { isMissing = true }
+        var found: (sstable: SSTable, block: Int, place: Int, fragment: Fragment)?
+        for sstable in view.sstables where sstable.metadata.mayContain(token) {
+            for index in sstable.metadata.candidates(token) {
+                guard let block = context.block(sstable, index) else {
+                    isMissing = true
+                    break
+                }
+                guard let (place, fragment) = try block.find(token: token, key: key) else {
+                    continue
+                }
+                if found == nil, lone == nil, reader.sources.isEmpty {
+                    found = (sstable, index, place, fragment)
+                } else {
+                    if let first = lone { add(first.node, first.memtable) }
+                    lone = nil
+                    if let first = found {
+                        add(first.fragment, first.sstable, first.block, first.place, token)
+                    }
+                    found = nil
+                    add(fragment, sstable, index, place, token)
+                }
+                break
+            }
         }
         if isMissing { return .missing }
+        if let lone {
+            if try readSimply(run, lone.node) { return .whole }
+            add(lone.node, lone.memtable)
+        } else if let found {
+            if try readSimply(run, token, key, found.fragment) { return .whole }
+            add(found.fragment, found.sstable, found.block, found.place, token)
+        }
+        return try finishPartition(run, token: token, key: key, behind: nil)
+    }
+
+    /// Answers a partition of one row without anything around it; false if it is not so simple.
+    @inline(__always)
+    private func readSimply(_ run: ReadRun, _ node: PartitionNode) throws(StorageError) -> Bool {
+        guard run.command.slices == nil, node.rowCount == 1, node.isPlain, let rows = node.rows,
+            run.limits.rows > 0, run.limits.partitionRows > 0
+        else { return false }
+        let record = RowRecord(rows)
+        do throws(MalformedBytes) {
+            try reader.readSingleRow(
+                token: node.token, key: node.key, rowKey: record.key, row: record.row,
+                rule: run.rule, limits: &run.limits, into: run.output)
+        } catch {
+            throw .malformed(error)
+        }
+        return true
+    }
+
+    /// The same for a partition of one SSTable.
+    @inline(__always)
+    private func readSimply(
+        _ run: ReadRun, _ token: Int64, _ key: UnsafeRawBufferPointer, _ fragment: Fragment
+    ) throws(StorageError) -> Bool {
+        guard run.command.slices == nil, fragment.rowCount == 1, fragment.flags.isEmpty,
+            run.limits.rows > 0, run.limits.partitionRows > 0
+        else { return false }
+        do throws(MalformedBytes) {
+            var reader = ByteReader(fragment.rows)
+            guard try reader.readVarint() == 0 else {
+                throw MalformedBytes("first row shares bytes", offset: 0)
+            }
+            let rowKey = try reader.readLengthPrefixed()
+            try self.reader.readSingleRow(
+                token: token, key: key, rowKey: rowKey, row: try reader.readLengthPrefixed(),
+                rule: run.rule, limits: &run.limits, into: run.output)
+        } catch {
+            throw .malformed(error)
+        }
+        return true
+    }
+
+    private func finishPartition(
+        _ run: ReadRun, token: Int64, key: UnsafeRawBufferPointer, behind: [UInt8]?
+    ) throws(StorageError) -> PartitionReader.Outcome {
         if reader.sources.isEmpty { return .whole }
         let written = run.output.count
         let limits = run.limits
@@ -139,30 +229,26 @@ final class ReadRunner {
         return outcome
     }
 
-    /// Adds what the SSTable has of the partition; false if a block is missing.
-    private func addSource(
-        _ sstable: SSTable, _ token: Int64, _ key: UnsafeRawBufferPointer, _ run: ReadRun
-    ) throws(StorageError) -> Bool {
-        for index in sstable.metadata.candidates(token) {
-            // A block that begins inside a partition of this token goes on with it; the partition
-            // itself begins before.
-            guard let block = context.block(sstable, index) else { return false }
-            guard let (place, fragment) = try block.find(token: token, key: key) else { continue }
-            if usedSSTableSources == sstableSources.count {
-                sstableSources.append(SSTableRowSource())
-            }
-            let source = sstableSources[usedSSTableSources]
-            usedSSTableSources += 1
-            source.open(
-                sstable, context, startBlock: index, startIndex: place, fragment, token: token)
-            reader.sources.append(source)
-            if !fragment.deletion.isNone {
-                reader.deletion = reader.deletion.merged(with: fragment.deletion)
-            }
-            if !fragment.staticRow.isEmpty { reader.staticRows.append(fragment.staticRow) }
-            return true
+    private func add(_ node: PartitionNode, _ memtable: Memtable) {
+        let source = nextMemtableSource()
+        source.open(node, in: memtable)
+        reader.sources.append(source)
+        if !node.deletion.isNone { reader.deletion = reader.deletion.merged(with: node.deletion) }
+        if let row = node.staticRow { reader.staticRows.append(row.row) }
+    }
+
+    private func add(
+        _ fragment: Fragment, _ sstable: SSTable, _ block: Int, _ place: Int, _ token: Int64
+    ) {
+        if usedSSTableSources == sstableSources.count { sstableSources.append(SSTableRowSource()) }
+        let source = sstableSources[usedSSTableSources]
+        usedSSTableSources += 1
+        source.open(sstable, context, startBlock: block, startIndex: place, fragment, token: token)
+        reader.sources.append(source)
+        if !fragment.deletion.isNone {
+            reader.deletion = reader.deletion.merged(with: fragment.deletion)
         }
-        return true
+        if !fragment.staticRow.isEmpty { reader.staticRows.append(fragment.staticRow) }
     }
 
     private func nextMemtableSource() -> MemtableRowSource {
@@ -186,9 +272,13 @@ final class ReadRunner {
         from = max(from, slice.lowerBound)
         let end = min(range.end, slice.upperBound)
         if from > end { return true }
-        var memtables = run.view.memtables.map { $0.cursor(from: from) }
-        var nodes: [PartitionNode?] = []
-        for index in memtables.indices { nodes.append(memtables[index].next()) }
+        var memtables: [MemtableHead] = []
+        for memtable in run.view.memtables where !memtable.isEmpty {
+            var head = MemtableHead(memtable: memtable, cursor: memtable.cursor(from: from))
+            head.advance()
+            while let node = head.node, isPassed(node.token, node.key, run.position) { head.advance() }
+            memtables.append(head)
+        }
         var cursors: [SSTableKeyCursor] = []
         for sstable in run.view.sstables
         where sstable.metadata.statistics.maximumToken >= from
@@ -196,54 +286,121 @@ final class ReadRunner {
         {
             cursors.append(SSTableKeyCursor(sstable, from: from))
         }
-        var isMissing = false
-        for cursor in cursors where try !cursor.load(context) { isMissing = true }
-        if isMissing { return nil }
-        while true {
-            guard let (token, key) = try nextPartition(run, &memtables, &nodes, cursors) else {
-                return context.missing.isEmpty ? true : nil
+        for cursor in cursors {
+            var isLoaded = try cursor.load(context)
+            while isLoaded, let head = cursor.head, isPassed(head.token, head.key, run.position) {
+                isLoaded = try cursor.advance(context)
             }
-            if token > end { return true }
-            if run.limits.rows <= 0 || run.output.count >= run.limits.endOfBytes { return false }
-            var behind: [UInt8]?
-            if let position = run.position, position.token == token, compare(key, position.key) == 0 {
-                behind = position.clustering
-            }
-            let outcome = try readPartition(run, token: token, key: key, behind: behind)
-            if outcome == .missing { return nil }
-            run.position = ReadCommand.Position(token: token, key: [UInt8](key), clustering: nil)
-            if outcome == .limit { return false }
+        }
+        if !context.missing.isEmpty { return nil }
+        return try scan(run, end, &memtables, cursors)
+    }
+
+    /// A memtable's next partition in a scan.
+    private struct MemtableHead {
+        let memtable: Memtable
+        var cursor: PartitionDirectory.Cursor
+        var node: PartitionNode?
+
+        mutating func advance() { node = cursor.next() }
+
+        @inline(__always)
+        func isAt(_ token: Int64, _ key: UnsafeRawBufferPointer) -> Bool {
+            guard let node else { return false }
+            return node.token == token && equalBytes(node.key, key)
         }
     }
 
-    /// The first partition of all sources behind the run's position; nil at the end of all, or if a
-    /// block is missing.
-    private func nextPartition(
-        _ run: ReadRun, _ memtables: inout [PartitionDirectory.Cursor],
-        _ nodes: inout [PartitionNode?], _ cursors: [SSTableKeyCursor]
-    ) throws(StorageError) -> (token: Int64, key: UnsafeRawBufferPointer)? {
-        var best: (token: Int64, key: UnsafeRawBufferPointer)?
-        func consider(_ token: Int64, _ key: UnsafeRawBufferPointer) {
-            if let best,
-                best.token < token || best.token == token && compareBytes(best.key, key) <= 0
-            {
-                return
+    private func scan(
+        _ run: ReadRun, _ end: Int64, _ memtables: inout [MemtableHead],
+        _ cursors: [SSTableKeyCursor]
+    ) throws(StorageError) -> Bool? {
+        // A position inside a partition concerns only the first one.
+        var resumed = run.position.flatMap { $0.clustering == nil ? nil : $0 }
+        var token: Int64 = 0
+        var finished: Int64?
+        while true {
+            var best: UnsafeRawBufferPointer?
+            for head in memtables {
+                guard let node = head.node else { continue }
+                if let current = best, !precedes(node.token, node.key, token, current) { continue }
+                token = node.token
+                best = node.key
             }
-            best = (token, key)
-        }
-        for index in nodes.indices {
-            while let node = nodes[index], isPassed(node.token, node.key, run.position) {
-                nodes[index] = memtables[index].next()
+            for cursor in cursors {
+                guard let head = cursor.head else { continue }
+                if let current = best, !precedes(head.token, head.key, token, current) { continue }
+                token = head.token
+                best = head.key
             }
-            if let node = nodes[index] { consider(node.token, node.key) }
-        }
-        for cursor in cursors {
-            while let head = cursor.head, isPassed(head.token, head.key, run.position) {
-                guard try cursor.advance(context) else { return nil }
+            guard let key = best, token <= end else { return true }
+            if run.limits.rows <= 0 || run.output.count >= run.limits.endOfBytes { return false }
+            let isResumed =
+                resumed.map { $0.token == token && compare(key, $0.key) == 0 } ?? false
+            let outcome = try readHeads(
+                run, token, key, memtables, cursors, behind: isResumed ? resumed?.clustering : nil)
+            if outcome == .missing { return pause(run, finished) }
+            if outcome == .limit { return false }
+            resumed = nil
+            finished = token
+            lastKey.removeAll()
+            lastKey.append(key)
+            for index in memtables.indices where memtables[index].isAt(token, lastKey.bytes) {
+                memtables[index].advance()
             }
-            if let head = cursor.head { consider(head.token, head.key) }
+            for cursor in cursors where cursor.isAt(token, lastKey.bytes) {
+                _ = try cursor.advance(context)
+            }
+            if !context.missing.isEmpty { return pause(run, finished) }
         }
-        return best
+    }
+
+    /// A block is missing: the next run goes on behind the last partition that was finished.
+    private func pause(_ run: ReadRun, _ finished: Int64?) -> Bool? {
+        if let finished {
+            run.position = ReadCommand.Position(
+                token: finished, key: lastKey.array, clustering: nil)
+        }
+        return nil
+    }
+
+    /// Reads the partition that stands at the heads.
+    private func readHeads(
+        _ run: ReadRun, _ token: Int64, _ key: UnsafeRawBufferPointer, _ memtables: [MemtableHead],
+        _ cursors: [SSTableKeyCursor], behind: [UInt8]?
+    ) throws(StorageError) -> PartitionReader.Outcome {
+        var count = 0
+        var node: PartitionNode?
+        var fragment: Fragment?
+        for head in memtables where head.isAt(token, key) {
+            count += 1
+            node = head.node
+        }
+        for cursor in cursors where cursor.isAt(token, key) {
+            count += 1
+            fragment = cursor.head?.fragment
+        }
+        if count == 1, behind == nil {
+            if let node, try readSimply(run, node) { return .whole }
+            if let fragment, try readSimply(run, token, key, fragment) { return .whole }
+        }
+        beginPartition()
+        for head in memtables where head.isAt(token, key) {
+            if let node = head.node { add(node, head.memtable) }
+        }
+        for cursor in cursors where cursor.isAt(token, key) {
+            guard let head = cursor.head else { continue }
+            add(head.fragment, cursor.sstable, cursor.blockIndex, head.place, token)
+        }
+        return try finishPartition(run, token: token, key: key, behind: behind)
+    }
+
+    @inline(__always)
+    private func precedes(
+        _ token: Int64, _ key: UnsafeRawBufferPointer, _ otherToken: Int64,
+        _ otherKey: UnsafeRawBufferPointer
+    ) -> Bool {
+        token == otherToken ? compareBytes(key, otherKey) < 0 : token < otherToken
     }
 
     /// Whether a scan at `position` has the partition wholly behind it.
@@ -259,13 +416,27 @@ final class ReadRunner {
 
 /// Walks over the partitions' keys of an SSTable in a scan.
 final class SSTableKeyCursor {
-    private let sstable: SSTable
-    private var blockIndex: Int
+    let sstable: SSTable
+    private(set) var blockIndex: Int
     private var fragmentIndex: Int?
     private let from: Int64
     private var block: Block?
     /// The current partition; nil at the end. Valid while the run lasts.
-    private(set) var head: (token: Int64, key: UnsafeRawBufferPointer)?
+    private(set) var head: Head?
+
+    /// A partition's first fragment, and its place in its block.
+    struct Head {
+        let token: Int64
+        let fragment: Fragment
+        let place: Int
+        var key: UnsafeRawBufferPointer { fragment.key }
+    }
+
+    @inline(__always)
+    func isAt(_ token: Int64, _ key: UnsafeRawBufferPointer) -> Bool {
+        guard let head else { return false }
+        return head.token == token && equalBytes(head.key, key)
+    }
 
     init(_ sstable: SSTable, from: Int64) {
         self.sstable = sstable
@@ -280,8 +451,8 @@ final class SSTableKeyCursor {
 
     /// Goes to the next partition; false if a block is missing.
     func advance(_ context: ReadContext) throws(StorageError) -> Bool {
-        guard let block, let index = fragmentIndex, let head else { return true }
-        if try block.fragment(index).flags.contains(.continues) {
+        guard let index = fragmentIndex, let head else { return true }
+        if head.fragment.flags.contains(.continues) {
             // The next partition begins in the last block of this one, or behind it.
             let last = sstable.metadata.lastBlock(ofPartitionFrom: blockIndex, token: head.token)
             blockIndex = max(last, blockIndex + 1)
@@ -308,7 +479,7 @@ final class SSTableKeyCursor {
                 let fragment = try block.fragment(index)
                 if !fragment.flags.contains(.continued) {
                     fragmentIndex = index
-                    head = (block.token(index), fragment.key)
+                    head = Head(token: block.token(index), fragment: fragment, place: index)
                     return true
                 }
                 index += 1

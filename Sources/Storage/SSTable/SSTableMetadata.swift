@@ -109,6 +109,9 @@ final class SSTableMetadata: Sendable {
     let file: FileName
     let identity: UInt64
     let blocks: [BlockEntry]
+    /// The blocks' tokens once more, close together for searching.
+    private let firstTokens: [Int64]
+    private let lastTokens: [Int64]
     let filter: BloomFilter
     let statistics: SSTableStatistics
     /// Of the whole file.
@@ -126,6 +129,8 @@ final class SSTableMetadata: Sendable {
         self.file = file
         self.identity = identity
         self.blocks = blocks
+        firstTokens = blocks.map(\.firstToken)
+        lastTokens = blocks.map(\.lastToken)
         self.filter = filter
         self.statistics = statistics
         self.bytes = bytes
@@ -137,25 +142,50 @@ final class SSTableMetadata: Sendable {
         return UInt32(truncatingIfNeeded: mixed >> 32)
     }
 
-    /// The blocks that may hold a partition of that token, in order. Cost: two binary searches.
+    /// The blocks that may hold a partition of that token, in order. Cost: one interpolating search;
+    /// tokens of a file are spread evenly, so it ends after two or three steps.
     func candidates(_ token: Int64) -> Range<Int> {
         let lower = firstBlock(endingAtOrAfter: token)
-        var low = lower
-        var high = blocks.count
+        var upper = lower
+        while upper < firstTokens.count, firstTokens[upper] <= token {
+            upper += 1
+            if upper - lower == 4 { return lower..<lastCandidate(token, from: upper) }
+        }
+        return lower..<upper
+    }
+
+    private func lastCandidate(_ token: Int64, from start: Int) -> Int {
+        var low = start
+        var high = firstTokens.count
         while low < high {
             let middle = (low + high) >> 1
-            if blocks[middle].firstToken <= token { low = middle + 1 } else { high = middle }
+            if firstTokens[middle] <= token { low = middle + 1 } else { high = middle }
         }
-        return lower..<max(lower, low)
+        return low
     }
 
     /// The first block whose last token is at least `token`.
     func firstBlock(endingAtOrAfter token: Int64) -> Int {
         var low = 0
-        var high = blocks.count
+        var high = lastTokens.count
+        var guesses = 3
         while low < high {
-            let middle = (low + high) >> 1
-            if blocks[middle].lastToken < token { low = middle + 1 } else { high = middle }
+            var middle = (low + high) >> 1
+            if guesses > 0, high - low > 8 {
+                guesses -= 1
+                let first = lastTokens[low]
+                let width = UInt64(bitPattern: lastTokens[high - 1] &- first)
+                if token <= first { middle = low
+                } else if width > 0 {
+                    let offset = UInt64(bitPattern: token &- first)
+                    if offset >= width { middle = high - 1 } else {
+                        middle = low + Int(
+                            width.dividingFullWidth(
+                                offset.multipliedFullWidth(by: UInt64(high - low - 1))).quotient)
+                    }
+                }
+            }
+            if lastTokens[middle] < token { low = middle + 1 } else { high = middle }
         }
         return low
     }

@@ -65,6 +65,7 @@ def run(ring, arguments):
         if suite not in SUITES:
             print(f"FAIL {suite}: there is no such suite; there are {', '.join(SUITES)}")
             return 1
+        ring.heal()
         begin = time.monotonic()
         count = harness.load(suite)
         failures = harness.run(ring, suite, arguments.only)

@@ -5,7 +5,7 @@ check of what was acknowledged):
 
     PROGRAM --host H[,H] --port P --workload write --keys N --connections C --inflight W
             --duration S --verify --state FILE [--reset-state] [--setup --rf N] [--server-ts]
-            --consistency L --read-consistency L
+            --consistency L --read-consistency L --wait S
     PROGRAM --verify-only FILE --wait S
 
 Exit code 0: nothing lost; 3: violations; others: it could not run. Its summary is a JSON file
@@ -77,7 +77,8 @@ def combination(arguments, chance, nodes, timestamps):
             load = [
                 arguments.load, *common, "--workload", "write", "--keys", arguments.keys,
                 "--connections", str(arguments.connections), "--inflight", str(arguments.inflight),
-                "--duration", str(arguments.seconds), "--verify", "--state", state]
+                "--duration", str(arguments.seconds), "--verify", "--state", state,
+                "--wait", "60"]
             if number == 0:
                 load += ["--setup", "--rf", str(nodes), "--reset-state"]
             with open(os.path.join(folder, "load.log"), "w+") as log:

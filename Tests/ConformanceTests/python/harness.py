@@ -17,7 +17,8 @@ import traceback
 
 from cassandra import ConsistencyLevel
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
-from cassandra.policies import RoundRobinPolicy, WhiteListRoundRobinPolicy
+from cassandra.policies import (
+    FallthroughRetryPolicy, RoundRobinPolicy, WhiteListRoundRobinPolicy)
 from cassandra.query import tuple_factory
 
 logging.getLogger("cassandra").setLevel(logging.CRITICAL)
@@ -122,10 +123,11 @@ class Environment:
         return cluster
 
     def only(self, node, **options):
-        """A session whose coordinator is always the node with that number."""
+        """A session whose coordinator is always the node with that number, and which never retries."""
         address = self.ring.addresses[node - 1]
         profile = self.profile(
-            load_balancing_policy=WhiteListRoundRobinPolicy([address]), **options)
+            load_balancing_policy=WhiteListRoundRobinPolicy([address]),
+            retry_policy=FallthroughRetryPolicy(), **options)
         cluster = self.cluster(
             profile=profile, contact_points=[address], schema_metadata_enabled=False,
             token_metadata_enabled=False)
@@ -137,6 +139,8 @@ class Environment:
         if self._session is None:
             cluster = self.cluster(schema_metadata_enabled=False, token_metadata_enabled=False)
             self._session = cluster.connect()
+            # An earlier run on the same ring may have left it.
+            self._session.execute(f"DROP KEYSPACE IF EXISTS {self.keyspace}")
             self._session.execute(
                 f"CREATE KEYSPACE IF NOT EXISTS {self.keyspace} WITH replication = "
                 f"{{'class': 'SimpleStrategy', 'replication_factor': {len(self.ring.addresses)}}}")
@@ -179,9 +183,9 @@ class Environment:
             return error
         except Exception as error:
             raise Failed(
-                f"expected {exception.__name__} with {phrase!r}, "
+                f"expected {names(exception)} with {phrase!r}, "
                 f"got {type(error).__name__}: {error}") from None
-        raise Failed(f"expected {exception.__name__} with {phrase!r}, but it was accepted")
+        raise Failed(f"expected {names(exception)} with {phrase!r}, but it was accepted")
 
     def close(self):
         for cluster in self._clusters:
@@ -197,6 +201,7 @@ def run(ring, suite, only=None):
     for name, function in _behaviours:
         if only and only not in name:
             continue
+        begin = time.monotonic()
         try:
             function(environment)
         except Skipped as reason:
@@ -212,9 +217,16 @@ def run(ring, suite, only=None):
                 f"FAIL {suite}: {name}: {type(error).__name__}: {one_line(error)} "
                 f"(line {ours[-1].lineno})", flush=True)
         else:
-            print(f"ok {suite}: {name}", flush=True)
+            seconds = time.monotonic() - begin
+            slow = f" ({seconds:.1f} s)" if seconds > 2 else ""
+            print(f"ok {suite}: {name}{slow}", flush=True)
     environment.close()
     return failed
+
+
+def names(exception):
+    kinds = exception if isinstance(exception, tuple) else (exception,)
+    return " or ".join(kind.__name__ for kind in kinds)
 
 
 def one_line(error):

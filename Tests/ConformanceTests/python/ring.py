@@ -60,6 +60,10 @@ class Ring:
                 f"{result.stdout.strip()}")
         return result.stdout
 
+    def heal(self):
+        """Starts the nodes that are down."""
+        return self.command("up")
+
     def kill(self, node):
         """SIGKILL for one node, by its number from 1."""
         return self.command("kill", str(node))

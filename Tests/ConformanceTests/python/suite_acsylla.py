@@ -13,7 +13,7 @@ def with_session(env, use, keyspace=True, **options):
         env.session
 
     async def go():
-        given = dict(port=env.ring.port, consistency="QUORUM", connect_timeout=20.0)
+        given = dict(port=env.ring.port, consistency="QUORUM", connect_timeout=20.0, log_level="error")
         given.update(options)
         cluster = acsylla.create_cluster([env.ring.addresses[0]], **given)
         session = await cluster.create_session(keyspace=env.keyspace if keyspace else None)
@@ -45,8 +45,8 @@ def it_writes_and_reads(env):
     name = env.table("k int PRIMARY KEY, a text, b bigint, c boolean, d double, e blob, f uuid")
 
     async def use(session):
-        statement = acsylla.create_statement(
-            f"INSERT INTO {name} (k, a, b, c, d, e) VALUES (?, ?, ?, ?, ?, ?)", parameters=6)
+        text = f"INSERT INTO {name} (k, a, b, c, d, e) VALUES (?, ?, ?, ?, ?, ?)"
+        statement = (await session.create_prepared(text)).bind()
         statement.bind_list([1, "text", 2**40, True, 1.5, b"\x00\xff"])
         await session.execute(statement)
         result = await session.query(f"SELECT k, a, b, c, d, e, f FROM {name} WHERE k = 1")

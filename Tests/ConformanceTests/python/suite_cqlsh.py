@@ -35,6 +35,7 @@ OPTIONS = """\
 
 def cqlsh(env, statements, may_fail=False, keyspace=None):
     """What cqlsh prints for the statements."""
+    env.session
     program = os.path.join(os.path.dirname(sys.executable), "cqlsh")
     if not os.path.exists(program):
         raise Failed(f"there is no {program}")
@@ -63,7 +64,7 @@ def people(env):
             "VALUES (?, ?, ?, ?, ?, ?)")
         for i in range(55):
             env.execute(insert, (
-                "ch", "Z\u00fcrich", 1900 + i, f"name, \"{i}\"", 1.5 + i / 100,
+                "ch", "Z\u00fcrich", 1900 + i, f"name, \"{i}\"", 1.5 + i % 8 / 8,
                 None if i % 5 == 0 else i % 2 == 0))
         env.execute("UPDATE people SET leader = 'one' WHERE country = 'ch' AND city = 'Z\u00fcrich'")
         return "people"
@@ -192,9 +193,9 @@ def SELECT_prints_a_table(env):
     equal([line.rstrip() for line in text.strip("\n").splitlines()], [
         " born | name       | height | alive | leader",
         "------+------------+--------+-------+--------",
-        " 1954 | name, \"54\" |   2.04 |  True |    one",
-        " 1953 | name, \"53\" |   2.03 | False |    one",
-        " 1952 | name, \"52\" |   2.02 |  True |    one",
+        " 1954 | name, \"54\" |   2.25 |  True |    one",
+        " 1953 | name, \"53\" |  2.125 | False |    one",
+        " 1952 | name, \"52\" |      2 |  True |    one",
         "",
         "(3 rows)"])
 
@@ -249,7 +250,7 @@ def errors_are_printed_and_end_the_shell_with_a_failure(env):
 
 def csv_rows(path):
     with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.reader(file))
+        return list(csv.reader(file, escapechar="\\", doublequote=False))
 
 
 @behaviour
@@ -265,7 +266,7 @@ def COPY_TO_writes_what_the_table_holds_and_COPY_FROM_reads_it_back(env):
         rows = csv_rows(path)
         equal(rows[0], ["country", "city", "born", "name", "height", "alive"])
         expected = [
-            ["ch", "Z\u00fcrich", str(1900 + i), f"name, \"{i}\"", f"{1.5 + i / 100:.5g}",
+            ["ch", "Z\u00fcrich", str(1900 + i), f"name, \"{i}\"", f"{1.5 + i % 8 / 8:.5g}",
              "" if i % 5 == 0 else str(i % 2 == 0)] for i in range(55)]
         equal(sorted(rows[1:]), sorted(expected))
         before = sorted(env.rows(f"SELECT {columns} FROM people"), key=str)

@@ -51,6 +51,7 @@ def survive(env, factor, level, client_timestamps):
     seed = random.SystemRandom().randrange(1 << 32)
     chance = random.Random(seed)
     keyspace = f"{env.keyspace}_{factor}_{'client' if client_timestamps else 'server'}"
+    env.session.execute(f"DROP KEYSPACE IF EXISTS {keyspace}")
     env.session.execute(
         f"CREATE KEYSPACE {keyspace} WITH replication = "
         f"{{'class': 'SimpleStrategy', 'replication_factor': {factor}}}")

@@ -21,10 +21,17 @@ class Down:
         self.env, self.nodes = env, nodes
 
     def __enter__(self):
-        for node in self.nodes:
-            self.env.ring.kill(node)
-        alive = 3 - len(self.nodes)
         session = first(self.env)
+        try:
+            for node in self.nodes:
+                self.env.ring.kill(node)
+            self.wait(session, 3 - len(self.nodes))
+        except BaseException:
+            self.env.ring.heal()
+            raise
+
+    def wait(self, session, alive):
+        """Waits until the first node counts that many alive."""
 
         def known():
             try:
@@ -36,8 +43,7 @@ class Down:
         eventually(known, 30)
 
     def __exit__(self, *_):
-        for node in self.nodes:
-            self.env.ring.start(node)
+        self.env.ring.heal()
         session = first(self.env)
         eventually(
             lambda: session.execute(at("ALL", f"SELECT k FROM {table(self.env)} WHERE k = 1")), 30)
@@ -114,8 +120,7 @@ def what_a_dead_node_missed_is_read_at_quorum_and_handed_to_it(env):
     # Hints bring it to the node itself: then ONE, with only that node alive, has it all.
     time.sleep(3)
     third = env.only(3)
-    with_others_dead = Down(env, 1, 2)
-    for node in with_others_dead.nodes:
+    for node in (1, 2):
         env.ring.kill(node)
     try:
         def complete():
@@ -123,7 +128,7 @@ def what_a_dead_node_missed_is_read_at_quorum_and_handed_to_it(env):
             equal(len(rows), 50, "rows that the node has by itself")
         eventually(complete, 20)
     finally:
-        with_others_dead.__exit__()
+        Down(env).__exit__()
 
 
 @behaviour
@@ -181,8 +186,7 @@ def acknowledged_writes_survive_the_death_of_all_nodes(env):
         env.execute(statement, (k, "x" * (k % 50)))
     for node in (1, 2, 3):
         env.ring.kill(node)
-    for node in (1, 2, 3):
-        env.ring.start(node)
+    env.ring.heal()
 
     def check():
         rows = list(first(env).execute(at("QUORUM", f"SELECT k, v FROM {name}")))

@@ -14,7 +14,7 @@ def markers_have_the_names_and_types_of_their_columns(env):
     equal([column.name for column in statement.column_metadata], ["k", "c", "[limit]"])
     equal(
         [column.type.cql_parameterized_type() for column in statement.column_metadata],
-        ["int", "text", "int"])
+        ["int", "varchar", "int"])
     statement = env.session.prepare(
         f"UPDATE {name} USING TTL ? AND TIMESTAMP ? SET v = ? WHERE k = ? AND c IN ?")
     equal(

@@ -470,7 +470,7 @@ refusals([
     ("an update of a key column", "UPDATE $simple SET k = 2 WHERE k = 1",
      InvalidRequest, "PRIMARY KEY part k found in SET part"),
     ("an update by another column", "UPDATE $simple SET v = 2 WHERE w = 1",
-     InvalidRequest, "w"),
+     InvalidRequest, "Some partition key parts are missing: k"),
     ("an update by key and another column", "UPDATE $simple SET v = 2 WHERE k = 1 AND w = 1",
      InvalidRequest, "Non PRIMARY KEY columns found in where clause: w"),
     ("an update without WHERE", "UPDATE $simple SET v = 2",
@@ -547,6 +547,6 @@ def a_batch_over_fifty_kibibytes_is_refused_with_its_size(env):
 @behaviour
 def serial_levels_are_refused_for_plain_writes(env):
     for level in ("SERIAL", "LOCAL_SERIAL"):
-        env.refused(InvalidRequest, level, lambda level=level: env.execute(SimpleStatement(
+        env.refused(InvalidRequest, "serializable writes", lambda level=level: env.execute(SimpleStatement(
             f"INSERT INTO {simple(env)} (k) VALUES (1)",
             consistency_level=ConsistencyLevel.name_to_value[level])))

@@ -133,6 +133,18 @@ func paging(session *gocql.Session) error {
 	return nil
 }
 
+// The driver forgets what it knew of a keyspace some time after it was told of a change.
+func schemaInTime(session *gocql.Session, keyspace string) error {
+	var err error
+	for attempt := 0; attempt < 100; attempt++ {
+		if err = schema(session, keyspace); err == nil {
+			return nil
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return err
+}
+
 func schema(session *gocql.Session, keyspace string) error {
 	metadata, err := session.KeyspaceMetadata(keyspace)
 	if err != nil {
@@ -215,7 +227,7 @@ func main() {
 	defer session.Close()
 	check("values of all types come back", types(session))
 	check("paging gives every row once", paging(session))
-	check("it knows the schema", schema(session, keyspace))
+	check("it knows the schema", schemaInTime(session, keyspace))
 	check("a batch writes all", batch(session))
 	check("errors have their codes", refusals(session))
 	if failed {

@@ -204,6 +204,15 @@ final class SSTableMetadata: Sendable {
             && filter.mayContain(token)
     }
 
+    /// Whether a read of those slices may find something here, by the bounds of the clustering keys.
+    func mayOverlap(_ slices: [ClusteringSlice]?) -> Bool {
+        guard let slices, !statistics.hasPartitionWide else { return true }
+        return slices.contains { slice in
+            compareBytes(slice.lower, statistics.maximumClustering) <= 0
+                && compareBytes(slice.upper, statistics.minimumClustering) > 0
+        }
+    }
+
     /// Appends index, filter, statistics and footer; `base` is where the bytes will stand in the file.
     func encodeTail(base: Int, into writer: ByteWriter) {
         let start = writer.count

@@ -2,7 +2,9 @@
 // each came by it. So it is taken over the meaning (keys, timestamps, values) and not over the bytes,
 // in which the base timestamp of a row depends on the order of its merges.
 //
-// Tombstones that compaction may purge are left out: replicas purge at different times.
+// Tombstones that compaction may purge are left out: replicas purge at different times. Whether the
+// answer goes to the end of its scope is in it: one replica may have nothing behind the rows that fill
+// the limit, where another has a row that the first one lacks.
 
 package import Encoding
 package import Model
@@ -23,6 +25,7 @@ package struct ReadDigest: Hashable, Sendable {
         of result: ReadResultView, purgeBefore: Int64, scratch: ByteWriter
     ) throws(MalformedBytes) {
         scratch.removeAll()
+        scratch.append(result.isExhausted ? 1 : 0)
         var partitions = result.partitions
         while let (token, key, bytes) = try partitions.next() {
             let start = scratch.count

@@ -1,8 +1,11 @@
 // The manifest: which SSTables there are, and how far each table is flushed. A change of the set of
 // files is one record, so it happens wholly or not at all (docs/formats/manifest.md).
 //
-//     <prefix>manifest-<n>.log := header | record*      records framed as in the commit log
-//     record body := edit*                              the first record is a checkpoint
+//     <prefix>manifest-<n>.log := header | (record | mark)*   framed as in the commit log
+//     record body := edit*                                    the first record is a checkpoint
+//
+// A mark is an empty record, written when the record before it is synced and before anybody acts upon
+// it: so a torn record is told from a damaged one.
 //
 // A new manifest with a checkpoint alone is written at each start and when the log has grown; it is
 // complete and durable before its predecessor goes. At most one manifest job runs at a time.
@@ -162,6 +165,16 @@ enum ManifestFile {
         return writer.array
     }
 
+    /// The mark written behind a record once that is synced: nobody acts upon a record before. With a
+    /// mark behind it, a bad record is damage and not a torn tail.
+    static func mark(_ file: FileName) -> [UInt8] {
+        let writer = ByteWriter(capacity: LogRecord.headerBytes)
+        LogRecord.append(
+            UnsafeRawBufferPointer(start: nil, count: 0), synced: .zero,
+            seed: CommitLog.seed(identity(file)), into: writer)
+        return writer.array
+    }
+
     /// Reads a manifest; nil if it was never completed (no sound header and checkpoint).
     static func load(
         _ file: FileName, from files: any FileSystem
@@ -189,7 +202,17 @@ enum ManifestFile {
         var state = ManifestState()
         var offset = headerBytes
         var count = 0
-        while case .record(let body, _, let next) = LogRecord.read(bytes, at: offset, seed: seed) {
+        reading: while true {
+            let body: UnsafeRawBufferPointer
+            switch LogRecord.read(bytes, at: offset, seed: seed) {
+            case .nothing: break reading
+            case .end(_, let next):
+                offset = next
+                continue
+            case .record(let found, _, let next):
+                body = found
+                offset = next
+            }
             do throws(MalformedBytes) {
                 var reader = ByteReader(body)
                 while !reader.isAtEnd { state.apply(try ManifestEdit(from: &reader)) }
@@ -198,7 +221,6 @@ enum ManifestFile {
                     CorruptionError(file: file, offset: offset, detail: "\(error)"))
             }
             count += 1
-            offset = next
         }
         // A torn last record was never acted upon. A bad one with sound ones behind it is damage.
         let behind = LogRecord.searchBehind(bytes, from: offset + 1, segment: 0, seed: seed)
@@ -214,11 +236,15 @@ enum ManifestFile {
         _ state: ManifestState, _ file: FileName, _ files: any FileSystem
     ) throws(DiskFailure) -> Int {
         let bytes = header(file) + record(state.checkpoint, file)
+        let mark = mark(file)
         try files.create(file, preallocate: 0)
         try bytes.withBytes { (raw) throws(DiskFailure) in try files.write(file, at: 0, raw) }
         try files.sync(file)
         try files.syncFolder()
-        return bytes.count
+        try mark.withBytes { (raw) throws(DiskFailure) in
+            try files.write(file, at: bytes.count, raw)
+        }
+        return bytes.count + mark.count
     }
 }
 
@@ -246,10 +272,11 @@ final class ManifestJob: Job {
             try files.write(file, at: offset, raw)
         }
         try files.sync(file)
-        if let replaced {
-            try files.syncFolder()
-            try files.remove(replaced)
+        if replaced != nil { try files.syncFolder() }
+        try ManifestFile.mark(file).withBytes { (raw) throws(DiskFailure) in
+            try files.write(file, at: offset + bytes.count, raw)
         }
+        if let replaced { try files.remove(replaced) }
         return .done(bytes: bytes.count)
     }
 }

@@ -80,13 +80,13 @@ struct ManifestKeeper {
             fileNumber += 1
             file = ManifestFile.name(prefix, fileNumber)
             let bytes = ManifestFile.header(file) + ManifestFile.record(state.checkpoint, file)
-            size = bytes.count
+            size = bytes.count + LogRecord.headerBytes
             checkpointSize = size
             return ManifestJob(file: file, offset: 0, bytes: bytes, replacing: old)
         }
         let bytes = ManifestFile.record(edits, file)
         let offset = size
-        size += bytes.count
+        size += bytes.count + LogRecord.headerBytes
         return ManifestJob(file: file, offset: offset, bytes: bytes, replacing: nil)
     }
 

@@ -295,7 +295,7 @@ extension StorageEngine {
         }
     }
 
-    private func startCompaction(
+    func startCompaction(
         _ table: TableState, _ choice: CompactionChoice, _ outbox: Outbox
     ) {
         let number = manifest.takeNumber()

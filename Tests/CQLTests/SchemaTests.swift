@@ -173,12 +173,6 @@ import Testing
                 .invalid("Counter columns (v) are not supported by Coterie yet")
             ),
             (
-                "CREATE TABLE u (k int PRIMARY KEY, v list<int>)",
-                .invalid(
-                    "Non-frozen collections and user-defined types (v list<int>) are not supported by"
-                        + " Coterie yet; use frozen<list<int>>")
-            ),
-            (
                 "CREATE TABLE other.u (k int PRIMARY KEY)",
                 .invalid("Keyspace 'other' doesn't exist")
             ),

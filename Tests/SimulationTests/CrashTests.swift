@@ -53,6 +53,15 @@ import Testing
         _ = check(CrashScenario(seed: seed, sync: .periodic, .partitions))
     }
 
+    /// The control: periodic mode does not promise to survive a power loss, and the checker must see
+    /// that it does not.
+    @Test func losingPowerInPeriodicModeIsSeenToLoseWrites() {
+        let found = (1...60 as ClosedRange<UInt64>).first { seed in
+            !CrashScenario(seed: seed, sync: .periodic, .powerLosses).run().violations.isEmpty
+        }
+        #expect(found != nil)
+    }
+
     @Test func theSameSeedGivesTheSameTraceWithCrashes() {
         var scenario = CrashScenario(seed: 21, sync: .batch, .powerLosses)
         scenario.operationCount = 200

@@ -87,7 +87,9 @@ struct BoundRow: Sendable {
         }
         var values: [BoundSource] = []
         for cell in cells {
-            guard case .marker(let marker, _) = cell.term, !cell.column.isStatic else { return nil }
+            guard case .set(.marker(let marker, _)) = cell.operation, !cell.column.isStatic,
+                !cell.column.type.isMultiCell
+            else { return nil }
             values.append(BoundSource(marker: marker, column: cell.column))
         }
         partitionKey = keys

@@ -22,8 +22,17 @@ package final class ModificationPlan: Sendable {
 
     struct CellSource: Sendable {
         let column: ColumnSchema
-        /// `.null` for deletions.
-        let term: PlannedTerm
+        /// Only `.set` for columns of one cell; of `.null` for deletions.
+        let operation: CellOperation
+
+        init(column: ColumnSchema, operation: CellOperation) {
+            self.column = column
+            self.operation = operation
+        }
+
+        init(column: ColumnSchema, term: PlannedTerm) {
+            self.init(column: column, operation: .set(term))
+        }
     }
 
     package let table: TableSchema
@@ -50,10 +59,8 @@ package final class ModificationPlan: Sendable {
         self.effect = effect
         self.partition = partition
         self.clustering = clustering
-        self.cells = cells.filter { !$0.column.isStatic }
-            .sorted { $0.column.id < $1.column.id }
-        self.staticCells = cells.filter(\.column.isStatic)
-            .sorted { $0.column.id < $1.column.id }
+        self.cells = Self.sorted(cells.filter { !$0.column.isStatic })
+        self.staticCells = Self.sorted(cells.filter(\.column.isStatic))
         self.timestamp = timestamp
         self.timeToLive = timeToLive
         self.isStaticOnly = isStaticOnly
@@ -71,6 +78,13 @@ package final class ModificationPlan: Sendable {
             : BoundRow(
                 table: table, effect: effect, partition: partition, clustering: clustering,
                 cells: self.staticCells.isEmpty ? self.cells : self.staticCells)
+    }
+
+    /// By column, and by the order in the statement where a column has several operations.
+    private static func sorted(_ cells: [CellSource]) -> [CellSource] {
+        cells.enumerated().sorted {
+            ($0.element.column.id, $0.offset) < ($1.element.column.id, $1.offset)
+        }.map(\.element)
     }
 
     // MARK: Building
@@ -177,7 +191,7 @@ package final class ModificationPlan: Sendable {
         if !staticCells.isEmpty {
             let any = try writeCells(
                 staticCells, values, context, stamp, marksRow: false, originalKey: Self.noBytes,
-                into: sink.staticRow)
+                sink, into: sink.staticRow)
             if !any { sink.staticRow.removeAll() }
         }
         sink.row.removeAll()
@@ -186,7 +200,7 @@ package final class ModificationPlan: Sendable {
             if case .write(let marks) = effect { marksRow = marks }
             let any = try writeCells(
                 cells, values, context, stamp, marksRow: marksRow,
-                originalKey: sink.originalKey.bytes, into: sink.row)
+                originalKey: sink.originalKey.bytes, sink, into: sink.row)
             if !any { sink.row.removeAll() }
         }
         if sink.staticRow.count == 0 && sink.row.count == 0 { return }
@@ -289,7 +303,8 @@ package final class ModificationPlan: Sendable {
     /// Writes a row with these cells. False if it holds nothing.
     private func writeCells(
         _ sources: [CellSource], _ values: BoundValues, _ context: ExecutionContext, _ stamp: Stamp,
-        marksRow: Bool, originalKey: UnsafeRawBufferPointer, into writer: ByteWriter
+        marksRow: Bool, originalKey: UnsafeRawBufferPointer, _ sink: MutationSink,
+        into writer: ByteWriter
     ) throws(CQLError) -> Bool {
         var row = RowWriter()
         row.begin(
@@ -297,9 +312,22 @@ package final class ModificationPlan: Sendable {
             baseTimestamp: stamp.timestamp,
             originalKey: originalKey, into: writer)
         var any = marksRow
-        for index in sources.indices {
+        var index = 0
+        while index < sources.count {
             let column = sources[index].column
-            switch sources[index].term {
+            if column.type.isMultiCell {
+                let first = index
+                while index < sources.count, sources[index].column.id == column.id { index += 1 }
+                let wrote = try writeCollection(
+                    sources[first..<index], values, context, stamp, row, sink, writer)
+                any = any || wrote
+                continue
+            }
+            guard case .set(let term) = sources[index].operation else {
+                preconditionFailure("a column of one cell is only set as a whole")
+            }
+            index += 1
+            switch term {
             case .marker(let place, let type):
                 switch values[place] {
                 case .bytes(let raw):
@@ -322,6 +350,53 @@ package final class ModificationPlan: Sendable {
             any = true
         }
         return any
+    }
+
+    /// Writes the cells of a collection or user-defined type that isn't frozen. False if there are none.
+    private func writeCollection(
+        _ sources: ArraySlice<CellSource>, _ values: BoundValues, _ context: ExecutionContext,
+        _ stamp: Stamp, _ row: RowWriter, _ sink: MutationSink, _ writer: ByteWriter
+    ) throws(CQLError) -> Bool {
+        guard let column = sources.first?.column else { return false }
+        var isDeletion = false
+        if case .deleteCells = effect { isDeletion = true }
+        var collection = CollectionCells(
+            column, values, context, timestamp: stamp.timestamp, place: sink.listPlace)
+        for source in sources {
+            try collection.apply(source.operation, isDeletion: isDeletion)
+        }
+        collection.finish()
+        sink.listPlace = collection.place
+        if let timestamp = collection.deletionTimestamp {
+            row.append(
+                Cell(
+                    column: column.id.value, flags: .complexDeletion, timestamp: timestamp,
+                    localDeletionTime: stamp.localDeletionTime),
+                into: writer)
+        }
+        let isExpiring = stamp.timeToLive > 0
+        for (path, value) in collection.cells {
+            var flags = Cell.Flags.hasPath
+            if value == nil {
+                flags.insert(.tombstone)
+            } else if isExpiring {
+                flags.insert(.expiring)
+            }
+            let isLive = value != nil && isExpiring
+            let localTime =
+                value == nil ? stamp.localDeletionTime : (isExpiring ? stamp.expiresAt : 0)
+            path.withUnsafeBytes { path in
+                (value ?? []).withUnsafeBytes { value in
+                    row.append(
+                        Cell(
+                            column: column.id.value, flags: flags, timestamp: stamp.timestamp,
+                            localDeletionTime: localTime,
+                            timeToLive: isLive ? stamp.timeToLive : 0, path: path, value: value),
+                        into: writer)
+                }
+            }
+        }
+        return !collection.isEmpty
     }
 
     @inline(__always)
@@ -395,7 +470,7 @@ package final class ModificationPlan: Sendable {
             if !staticCells.isEmpty {
                 let any = try writeCells(
                     staticCells, values, context, stamp, marksRow: false,
-                    originalKey: Self.noBytes, into: sink.staticRow)
+                    originalKey: Self.noBytes, sink, into: sink.staticRow)
                 if !any { sink.staticRow.removeAll() }
             }
             var marksRow = false
@@ -409,7 +484,7 @@ package final class ModificationPlan: Sendable {
                 sink.row.removeAll()
                 if try writeCells(
                     cells, values, context, stamp, marksRow: marksRow,
-                    originalKey: sink.originalKey.bytes, into: sink.row)
+                    originalKey: sink.originalKey.bytes, sink, into: sink.row)
                 {
                     PartitionWriter.append(
                         key: sink.clusteringKey.bytes, row: sink.row.bytes, into: sink.bytes)

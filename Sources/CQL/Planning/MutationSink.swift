@@ -27,12 +27,16 @@ package final class MutationSink {
     let staticRow = ByteWriter()
     let values = ByteWriter()
 
+    /// Numbers the list elements of a request, so that those of one batch keep their order.
+    @exclusivity(unchecked) var listPlace: UInt32 = 0
+
     package init() {}
 
     /// Forgets the mutations and keeps the memory.
     package func removeAll() {
         bytes.removeAll()
         entries.removeAll(keepingCapacity: true)
+        listPlace = 0
     }
 
     /// The mutation's bytes, valid until the next one is built.

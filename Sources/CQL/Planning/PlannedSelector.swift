@@ -15,6 +15,10 @@ indirect enum PlannedSelector: Sendable {
     case function(ScalarFunction, [PlannedSelector], place: Int)
     /// The result of the aggregate of that number.
     case aggregate(Int)
+    /// A field of a user-defined type, by its place.
+    case field(PlannedSelector, Int, CQLType)
+    /// The value of a key of a map, or an element of a set if it is there.
+    case element(PlannedSelector, PlannedTerm, CQLType)
 }
 
 extension PlannedSelector {
@@ -23,6 +27,8 @@ extension PlannedSelector {
         switch self {
         case .term: true
         case .function(_, let arguments, _): arguments.contains(where: \.holdsTerms)
+        case .field(let inner, _, _): inner.holdsTerms
+        case .element: true
         case .column, .writeTime, .timeToLive, .token, .aggregate: false
         }
     }
@@ -39,7 +45,48 @@ extension PlannedSelector {
             var resolved: [PlannedSelector] = []
             for argument in arguments { resolved.append(try argument.resolved(values, context)) }
             return .function(function, resolved, place: place)
+        case .field(let inner, let index, let type):
+            return .field(try inner.resolved(values, context), index, type)
+        case .element(let inner, let key, let type):
+            guard let bytes = try key.bytes(values, context, "selection") else {
+                throw .invalid("Invalid null value for element selection")
+            }
+            return .element(try inner.resolved(values, context), .constant(bytes), type)
         case .column, .writeTime, .timeToLive, .token, .aggregate: return self
+        }
+    }
+
+    /// The part of a serialized value of the nested `type` that a field or an element selects.
+    static func part(
+        of value: [UInt8], _ type: CQLType, field: Int = 0, key: [UInt8]? = nil
+    ) -> [UInt8]? {
+        value.withUnsafeBytes { raw -> [UInt8]? in
+            guard var parts = CQLValueParts(type, raw) else { return nil }
+            var index = 0
+            while true {
+                let step = parts.next()
+                var part: UnsafeRawBufferPointer?
+                switch step {
+                case .end, .malformed: return nil
+                case .part(let bytes): part = bytes
+                case .null: part = nil
+                }
+                guard let key else {
+                    if index == field { return part.map { Array($0) } }
+                    index += 1
+                    continue
+                }
+                let element = type.parts.first ?? .blob
+                let matches = part.map { part in
+                    key.withUnsafeBytes { element.compare(part, $0) == 0 }
+                }
+                if case .map = type {
+                    guard case .part(let value) = parts.next() else { return nil }
+                    if matches == true { return Array(value) }
+                } else if matches == true {
+                    return part.map { Array($0) }
+                }
+            }
         }
     }
 }
@@ -87,8 +134,35 @@ struct SelectorCompiler {
                 .resolve(syntax)
             let planned = try terms.compile(term, as: type, for: "[selection]")
             return (.term(planned), type, "(\(syntax))\(term.sourceText)")
-        case .field: throw Self.unsupported("Selection of fields of user-defined types")
-        case .element, .slice: throw Self.unsupported("Selection of collection elements")
+        case .field(let inner, let field):
+            let (planned, type, name) = try compile(inner)
+            guard case .userDefined(let definition, _) = type else {
+                throw .invalid(
+                    "Invalid field selection: \(name) of type \(type.cqlName) is not a user type")
+            }
+            guard let index = definition.fields.firstIndex(where: { $0.name == field }) else {
+                throw .invalid("\(name) of type \(definition.name) has no field \(field)")
+            }
+            return (
+                .field(planned, index, type), definition.fields[index].type,
+                "\(name).\(Identifier.quoted(field))"
+            )
+        case .element(let inner, let key):
+            let (planned, type, name) = try compile(inner)
+            let label = "\(name)[\(key.sourceText)]"
+            switch type {
+            case .map(let keyType, let valueType, _):
+                let term = try terms.compile(key, as: keyType, for: "key(\(name))")
+                return (.element(planned, term, type), valueType, label)
+            case .set(let element, _):
+                let term = try terms.compile(key, as: element, for: "value(\(name))")
+                return (.element(planned, term, type), element, label)
+            default:
+                throw .invalid(
+                    "Invalid element selection: \(name) is of type \(type.cqlName) is not a set or map"
+                )
+            }
+        case .slice: throw Self.unsupported("Selection of slices of collections")
         case .arithmetic, .negation: throw Self.unsupported("Arithmetic")
         case .tuple, .list, .set, .map, .typeHint:
             throw Self.unsupported("Selection of collection, tuple and user-defined type literals")

@@ -52,14 +52,6 @@ extension Planner {
         return column
     }
 
-    private static func checkSingleCell(_ column: ColumnSchema) throws(CQLError) {
-        guard !column.type.isMultiCell else {
-            throw .invalid(
-                "Writes to non-frozen collections and user-defined types (column \(column.name)) are"
-                    + " not supported by Coterie yet")
-        }
-    }
-
     private static func checkUnconditional(_ condition: ConditionSyntax) throws(CQLError) {
         guard condition == .none else {
             throw .invalid(
@@ -103,7 +95,6 @@ extension Planner {
             if column.isPrimaryKey {
                 terms[name] = term
             } else {
-                try Self.checkSingleCell(column)
                 cells.append(ModificationPlan.CellSource(column: column, term: term))
             }
         }
@@ -144,20 +135,12 @@ extension Planner {
             guard !column.isPrimaryKey else {
                 throw .invalid("PRIMARY KEY part \(column.name) found in SET part")
             }
-            try Self.checkSingleCell(column)
-            guard case .set(_, let value) = assignment else {
-                throw .invalid(
-                    "Invalid operation for column \(column.name) of type \(column.type.cqlName):"
-                        + " only counters, non-frozen collections and user-defined types can be"
-                        + " changed in parts, and Coterie does not support these yet")
-            }
-            guard !cells.contains(where: { $0.column.id == column.id }) else {
+            let operation = try operation(assignment, column, &compiler)
+            if cells.contains(where: { $0.column.id == column.id && $0.conflicts(with: operation) })
+            {
                 throw .invalid("Multiple incompatible setting of column \(column.name)")
             }
-            cells.append(
-                ModificationPlan.CellSource(
-                    column: column,
-                    term: try compiler.compile(value, as: column.type, for: column.name)))
+            cells.append(ModificationPlan.CellSource(column: column, operation: operation))
         }
         let (restrictions, isStaticOnly) = try target(
             syntax.relations, cells.map(\.column), table, .update, &compiler)
@@ -168,6 +151,58 @@ extension Planner {
             table: table, effect: .write(marksRow: false), partition: keys,
             clustering: restrictions.clustering, cells: cells, timestamp: timestamp,
             timeToLive: timeToLive, isStaticOnly: isStaticOnly)
+    }
+
+    private static func unsupported(_ assignment: String, _ column: ColumnSchema) -> CQLError {
+        .invalid(
+            "Invalid operation (\(assignment)) for column \(column.name) of type \(column.type.cqlName)"
+        )
+    }
+
+    /// What an assignment does to its column.
+    private func operation(
+        _ assignment: Assignment, _ column: ColumnSchema, _ compiler: inout TermCompiler
+    ) throws(CQLError) -> CellOperation {
+        let name = column.name
+        if case .set(_, let value) = assignment {
+            return .set(try compiler.compile(value, as: column.type, for: name))
+        }
+        guard column.type.isMultiCell else {
+            throw .invalid(
+                "Invalid operation for column \(name) of type \(column.type.cqlName): only counters,"
+                    + " non-frozen collections and user-defined types can be changed in parts")
+        }
+        switch (assignment, column.type) {
+        case (.add(_, let value), .list), (.add(_, let value), .set), (.add(_, let value), .map):
+            return .add(try compiler.compile(value, as: column.type, for: name))
+        case (.prepend(_, let value), .list):
+            return .prepend(try compiler.compile(value, as: column.type, for: name))
+        case (.subtract(_, let value), .set(let element, _)),
+            (.subtract(_, let value), .map(let element, _, _)):
+            return .remove(
+                try compiler.compile(value, as: .set(element, frozen: false), for: name))
+        case (.setElement(_, let key, let value), .map(let keyType, let valueType, _)):
+            return .put(
+                key: try compiler.compile(key, as: keyType, for: "key(\(name))"),
+                value: try compiler.compile(value, as: valueType, for: "value(\(name))"))
+        case (.setField(_, let field, let value), .userDefined(let definition, _)):
+            guard let index = definition.fields.firstIndex(where: { $0.name == field }) else {
+                throw .invalid("UDT column \(name) does not have a field named \(field)")
+            }
+            return .setField(
+                index,
+                try compiler.compile(
+                    value, as: definition.fields[index].type, for: "\(name).\(field)"))
+        case (.setElement, .list), (.subtract, .list):
+            throw .invalid(
+                "Operations on lists that have to read them first (\(name)[i] = ..., \(name) ="
+                    + " \(name) - ...) are not supported by Coterie yet")
+        case (.setElement, _): throw Self.unsupported("\(name)[...] = ...", column)
+        case (.setField, _): throw Self.unsupported("\(name).field = ...", column)
+        case (.prepend, _): throw Self.unsupported("\(name) = ... + \(name)", column)
+        case (.subtract, _): throw Self.unsupported("\(name) = \(name) - ...", column)
+        case (.add, _), (.set, _): throw Self.unsupported("\(name) = \(name) + ...", column)
+        }
     }
 
     /// The restrictions of an UPDATE or of a DELETE of columns: whole rows, or static columns only.
@@ -214,18 +249,17 @@ extension Planner {
         try Self.checkUnconditional(syntax.condition)
         var cells: [ModificationPlan.CellSource] = []
         for deletion in syntax.deletions {
-            guard case .column(let name) = deletion else {
-                throw .invalid(
-                    "Deletion of collection elements and fields is not supported by Coterie yet")
-            }
-            let column = try Self.column(name, of: table)
+            let column = try Self.column(deletion.column, of: table)
             guard !column.isPrimaryKey else {
                 throw .invalid(
-                    "Invalid identifier \(name) for deletion (should not be a PRIMARY KEY part)")
+                    "Invalid identifier \(column.name) for deletion (should not be a PRIMARY KEY"
+                        + " part)")
             }
-            try Self.checkSingleCell(column)
-            guard !cells.contains(where: { $0.column.id == column.id }) else { continue }
-            cells.append(ModificationPlan.CellSource(column: column, term: .null))
+            let operation = try operation(deletion, column, &compiler)
+            if case .set = operation, cells.contains(where: { $0.column.id == column.id }) {
+                continue
+            }
+            cells.append(ModificationPlan.CellSource(column: column, operation: operation))
         }
         let (timestamp, _) = try times(syntax.using, &compiler)
         let restrictions: Restrictions
@@ -245,6 +279,32 @@ extension Planner {
             table: table, effect: cells.isEmpty ? .deleteRows : .deleteCells, partition: keys,
             clustering: restrictions.clustering, cells: cells, timestamp: timestamp,
             timeToLive: nil, isStaticOnly: isStaticOnly)
+    }
+
+    /// What a deletion does to its column.
+    private func operation(
+        _ deletion: DeletionSyntax, _ column: ColumnSchema, _ compiler: inout TermCompiler
+    ) throws(CQLError) -> CellOperation {
+        let name = column.name
+        switch (deletion, column.type) {
+        case (.column, _): return .set(.null)
+        case (.element(_, let key), .set(let element, false)),
+            (.element(_, let key), .map(let element, _, false)):
+            return .removeElement(try compiler.compile(key, as: element, for: "key(\(name))"))
+        case (.element, .list(_, false)):
+            throw .invalid(
+                "Deletion of a list's element (\(name)[i]) has to read it first and is not supported"
+                    + " by Coterie yet")
+        case (.field(_, let field), .userDefined(let definition, false)):
+            guard let index = definition.fields.firstIndex(where: { $0.name == field }) else {
+                throw .invalid("UDT column \(name) does not have a field named \(field)")
+            }
+            return .setField(index, .null)
+        case (.element, _):
+            throw .invalid("Invalid deletion operation for non collection column \(name)")
+        case (.field, _):
+            throw .invalid("Invalid deletion operation for non-UDT column \(name)")
+        }
     }
 
     // MARK: BATCH
@@ -295,5 +355,23 @@ extension Planner {
             partitionKeyBindIndexes: tables.count == 1
                 ? Self.partitionKeyIndexes(.keys(modifications[0].partition)) : [],
             resultColumns: [], tableID: tables.count == 1 ? tables.first : nil, epoch: schema.epoch)
+    }
+}
+
+extension DeletionSyntax {
+    var column: String {
+        switch self {
+        case .column(let column), .element(let column, _), .field(let column, _): column
+        }
+    }
+}
+
+extension ModificationPlan.CellSource {
+    /// Whether both can't be in one statement: a whole value leaves no room for others.
+    func conflicts(with other: CellOperation) -> Bool {
+        switch (operation, other) {
+        case (.put, .put), (.setField, .setField): false
+        default: true
+        }
     }
 }

@@ -166,6 +166,7 @@ extension PlannedSelector {
         switch self {
         case .aggregate: true
         case .function(_, let arguments, _): arguments.contains(where: \.isAggregate)
+        case .field(let inner, _, _), .element(let inner, _, _): inner.isAggregate
         case .column, .term, .writeTime, .timeToLive, .token: false
         }
     }

@@ -230,6 +230,13 @@ struct RestrictionAnalysis {
         guard !column.type.containsDuration || !relation.comparison.isSlice else {
             throw .invalid("Slice restrictions are not supported on duration columns")
         }
+        if column.type.isMultiCell {
+            guard relation.comparison == .contains || relation.comparison == .containsKey else {
+                throw .invalid(
+                    "Collection column '\(name)' (\(column.type.cqlName)) cannot be restricted by a"
+                        + " '\(relation.comparison.rawValue)' relation")
+            }
+        }
         var entry = byColumn[name] ?? ColumnRelations()
         let place = filters.count
         let slot = table.slot(of: column)

@@ -149,6 +149,13 @@ struct RowOutput {
             for argument in arguments { evaluated.append(try evaluate(argument)) }
             return try function.evaluate(evaluated, context, place: place)
         case .aggregate(let index): return accumulators[index].result
+        case .field(let inner, let index, let type):
+            return try evaluate(inner).flatMap { PlannedSelector.part(of: $0, type, field: index) }
+        case .element(let inner, let key, let type):
+            guard let value = try evaluate(inner),
+                let wanted = try key.bytes(BoundValues(), context, "selection")
+            else { return nil }
+            return PlannedSelector.part(of: value, type, key: wanted)
         }
     }
 }

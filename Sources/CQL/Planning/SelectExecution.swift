@@ -55,6 +55,9 @@ package struct SelectExecution {
     private var sortedRows: [(clustering: [UInt8], row: [UInt8])] = []
     private lazy var clusteringValues = ByteWriter()
     private var clusteringRanges: [ByteRange] = []
+    // Only for tables that have collections which aren't frozen.
+    private let rowCollections: ByteWriter?
+    private let staticCollections: ByteWriter?
 
     /// Where the next page begins; nil if there is none. Known after `finish`.
     package private(set) var pagingState: [UInt8]?
@@ -74,6 +77,8 @@ package struct SelectExecution {
     ) throws(CQLError) {
         self.plan = plan
         self.context = context
+        rowCollections = plan.hasCollections ? ByteWriter() : nil
+        staticCollections = plan.hasCollections ? ByteWriter() : nil
         let limit = try SelectPlan.limit(plan.limit, "LIMIT", values, context) ?? .max
         let perPartition = try SelectPlan.limit(
             plan.perPartitionLimit, "PER PARTITION LIMIT", values, context)
@@ -358,7 +363,8 @@ package struct SelectExecution {
         for index in output.slots.indices { output.slots[index] = RowOutput.Slot() }
         try readPartitionKey(key)
         if !partition.staticRow.isEmpty {
-            if try readCells(try RowView(partition.staticRow)) {
+            staticCollections?.removeAll()
+            if try readCells(try RowView(partition.staticRow), collections: staticCollections) {
                 open?.staticRow = Array(partition.staticRow)
             }
         }
@@ -371,7 +377,8 @@ package struct SelectExecution {
             last = clustering
             let row = try RowView(bytes)
             clearRegulars()
-            let hasCells = try readCells(row)
+            rowCollections?.removeAll()
+            let hasCells = try readCells(row, collections: rowCollections)
             // A row that lives by cells of dropped columns alone is none.
             guard hasCells || row.liveness.isLive(nowInSeconds: context.nowInSeconds) else {
                 continue
@@ -406,20 +413,35 @@ package struct SelectExecution {
         for slot in first..<plan.columns.count { output.slots[slot] = RowOutput.Slot() }
     }
 
-    /// Puts the row's live cells into their places. False if there are none.
-    private mutating func readCells(_ row: RowView) throws -> Bool {
+    /// Puts the row's live cells into their places. False if there are none. Collections are put together
+    /// in `writer`.
+    private mutating func readCells(_ row: RowView, collections writer: ByteWriter?) throws -> Bool
+    {
         var found = false
+        var assembly = CollectionAssembly()
         var cells = row.cells
         while let cell = try cells.next() {
             guard cell.column < plan.slotByColumnID.count else { continue }
             let slot = plan.slotByColumnID[Int(cell.column)]
-            guard slot >= 0, cell.isLive(nowInSeconds: context.nowInSeconds),
-                !cell.flags.contains(.hasPath)
-            else { continue }
+            guard slot >= 0, cell.isLive(nowInSeconds: context.nowInSeconds) else { continue }
+            found = true
+            if cell.flags.contains(.hasPath) {
+                guard let writer else {
+                    throw MalformedBytes(
+                        "a cell with a path in a table without collections", offset: 0)
+                }
+                try assembly.add(
+                    cell, slot: Int(slot), type: plan.columns[Int(slot)].type, into: writer)
+                continue
+            }
             output.slots[Int(slot)] = RowOutput.Slot(
                 value: cell.value, timestamp: cell.timestamp, timeToLive: cell.timeToLive,
                 expiresAt: cell.localDeletionTime)
-            found = true
+        }
+        guard let writer else { return found }
+        // The writer's memory stays where it is from here on until the next row.
+        for (slot, range) in assembly.finish(into: writer) {
+            output.slots[slot] = RowOutput.Slot(value: writer[range])
         }
         return found
     }
@@ -486,7 +508,9 @@ package struct SelectExecution {
                 for index in output.slots.indices { output.slots[index] = RowOutput.Slot() }
                 output.token = partition.token
                 try readPartitionKey(key)
-                guard try readCells(try RowView(bytes)) else { return }
+                staticCollections?.removeAll()
+                let isLive = try readCells(try RowView(bytes), collections: staticCollections)
+                guard isLive else { return }
                 if output.accepts(filters) { try give(nil) }
             }
         }

@@ -25,6 +25,8 @@ package final class SelectPlan: Sendable {
     /// The place of each column in `SELECT *`, by its id; −1 for ids that are no column any more.
     let slotByColumnID: [Int32]
     let columns: [ColumnSchema]
+    /// Whether the table has columns with a cell for each element.
+    let hasCollections: Bool
 
     init(
         table: TableSchema, resultColumns: [ColumnSpecification], selectors: [PlannedSelector],
@@ -43,6 +45,7 @@ package final class SelectPlan: Sendable {
         self.perPartitionLimit = perPartitionLimit
         let columns = table.allColumns
         self.columns = columns
+        self.hasCollections = columns.contains { $0.type.isMultiCell }
         var slots = Array(repeating: Int32(-1), count: Int(table.nextColumnID))
         for (index, column) in columns.enumerated() { slots[Int(column.id.value)] = Int32(index) }
         self.slotByColumnID = slots
@@ -151,6 +154,7 @@ extension PlannedSelector {
         switch self {
         case .column(let slot), .writeTime(let slot), .timeToLive(let slot): slots.insert(slot)
         case .function(_, let arguments, _): for item in arguments { item.collectSlots(&slots) }
+        case .field(let inner, _, _), .element(let inner, _, _): inner.collectSlots(&slots)
         case .term, .token, .aggregate: break
         }
     }

@@ -34,11 +34,6 @@ extension SchemaChange {
         guard type != .counter else {
             throw .invalid("Counter columns (\(name)) are not supported by Coterie yet")
         }
-        guard !type.isMultiCell else {
-            throw .invalid(
-                "Non-frozen collections and user-defined types (\(name) \(type.cqlName)) are not"
-                    + " supported by Coterie yet; use frozen<\(type.cqlName)>")
-        }
     }
 
     private static func statedID(_ properties: [Property]) throws(CQLError) -> TableID? {

@@ -12,7 +12,12 @@ internal import Model
 
 /// One run of a ring in trouble.
 package struct CrashScenario: Sendable {
-    package enum Trouble: String, Sendable, CaseIterable { case kills, powerLosses, partitions }
+    /// What happens to the nodes.
+    package enum Trouble: String, Sendable, CaseIterable {
+        case kills
+        case powerLosses = "power-losses"
+        case partitions
+    }
 
     package var seed: UInt64
     package var sync: Configuration.CommitLogSync

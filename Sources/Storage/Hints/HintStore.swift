@@ -134,7 +134,8 @@ package final class HintStore {
         target host: HostID, mutation: [UInt8], createdAt: WallTime, expiresAt: WallTime
     ) {
         let target = target(host)
-        guard target.bytes + mutation.count <= start.maximumBytesPerHost else {
+        let size = Self.headerBytes + Self.stampBytes + mutation.count
+        guard target.bytes + size <= start.maximumBytesPerHost else {
             droppedCount += 1
             return
         }

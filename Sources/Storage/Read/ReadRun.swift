@@ -139,7 +139,8 @@ final class ReadRunner {
         }
         var isMissing = false
         var found: (sstable: SSTable, block: Int, place: Int, fragment: Fragment)?
-        for sstable in view.sstables where sstable.metadata.mayContain(token) {
+        for sstable in view.sstables
+        where sstable.metadata.mayContain(token) && sstable.metadata.mayOverlap(run.command.slices) {
             for index in sstable.metadata.candidates(token) {
                 guard let block = context.block(sstable, index) else {
                     isMissing = true

@@ -204,6 +204,15 @@ final class SSTableMetadata: Sendable {
             && filter.mayContain(token)
     }
 
+    /// Whether a read of those slices may find something here, by the bounds of the clustering keys.
+    func mayOverlap(_ slices: [ClusteringSlice]?) -> Bool {
+        guard let slices, !statistics.hasPartitionWide else { return true }
+        return slices.contains { slice in
+            compareBytes(slice.lower, statistics.maximumClustering) <= 0
+                && compareBytes(slice.upper, statistics.minimumClustering) > 0
+        }
+    }
+
     /// Appends index, filter, statistics and footer; `base` is where the bytes will stand in the file.
     func encodeTail(base: Int, into writer: ByteWriter) {
         let start = writer.count
@@ -242,9 +251,13 @@ final class SSTableMetadata: Sendable {
     static func load(
         _ file: FileName, from files: any FileSystem
     ) throws(StorageError) -> SSTableMetadata {
-        let size = try storing { () throws(DiskFailure) in try files.size(of: file) }
         func damaged(_ detail: String, _ offset: Int) -> StorageError {
             .corruption(CorruptionError(file: file, offset: offset, detail: detail))
+        }
+        let size: Int
+        do throws(DiskFailure) { size = try files.size(of: file) } catch {
+            if error.reason == .notFound { throw damaged("named by the manifest, but missing", 0) }
+            throw .disk(error)
         }
         guard size >= headerBytes + footerBytes else { throw damaged("file too short", size) }
         let buffer = ByteWriter(capacity: 1 << 12)

@@ -15,7 +15,7 @@ struct LabCommand: ParsableCommand {
 struct LabRunCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run", abstract: "Run one experiment and report.",
-        subcommands: [StaleReadCommand.self])
+        subcommands: [StaleReadCommand.self, CrashCommand.self])
 }
 
 /// The stale-read experiment.
@@ -84,21 +84,12 @@ struct StaleReadCommand: ParsableCommand {
         return options
     }
 
-    private func seedRange() throws -> ClosedRange<UInt64>? {
-        guard let seeds else { return nil }
-        let parts = seeds.split(separator: ".", omittingEmptySubsequences: true)
-        guard parts.count == 2, let first = UInt64(parts[0]), let last = UInt64(parts[1]),
-            first <= last
-        else { throw ValidationError("--seeds is A..B, for example 1..100") }
-        return first...last
-    }
-
     func run() throws {
         let traceFile = try trace.map { try OutputFile(path: $0) }
         let sink: ((String) -> Void)? = traceFile.map { file in { file.write($0 + "\n") } }
         let problems: [String]
         let document: JSONText
-        if let range = try seedRange() {
+        if let range = try seeds.map(SeedRange.parse) {
             var survey = StaleReadSurvey()
             for seed in range {
                 survey.add(StaleReadReport(try options(seed: seed), traceSink: sink))
@@ -117,5 +108,16 @@ struct StaleReadCommand: ParsableCommand {
             try file.close()
         }
         if !problems.isEmpty { throw ExitCode(1) }
+    }
+}
+
+/// Reads `A..B`.
+enum SeedRange {
+    static func parse(_ text: String) throws -> ClosedRange<UInt64> {
+        let parts = text.split(separator: ".", omittingEmptySubsequences: true)
+        guard parts.count == 2, let first = UInt64(parts[0]), let last = UInt64(parts[1]),
+            first <= last
+        else { throw ValidationError("--seeds is A..B, for example 1..100") }
+        return first...last
     }
 }

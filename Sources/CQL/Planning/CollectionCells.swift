@@ -1,0 +1,312 @@
+// Collections and user-defined types that are not frozen: a cell for each element.
+//
+//     set     path = the encoded element                     value = nothing, or the element (1)
+//     map     path = the encoded key                         value = the value, or key and value (1)
+//     list    path = side u8 | time u64 | place u32 | random u32   value = the element
+//     type    path = the field's number, u16                 value = the field
+//
+// All integers are big-endian. An encoded element or key is that of a clustering key (`ClusteringKey`), so
+// that cells are sorted as the values are. (1) For types whose encoding does not give the value back
+// (decimals, for example) the cell's value begins with a u32 length and the value as it was written.
+//
+// Writing the whole collection deletes what is older by a deletion one microsecond before the new cells,
+// as Cassandra does it. Elements appended to a list are sorted by the request's time, prepended ones (side
+// 0x40) by its complement and before all others.
+//
+// **Invariant.** The cells of one column are sorted by path and have no repeats.
+
+internal import Encoding
+internal import Model
+
+/// What a statement does to a column.
+enum CellOperation: Sendable {
+    /// The whole value; `.null` deletes it.
+    case set(PlannedTerm)
+    /// Elements into a set or map, or behind a list.
+    case add(PlannedTerm)
+    /// Elements before a list.
+    case prepend(PlannedTerm)
+    /// Elements out of a set, or keys out of a map; the value is a set.
+    case remove(PlannedTerm)
+    case put(key: PlannedTerm, value: PlannedTerm)
+    case removeElement(PlannedTerm)
+    case setField(Int, PlannedTerm)
+}
+
+/// The cells that operations on one column make.
+struct CollectionCells {
+    /// What is deleted before the cells: everything up to that timestamp.
+    private(set) var deletionTimestamp: Int64?
+    /// nil values are tombstones.
+    private(set) var cells: [(path: [UInt8], value: [UInt8]?)] = []
+    /// Whether anything was written at all; unset values write nothing.
+    var isEmpty: Bool { deletionTimestamp == nil && cells.isEmpty }
+
+    private let column: ColumnSchema
+    private let values: BoundValues
+    private let context: ExecutionContext
+    private let timestamp: Int64
+    /// The number of the next list element.
+    private(set) var place: UInt32
+
+    init(
+        _ column: ColumnSchema, _ values: BoundValues, _ context: ExecutionContext,
+        timestamp: Int64, place: UInt32
+    ) {
+        self.place = place
+        self.column = column
+        self.values = values
+        self.context = context
+        self.timestamp = timestamp
+    }
+
+    // MARK: Operations
+
+    /// Adds the cells of one operation; `isDeletion` for DELETE, whose deletion covers its own time.
+    mutating func apply(_ operation: CellOperation, isDeletion: Bool) throws(CQLError) {
+        switch operation {
+        case .set(let term):
+            let value = try term.evaluate(values, context)
+            if value == .unset { return }
+            // The smallest timestamp says «none».
+            deletionTimestamp = isDeletion ? timestamp : max(timestamp - 1, noTimestamp + 1)
+            cells.removeAll()
+            if case .bytes(let bytes) = value { try append(bytes) }
+        case .add(let term):
+            if let bytes = try bytes(term) { try append(bytes) }
+        case .prepend(let term):
+            guard let bytes = try bytes(term) else { return }
+            for element in try Self.parts(bytes, column.type, column.name) {
+                cells.append((listPath(isPrepended: true), element))
+            }
+        case .remove(let term):
+            guard let bytes = try bytes(term) else { return }
+            let element = elementType
+            for part in try Self.parts(bytes, .set(element, frozen: true), column.name) {
+                cells.append((Self.path(part, element), nil))
+            }
+        case .put(let key, let value):
+            guard let keyBytes = try self.bytes(key) else {
+                throw .invalid("Invalid null map key")
+            }
+            switch try value.evaluate(values, context) {
+            case .unset: return
+            case .null: cells.append((Self.path(keyBytes, elementType), nil))
+            case .bytes(let bytes):
+                cells.append((Self.path(keyBytes, elementType), keeping(keyBytes, bytes)))
+            }
+        case .removeElement(let key):
+            guard let bytes = try bytes(key) else {
+                throw .invalid("Invalid null value for a key or element of \(column.name)")
+            }
+            cells.append((Self.path(bytes, elementType), nil))
+        case .setField(let index, let term):
+            switch try term.evaluate(values, context) {
+            case .unset: return
+            case .null: cells.append((Self.fieldPath(index), nil))
+            case .bytes(let bytes): cells.append((Self.fieldPath(index), bytes))
+            }
+        }
+    }
+
+    /// Sorts the cells; of several with one path the last one stays.
+    mutating func finish() {
+        let order = cells.indices.sorted { left, right in
+            let order = compareBytes(cells[left].path, cells[right].path)
+            return order == 0 ? left < right : order < 0
+        }
+        var sorted: [(path: [UInt8], value: [UInt8]?)] = []
+        for index in order {
+            if sorted.last?.path == cells[index].path { sorted.removeLast() }
+            sorted.append(cells[index])
+        }
+        cells = sorted
+    }
+
+    private func bytes(_ term: PlannedTerm) throws(CQLError) -> [UInt8]? {
+        switch try term.evaluate(values, context) {
+        case .bytes(let bytes): return bytes
+        // Adding or removing nothing changes nothing.
+        case .null, .unset: return nil
+        }
+    }
+
+    /// Adds the cells of a serialized value.
+    private mutating func append(_ bytes: [UInt8]) throws(CQLError) {
+        switch column.type {
+        case .set(let element, _):
+            for part in try Self.parts(bytes, column.type, column.name) {
+                cells.append((Self.path(part, element), keeping(part, [])))
+            }
+        case .map(let key, _, _):
+            let parts = try Self.parts(bytes, column.type, column.name)
+            for index in stride(from: 0, to: parts.count - 1, by: 2) {
+                cells.append(
+                    (Self.path(parts[index], key), keeping(parts[index], parts[index + 1])))
+            }
+        case .list:
+            for part in try Self.parts(bytes, column.type, column.name) {
+                cells.append((listPath(isPrepended: false), part))
+            }
+        case .userDefined(let definition, _):
+            for (index, field) in try Self.fields(bytes, column.type, definition).enumerated() {
+                if let field { cells.append((Self.fieldPath(index), field)) }
+            }
+        default: throw .invalid("Column \(column.name) is no collection")
+        }
+    }
+
+    // MARK: Parts and paths
+
+    /// The type that paths encode: a set's element, or a map's key.
+    private var elementType: CQLType { column.type.parts.first ?? .blob }
+
+    private static func parts(
+        _ bytes: [UInt8], _ type: CQLType, _ name: String
+    ) throws(CQLError) -> [[UInt8]] {
+        try bytes.withBytes { (raw) throws(CQLError) -> [[UInt8]] in
+            guard var parts = CQLValueParts(type, raw) else {
+                throw .invalid("Invalid value for column \(name)")
+            }
+            var result: [[UInt8]] = []
+            while true {
+                switch parts.next() {
+                case .part(let part): result.append(Array(part))
+                case .null: throw .invalid("null is not supported inside collections")
+                case .malformed: throw .invalid("Invalid value for column \(name)")
+                case .end: return result
+                }
+            }
+        }
+    }
+
+    private static func fields(
+        _ bytes: [UInt8], _ type: CQLType, _ definition: UserDefinedType
+    ) throws(CQLError) -> [[UInt8]?] {
+        try bytes.withBytes { (raw) throws(CQLError) -> [[UInt8]?] in
+            guard var parts = CQLValueParts(type, raw) else {
+                throw .invalid("Invalid value of type \(definition.name)")
+            }
+            var result: [[UInt8]?] = []
+            while true {
+                switch parts.next() {
+                case .part(let part): result.append(Array(part))
+                case .null: result.append(nil)
+                case .malformed: throw .invalid("Invalid value of type \(definition.name)")
+                case .end: return result
+                }
+            }
+        }
+    }
+
+    private static func path(_ value: [UInt8], _ type: CQLType) -> [UInt8] {
+        let writer = ByteWriter()
+        value.withUnsafeBytes {
+            ClusteringKey.appendComponent($0, type: type, order: .ascending, into: writer)
+        }
+        ClusteringKey.appendTerminator(into: writer)
+        return writer.array
+    }
+
+    static func fieldPath(_ index: Int) -> [UInt8] { SystemValue.bigEndian(UInt16(index)) }
+
+    /// The cell's value, behind the element or key where its path does not give it back.
+    private func keeping(_ element: [UInt8], _ value: [UInt8]) -> [UInt8] {
+        elementType.isClusteringEncodingInjective
+            ? value : SystemValue.bigEndian(UInt32(element.count)) + element + value
+    }
+
+    /// Appended elements lie behind all prepended ones; these lie the later the further in front.
+    private mutating func listPath(isPrepended: Bool) -> [UInt8] {
+        let time = UInt64(bitPattern: context.timestamp) ^ (1 << 63)
+        let (random, _) = context.randomBits(at: 0)
+        defer { place &+= 1 }
+        return [isPrepended ? 0x40 : 0x80] + SystemValue.bigEndian(isPrepended ? ~time : time)
+            + SystemValue.bigEndian(place)
+            + SystemValue.bigEndian(UInt32(truncatingIfNeeded: random))
+    }
+}
+
+/// Puts collections together again from the cells of a row, which come sorted by column and path.
+struct CollectionAssembly {
+    private var slot = -1
+    private var count = 0
+    private var start = 0
+    private var nextField = 0
+    /// Where each finished collection lies in the writer.
+    private var finished: [(slot: Int, range: ByteRange)] = []
+
+    /// Takes the next live cell of the column at `slot`.
+    mutating func add(
+        _ cell: Cell, slot: Int, type: CQLType, into writer: ByteWriter
+    ) throws(MalformedBytes) {
+        if slot != self.slot {
+            close(into: writer)
+            self.slot = slot
+            start = writer.count
+            count = 0
+            nextField = 0
+            if type.isCollection { writer.appendBigEndian(Int32(0)) }
+        }
+        count += 1
+        switch type {
+        case .list: Self.append(cell.value, into: writer)
+        case .set(let element, _):
+            try appendElement(cell, element, into: writer)
+        case .map(let key, _, _):
+            Self.append(try appendElement(cell, key, into: writer), into: writer)
+        case .userDefined(let definition, _):
+            var path = ByteReader(cell.path)
+            let field = Int(try path.readBigEndian(UInt16.self))
+            guard field >= nextField, field < definition.fields.count else {
+                throw MalformedBytes("cell of field \(field)", offset: 0)
+            }
+            for _ in nextField..<field { writer.appendBigEndian(Int32(-1)) }
+            Self.append(cell.value, into: writer)
+            nextField = field + 1
+        default: throw MalformedBytes("cell with a path in a column without", offset: 0)
+        }
+        isCollection = type.isCollection
+    }
+
+    private var isCollection = false
+
+    private static func append(_ value: UnsafeRawBufferPointer, into writer: ByteWriter) {
+        writer.appendBigEndian(Int32(clamping: value.count))
+        writer.append(value)
+    }
+
+    /// Appends the element or key that the cell stands for; returns what follows it in the value.
+    @discardableResult
+    private func appendElement(
+        _ cell: Cell, _ type: CQLType, into writer: ByteWriter
+    ) throws(MalformedBytes) -> UnsafeRawBufferPointer {
+        guard type.isClusteringEncodingInjective else {
+            var reader = ByteReader(cell.value)
+            let length = Int(try reader.readBigEndian(UInt32.self))
+            Self.append(try reader.readBytes(length), into: writer)
+            return try reader.readBytes(reader.remaining)
+        }
+        let column = ColumnSchema(
+            id: ColumnID(0), name: "", type: type,
+            kind: .clustering(position: 0, order: .ascending))
+        guard let element = try ClusteringKey.decode(cell.path, columns: [column])[0] else {
+            throw MalformedBytes("null as an element", offset: 0)
+        }
+        element.withUnsafeBytes { Self.append($0, into: writer) }
+        return cell.value
+    }
+
+    private mutating func close(into writer: ByteWriter) {
+        guard slot >= 0 else { return }
+        if isCollection { writer.overwriteBigEndian(at: start, Int32(clamping: count)) }
+        finished.append((slot, ByteRange(offset: start, count: writer.count - start)))
+        slot = -1
+    }
+
+    /// Ends the last collection and returns all of them, with their places in the writer.
+    mutating func finish(into writer: ByteWriter) -> [(slot: Int, range: ByteRange)] {
+        close(into: writer)
+        return finished
+    }
+}

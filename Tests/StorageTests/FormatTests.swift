@@ -1,0 +1,183 @@
+// The formats' golden files: today's writers make these bytes, and today's readers read them. To accept
+// a change of an unstable format, run with COTERIE_UPDATE_FIXTURES=1 and look at the difference.
+
+import Encoding
+import Environment
+import Foundation
+import Model
+import Testing
+
+@testable import Storage
+
+@Suite struct FormatTests {
+    private static let folder = URL(filePath: #filePath)
+        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        .appending(path: "Fixtures/formats")
+
+    /// Lines of sixteen bytes, as `docs/formats` shows them.
+    private func hex(_ bytes: [UInt8]) -> String {
+        stride(from: 0, to: bytes.count, by: 16).map { start in
+            let line = bytes[start..<min(start + 16, bytes.count)]
+            let offset = String(start, radix: 16)
+            let padded = String(repeating: "0", count: max(0, 4 - offset.count)) + offset
+            return padded + "  " + line.map { HexText.digits($0) }.joined(separator: " ") + "\n"
+        }.joined()
+    }
+
+    private func parse(_ text: String) -> [UInt8] {
+        text.split(separator: "\n").flatMap { line in
+            line.split(separator: " ").dropFirst().compactMap { UInt8($0, radix: 16) }
+        }
+    }
+
+    private func check(_ bytes: [UInt8], _ name: String) throws -> [UInt8] {
+        let file = Self.folder.appending(path: name)
+        if ProcessInfo.processInfo.environment["COTERIE_UPDATE_FIXTURES"] != nil {
+            try FileManager.default.createDirectory(
+                at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try hex(bytes).write(to: file, atomically: true, encoding: .utf8)
+        }
+        let golden = try String(contentsOf: file, encoding: .utf8)
+        #expect(hex(bytes) == golden, "\(name)")
+        return parse(golden)
+    }
+
+    // MARK: The sample
+
+    private let key: [UInt8] = [0, 0, 0, 1]
+
+    private func row(_ timestamp: Int64, _ value: [UInt8]) -> [UInt8] {
+        let bytes = ByteWriter()
+        var writer = RowWriter()
+        writer.begin(
+            liveness: Liveness(timestamp: timestamp), deletion: .none, baseTimestamp: 0, into: bytes)
+        value.withUnsafeBytes {
+            writer.append(Cell(column: 3, flags: [], timestamp: timestamp, value: $0), into: bytes)
+        }
+        writer.append(
+            Cell(column: 4, flags: .tombstone, timestamp: timestamp + 1, localDeletionTime: 900),
+            into: bytes)
+        return bytes.array
+    }
+
+    /// Two rows that share a prefix, a static row, a range deletion and a deletion of the partition.
+    private func mutation() -> [UInt8] {
+        let writer = ByteWriter()
+        key.withUnsafeBytes {
+            MutationWriter.begin(
+                table: testTable, token: Token.of(key).value, key: $0, into: writer)
+        }
+        let staticRow = ByteWriter()
+        var rowWriter = RowWriter()
+        rowWriter.begin(liveness: .none, deletion: .none, baseTimestamp: 7, into: staticRow)
+        [UInt8(0x53)].withUnsafeBytes {
+            rowWriter.append(
+                Cell(
+                    column: 2, flags: .expiring, timestamp: 7, localDeletionTime: 5_000,
+                    timeToLive: 60, value: $0), into: staticRow)
+        }
+        PartitionWriter.begin(
+            deletion: Deletion(timestamp: 1, localDeletionTime: 800), staticRow: staticRow.bytes,
+            ranges: [
+                RangeTombstone(
+                    start: [0x40, 0x10], end: [0x40, 0x20],
+                    deletion: Deletion(timestamp: 2, localDeletionTime: 801))
+            ], into: writer)
+        for (clustering, row) in [
+            ([UInt8(0x40), 0x01, 0x38], row(5, [1, 2, 3])), ([0x40, 0x02, 0x38], row(6, [4])),
+        ] {
+            clustering.withUnsafeBytes { key in
+                row.withUnsafeBytes { PartitionWriter.append(key: key, row: $0, into: writer) }
+            }
+        }
+        return writer.array
+    }
+
+    private func harness() -> Harness {
+        var configuration = Configuration.Storage()
+        configuration.commitLogSegmentBytes = 1 << 20
+        return Harness(
+            schema: testSchema {
+                $0.gcGraceSeconds = 1_000_000
+                $0.compression = [:]
+            }, configuration: configuration, random: RandomStream(seed: 1, name: "golden"))
+    }
+
+    private var everything: ReadCommand {
+        ReadCommand(
+            table: testTable, scope: .range(ReadCommand.TokenScope(start: .min, end: .max)),
+            nowInSeconds: 1_000)
+    }
+
+    private func expected() throws -> [UInt8] {
+        var twin = Twin()
+        try twin.apply(mutation())
+        return try twin.read(everything, gcGrace: 1_000_000)
+    }
+
+    // MARK: Formats
+
+    @Test func rowsOfVersionOne() throws {
+        let golden = try check(mutation(), "row/1/mutation.hex")
+        try golden.withUnsafeBytes { try MutationView($0).validate() }
+    }
+
+    @Test func commitLogOfVersionOne() throws {
+        let harness = harness()
+        try harness.open()
+        try harness.apply(mutation())
+        try harness.endTick()
+        let file = FileName("g1s0-commitlog-1.log")
+        let golden = try check(try #require(harness.files.names[file]).bytes, "commit-log/1/segment.hex")
+        let reader = self.harness()
+        reader.incarnation = 2
+        let inode = MemoryFiles.Inode()
+        inode.bytes = golden
+        reader.files.names[file] = inode
+        try reader.open()
+        #expect(reader.engine?.replayReport.records == 1)
+        #expect(try reader.read(everything) == (try expected()))
+    }
+
+    @Test func sstableAndManifestOfVersionOne() throws {
+        let harness = harness()
+        try harness.open()
+        try harness.apply(mutation())
+        harness.engine?.flush(table: nil)
+        try harness.settle()
+        let table = FileName("g1s0-sst-1.db")
+        let manifest = FileName("g1s0-manifest-1.log")
+        let goldenTable = try check(
+            try #require(harness.files.names[table]).bytes, "sstable/1/table.hex")
+        let goldenManifest = try check(
+            try #require(harness.files.names[manifest]).bytes, "manifest/1/manifest.hex")
+        let reader = self.harness()
+        reader.incarnation = 2
+        for (file, bytes) in [(table, goldenTable), (manifest, goldenManifest)] {
+            let inode = MemoryFiles.Inode()
+            inode.bytes = bytes
+            reader.files.names[file] = inode
+        }
+        try reader.open()
+        #expect(reader.engine?.statistics(of: testTable)?.sstables == 1)
+        #expect(try reader.read(everything) == (try expected()))
+    }
+
+    @Test func hintsOfVersionOne() throws {
+        let host = HostID(UniqueID(high: 0xA, low: 0xB))
+        let file = FileName("h0-hints-\(host)-1.hint")
+        let world = HintWorld()
+        try world.open()
+        world.store?.add(
+            target: host, mutation: [1, 2, 3], createdAt: WallTime(microseconds: 1_000_000),
+            expiresAt: WallTime(microseconds: 9_000_000))
+        try world.settle()
+        let golden = try check(try #require(world.files.names[file]).bytes, "hints/1/file.hex")
+        let reader = HintWorld()
+        let inode = MemoryFiles.Inode()
+        inode.bytes = golden
+        reader.files.names[file] = inode
+        try reader.open()
+        #expect(try reader.takeAll(host) == [[1, 2, 3]])
+    }
+}

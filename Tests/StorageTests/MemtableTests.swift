@@ -1,0 +1,170 @@
+// The memtable's directory and row tree in the shapes that are worst for them, against sorted arrays.
+
+import Encoding
+import Environment
+import Model
+import Testing
+
+@testable import Storage
+
+@Suite struct MemtableTests {
+    private func check(
+        _ tokens: [Int64], slice: ClosedRange<Int64>, hint: Int = 0, sample: Int = 1
+    ) {
+        let arena = Arena(pool: ArenaPool(limitBytes: 1 << 20))
+        let directory = PartitionDirectory(slice: slice, expectedCount: hint, arena: arena)
+        func key(_ token: Int64) -> [UInt8] { withUnsafeBytes(of: token) { [UInt8]($0) } }
+        for token in tokens {
+            let node = key(token).withUnsafeBytes { directory.findOrInsert(token: token, key: $0) }
+            #expect(node.token == token)
+        }
+        let sorted = Set(tokens).sorted()
+        #expect(directory.count == sorted.count)
+        var cursor = directory.cursor(from: slice.lowerBound)
+        var walked: [Int64] = []
+        while let node = cursor.next() { walked.append(node.token) }
+        #expect(walked == sorted)
+        for index in stride(from: 0, to: sorted.count, by: sample) {
+            let token = sorted[index]
+            let found = key(token).withUnsafeBytes { directory.find(token: token, key: $0) }
+            #expect(found?.token == token)
+            let absent = [UInt8(1)].withUnsafeBytes { directory.find(token: token, key: $0) }
+            #expect(absent == nil)
+            var from = directory.cursor(from: token)
+            #expect(from.next()?.token == token)
+            if index + 1 < sorted.count {
+                var behind = directory.cursor(from: token + 1)
+                #expect(behind.next()?.token == sorted[index + 1])
+            }
+        }
+    }
+
+    @Test func evenTokensAreFoundAndWalkedInOrder() {
+        var random = RandomStream(seed: 1, name: "even")
+        check((0..<60_000).map { _ in Int64(bitPattern: random.next()) }, slice: .min ... .max, sample: 97)
+    }
+
+    @Test func tokensInOneHundredthOfTheSliceAreFoundAndWalkedInOrder() {
+        var random = RandomStream(seed: 2, name: "skew")
+        let width = Int64.max / 50
+        check(
+            (0..<60_000).map { _ in 1_000 + random.within(0...width) }, slice: .min ... .max, sample: 97)
+    }
+
+    @Test func consecutiveTokensAreFoundAndWalkedInOrder() {
+        check((0..<20_000).map { $0 }, slice: .min ... .max, sample: 31)
+        check((0..<2_000).map { Int64.max - $0 }, slice: .min ... .max)
+        check((0..<2_000).map { Int64.min + $0 }, slice: .min ... .max)
+        check((0..<100).map { 5 + $0 % 16 }, slice: 5...20)
+        check([7, 7, 7], slice: 7...7)
+    }
+
+    @Test func aHintOnlyChangesTheShape() {
+        var random = RandomStream(seed: 3, name: "hint")
+        check(
+            (0..<3_000).map { _ in random.within(-500...900_000) }, slice: -500...900_000,
+            hint: 1_000_000, sample: 7)
+    }
+
+    @Test func manyKeysOfOneTokenAreAllFound() {
+        let arena = Arena(pool: ArenaPool(limitBytes: 1 << 20))
+        let directory = PartitionDirectory(slice: .min ... .max, expectedCount: 0, arena: arena)
+        var keys: [[UInt8]] = []
+        for number in 0..<3_000 {
+            let mixed = UInt32(number) &* 2_654_435_761
+            keys.append(withUnsafeBytes(of: mixed.bigEndian) { [UInt8]($0) })
+        }
+        for key in keys { _ = key.withUnsafeBytes { directory.findOrInsert(token: 42, key: $0) } }
+        #expect(directory.count == 3_000)
+        var cursor = directory.cursor(from: 42)
+        var previous: [UInt8] = []
+        var count = 0
+        while let node = cursor.next() {
+            let key = [UInt8](node.key)
+            #expect(count == 0 || compareBytes(previous, key) < 0)
+            previous = key
+            count += 1
+        }
+        #expect(count == 3_000)
+    }
+
+    /// Keys into one partition, in that order of insertion.
+    private func checkRows(_ keys: [[UInt8]]) throws {
+        let memtable = Memtable(
+            slice: .min ... .max, expectedPartitions: 0, pool: ArenaPool(limitBytes: 1 << 20))
+        let row = ByteWriter()
+        var writer = RowWriter()
+        writer.begin(liveness: Liveness(timestamp: 1), deletion: .none, baseTimestamp: 1, into: row)
+        let scratch = ByteWriter()
+        let partitionKey: [UInt8] = [1]
+        for key in keys {
+            let partition = ByteWriter()
+            PartitionWriter.begin(into: partition)
+            key.withUnsafeBytes {
+                PartitionWriter.append(key: $0, row: row.bytes, into: partition)
+            }
+            try partitionKey.withUnsafeBytes {
+                try memtable.apply(
+                    token: 9, key: $0, try PartitionView(partition.bytes), oldestTimestamp: 1,
+                    position: LogPosition(segment: 1, offset: 1), scratch: scratch)
+            }
+        }
+        let sorted = Set(keys).sorted { compareBytes($0, $1) < 0 }
+        let node = partitionKey.withUnsafeBytes { memtable.find(token: 9, key: $0) }
+        let found = try #require(node)
+        #expect(found.rowCount == sorted.count)
+        let source = MemtableRowSource()
+        source.open(found, in: memtable)
+        for reversed in [false, true] {
+            try source.seek(lower: nil, upper: nil, reversed: reversed)
+            var walked: [[UInt8]] = []
+            while source.state == .row {
+                walked.append([UInt8](source.key))
+                try source.advance()
+            }
+            #expect(walked == (reversed ? sorted.reversed() : sorted))
+        }
+        for index in stride(from: 0, to: sorted.count, by: max(1, sorted.count / 50)) {
+            try source.seek(lower: sorted[index], upper: nil, reversed: false)
+            #expect([UInt8](source.key) == sorted[index])
+            try source.seek(lower: nil, upper: sorted[index], reversed: true)
+            if index == 0 {
+                #expect(source.state == .end)
+            } else {
+                #expect([UInt8](source.key) == sorted[index - 1])
+            }
+        }
+    }
+
+    @Test func rowsOfOnePartitionStaySortedInAnyOrderOfInsertion() throws {
+        func key(_ number: Int) -> [UInt8] {
+            withUnsafeBytes(of: UInt32(number).bigEndian) { [UInt8]($0) }
+        }
+        try checkRows((0..<20_000).map(key))
+        try checkRows((0..<20_000).reversed().map(key))
+        try checkRows((0..<20_000).map { key($0 &* 7_919 % 20_011) })
+        for count in 1...70 { try checkRows((0..<count).map { key($0 * 37 % 71) }) }
+    }
+
+    @Test func rowsWithEqualPrefixesStaySorted() throws {
+        let prefix = [UInt8](repeating: 0x41, count: 40)
+        try checkRows(
+            (0..<20_000).map { number in
+                prefix + withUnsafeBytes(of: UInt32(number &* 7_919 % 20_011).bigEndian) { [UInt8]($0) }
+            })
+        // Keys that begin with one another.
+        try checkRows((0..<300).map { [UInt8](repeating: 0, count: $0 * 7 % 301) })
+    }
+
+    @Test func aFlushedMemtablesMemoryIsUsedAgain() {
+        let pool = ArenaPool(limitBytes: 1 << 20)
+        let first = Arena(pool: pool)
+        for _ in 0..<1_000 { _ = first.allocate(100) }
+        let held = first.heldBytes
+        first.recycle()
+        let second = Arena(pool: pool)
+        for _ in 0..<1_000 { _ = second.allocate(100) }
+        #expect(second.heldBytes == held)
+        #expect(first.heldBytes == 0)
+    }
+}

@@ -132,7 +132,9 @@ let package = Package(
             "NativeClientTests",
             ["NativeClient", "NativeProtocol", "Model", "Encoding"] + nio),
         tests("ShellTests", ["coterie", "NativeProtocol", "Model", "Encoding"] + nio),
-        tests("ConformanceTests", ["coterie"]),
+        .testTarget(
+            name: "ConformanceTests", dependencies: ["coterie"], exclude: ["python"],
+            swiftSettings: settings),
         tests("ArchitectureTests", []),
     ]
 )

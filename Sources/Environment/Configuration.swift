@@ -32,7 +32,8 @@ package struct Configuration: Equatable, Sendable {
         /// All memtables of one shard together; half of it in one table makes that one flush.
         package var memtableBytes = 256 << 20
         package var blockBytes = 16 << 10
-        package var blockCacheBytes = 64 << 20
+        /// Of one shard; it fills as blocks are read.
+        package var blockCacheBytes = 256 << 20
         package var compactionThroughputBytesPerSecond = 64 << 20
         package var concurrentCompactors = 1
         package var jobStepBytes = 1 << 20

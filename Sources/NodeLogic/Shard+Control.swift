@@ -60,15 +60,20 @@ extension Shard {
 
     /// A node that was started at other addresses, or with other shards, than agreed says so.
     private func announceOwnAddresses(_ control: NodeControl) {
-        guard !control.isAnnouncingAddresses, let agreed = cluster.topology.node(host) else { return }
-        guard
-            agreed.clientAddress != clientAddress || agreed.peerAddress != peerAddress
-                || agreed.shardCount != shardCount
+        guard !control.isAnnouncingAddresses, let agreed = cluster.topology.node(host),
+            isOutdated(agreed)
         else { return }
         control.isAnnouncingAddresses = true
-        propose(
-            .updateNode(host, client: clientAddress, peer: peerAddress, shardCount: shardCount),
-            control)
+        propose(ownAddresses, control)
+    }
+
+    private func isOutdated(_ agreed: NodeDescription) -> Bool {
+        agreed.clientAddress != clientAddress || agreed.peerAddress != peerAddress
+            || agreed.shardCount != shardCount
+    }
+
+    private var ownAddresses: MetadataChangeKind {
+        .updateNode(host, client: clientAddress, peer: peerAddress, shardCount: shardCount)
     }
 
     func tickControl() {
@@ -294,9 +299,7 @@ extension Shard {
     /// Another entry came first: is the change still possible?
     private func revalidate(_ id: ProposalID, _ state: ClusterState, _ control: NodeControl) {
         guard var pending = control.proposals[id] else {
-            carryOut(control.log.abandon(id, now: now.monotonic))
-            control.isAnnouncingAddresses = false
-            announceOwnAddresses(control)
+            revalidateAnnouncement(id, state, control)
             return
         }
         do {
@@ -315,6 +318,21 @@ extension Shard {
             carryOut(control.log.abandon(id, now: now.monotonic))
             finish(pending, .failed(error))
         }
+    }
+
+    /// The same for what this node says of itself. It is judged by the state that is asked about and
+    /// not by our view, which may follow only after this action.
+    private func revalidateAnnouncement(
+        _ id: ProposalID, _ state: ClusterState, _ control: NodeControl
+    ) {
+        guard let agreed = state.placement.node(host), isOutdated(agreed) else {
+            control.isAnnouncingAddresses = false
+            carryOut(control.log.abandon(id, now: now.monotonic))
+            return
+        }
+        carryOut(
+            control.log.repropose(
+                id, ownAddresses, expectedEpoch: state.epoch, now: now.monotonic))
     }
 
     private func ended(_ id: ProposalID, _ outcome: MetadataLog.Outcome, _ control: NodeControl) {

@@ -13,6 +13,9 @@ internal import Encoding
 /// Reads and writes framed records.
 enum LogRecord {
     static let headerBytes = 16
+    /// A record up to this length is always tried in a search; most are far shorter.
+    private static let shortBytes = 4 << 10
+    private static let longBytesTried = 256 << 20
 
     static func append(
         _ body: UnsafeRawBufferPointer, synced: LogPosition, seed: UInt32, into writer: ByteWriter
@@ -58,12 +61,18 @@ enum LogRecord {
     /// Looks for sound records behind a bad place: how many there are, and the highest synced position
     /// that they tell. Cost: a filter of one load for each byte, a checksum where it passes; the zeros
     /// of a preallocated segment are skipped eight at a time.
+    ///
+    /// Behind the tail of a recycled segment stand the records of its former life, where the filter
+    /// passes once in a hundred bytes with a length that means nothing. A checksum over each of those
+    /// lengths would make the search quadratic (it took minutes), so that only short records are always
+    /// tried, and long ones until `longBytesTried` have gone into those that were none.
     static func searchBehind(
         _ bytes: UnsafeRawBufferPointer, from offset: Int, segment: UInt32, seed: UInt32
     ) -> (count: Int, synced: LogPosition) {
         var count = 0
         var highest = LogPosition.zero
         var position = offset
+        var longBytes = longBytesTried
         // Sixteen zeros are no record, unless this segment's seed happens to give them that checksum.
         let zeros = [UInt8](repeating: 0, count: headerBytes)
         let zerosAreNothing = zeros.withUnsafeBytes {
@@ -84,14 +93,21 @@ enum LogRecord {
                         fromByteOffset: position + 8, as: UInt64.self)))
             let isPlausible =
                 synced.segment <= segment && synced.segment &+ 64 > segment || synced == .zero
-            if isPlausible {
+            let length = Int(
+                UInt32(
+                    littleEndian: bytes.loadUnaligned(
+                        fromByteOffset: position + 4, as: UInt32.self)))
+            if isPlausible, length <= shortBytes || length <= longBytes {
                 switch read(bytes, at: position, seed: seed) {
                 case .record(_, let synced, let next), .end(let synced, let next):
                     count += 1
                     highest = max(highest, synced)
                     position = next
                     continue
-                case .nothing: break
+                case .nothing:
+                    if length > shortBytes, length <= bytes.count - position - headerBytes {
+                        longBytes -= length
+                    }
                 }
             }
             position += 1

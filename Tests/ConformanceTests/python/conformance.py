@@ -9,6 +9,7 @@
 import argparse
 import glob
 import os
+import signal
 import sys
 import time
 
@@ -18,6 +19,11 @@ SUITES = sorted(
 
 
 def main():
+    # Whoever started us may have blocked or ignored signals; cqlsh's COPY ends its own children by
+    # SIGTERM, and would wait for them forever.
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    for number in (signal.SIGTERM, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("verb", choices=["up", "run", "down", "list"])
     parser.add_argument("suites", nargs="*", help="suites to run; all if none is named")

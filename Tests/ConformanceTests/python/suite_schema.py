@@ -112,8 +112,6 @@ refusals([
      "CREATE TABLE refused (k int, c int, d int, PRIMARY KEY (k, c, d)) "
      "WITH CLUSTERING ORDER BY (d ASC, c ASC)",
      InvalidRequest, "c must appear before d"),
-    ("a collection that is not frozen", "CREATE TABLE refused (k int PRIMARY KEY, v list<int>)",
-     InvalidRequest, "not supported by Coterie yet"),
     ("an unknown table option", "CREATE TABLE refused (k int PRIMARY KEY) WITH colour = 'red'",
      SyntaxException, "colour"),
     ("a bad chance of false positives",

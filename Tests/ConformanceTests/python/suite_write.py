@@ -550,3 +550,38 @@ def serial_levels_are_refused_for_plain_writes(env):
         env.refused(InvalidRequest, "serializable writes", lambda level=level: env.execute(SimpleStatement(
             f"INSERT INTO {simple(env)} (k) VALUES (1)",
             consistency_level=ConsistencyLevel.name_to_value[level])))
+
+
+def collections(env):
+    """k PRIMARY KEY, s set<int>, m map<text, int>, l list<int>"""
+    return env.shared("collections", lambda: env.table(
+        "k int PRIMARY KEY, s set<int>, m map<text, int>, l list<int>"))
+
+
+@behaviour
+def collections_are_written_whole_and_added_to(env):
+    name, k = collections(env), keys(env)
+    env.execute(f"INSERT INTO {name} (k, s, m, l) VALUES ({k}, {{3, 1}}, {{'a': 1}}, [2, 1])")
+    env.execute(f"UPDATE {name} SET s = s + {{2}}, m = m + {{'b': 2}}, l = l + [3] WHERE k = {k}")
+    env.execute(f"UPDATE {name} SET l = [9] + l, m['c'] = 3 WHERE k = {k}")
+    row = env.rows(f"SELECT s, m, l FROM {name} WHERE k = {k}")[0]
+    equal((set(row[0]), dict(row[1]), list(row[2])), ({1, 2, 3}, {"a": 1, "b": 2, "c": 3}, [9, 2, 1, 3]))
+
+
+@behaviour
+def elements_are_taken_out_and_a_whole_overwrite_forgets_the_rest(env):
+    name, k = collections(env), keys(env)
+    env.execute(f"INSERT INTO {name} (k, s, m) VALUES ({k}, {{1, 2}}, {{'a': 1, 'b': 2}})")
+    env.execute(f"UPDATE {name} SET s = s - {{1}} WHERE k = {k}")
+    env.execute(f"DELETE m['a'] FROM {name} WHERE k = {k}")
+    row = env.rows(f"SELECT s, m FROM {name} WHERE k = {k}")[0]
+    equal((set(row[0]), dict(row[1])), ({2}, {"b": 2}))
+    env.execute(f"UPDATE {name} SET m = {{'z': 26}} WHERE k = {k}")
+    equal(dict(env.rows(f"SELECT m FROM {name} WHERE k = {k}")[0][0]), {"z": 26})
+
+
+@behaviour
+def an_empty_collection_is_null(env):
+    name, k = collections(env), keys(env)
+    env.execute(f"INSERT INTO {name} (k, s) VALUES ({k}, {{}})")
+    equal(env.rows(f"SELECT s FROM {name} WHERE k = {k}")[0][0], None)

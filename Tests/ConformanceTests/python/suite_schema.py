@@ -1,7 +1,8 @@
 """Changing the schema: keyspaces, tables, columns, types."""
 
-from cassandra import AlreadyExists, InvalidRequest, Unauthorized
+from cassandra import AlreadyExists, ConsistencyLevel, InvalidRequest, Unauthorized
 from cassandra.protocol import ConfigurationException, SyntaxException
+from cassandra.query import SimpleStatement
 
 from harness import behaviour, equal, refusals, true
 
@@ -324,11 +325,16 @@ def a_dropped_table_loses_its_rows(env):
 @behaviour
 def truncate_removes_all_rows_and_later_ones_stay(env):
     table = env.table("k int, c int, s int static, PRIMARY KEY (k, c)")
+
+    def insert(statement):
+        # At ALL: a truncation does not stop a write that is still on its way to a replica.
+        env.execute(SimpleStatement(statement, consistency_level=ConsistencyLevel.ALL))
+
     for k in range(20):
-        env.execute(f"INSERT INTO {table} (k, c, s) VALUES ({k}, 1, 1)")
+        insert(f"INSERT INTO {table} (k, c, s) VALUES ({k}, 1, 1)")
     env.execute(f"TRUNCATE {table}")
     equal(env.rows(f"SELECT * FROM {table}"), [])
-    env.execute(f"INSERT INTO {table} (k, c) VALUES (1, 1)")
+    insert(f"INSERT INTO {table} (k, c) VALUES (1, 1)")
     equal(env.rows(f"SELECT k, c, s FROM {table}"), [(1, 1, None)])
     env.execute(f"TRUNCATE TABLE {env.keyspace}.{table}")
     equal(env.rows(f"SELECT * FROM {table}"), [])

@@ -69,6 +69,18 @@ import Testing
         #expect(splitter.next() == nil && splitter.unfinished == .nothing)
     }
 
+    @Test func statementsKnowTheirLine() {
+        var splitter = StatementSplitter()
+        splitter.append("a;\n\n-- c\nb\nb;c; /*\n*/ d;\n")
+        var lines: [String: Int] = [:]
+        while let statement = splitter.next() {
+            lines[statement.replacing("\n", with: "")] = splitter.statementLine
+        }
+        #expect(lines == ["a": 1, "bb": 4, "c": 5, "d": 6])
+        splitter.append("\ne;")
+        #expect(splitter.next() == "e" && splitter.statementLine == 8)
+    }
+
     @Test func resetForgetsTheStatementUnderWay() {
         var splitter = StatementSplitter()
         splitter.append("select '\n")

@@ -1,5 +1,6 @@
 // DESCRIBE: the server answers it with rows, which are printed as cqlsh prints them.
 
+internal import Encoding
 internal import Model
 internal import NativeClient
 internal import NativeProtocol
@@ -26,9 +27,8 @@ extension ShellSession {
         let subject = statement.split(whereSeparator: \.isWhitespace).dropFirst().first
         if rows.first?["create_statement"] != nil {
             for row in rows { output.print("\n" + (row["create_statement"] ?? "")) }
-            output.print("")
         } else if rows.first?["cluster"] != nil {
-            printCluster(rows)
+            printCluster(rows, Self.ownership(first))
         } else if subject?.lowercased() == "keyspaces" {
             output.print("")
             printColumns(rows.compactMap { $0["name"] })
@@ -58,19 +58,58 @@ extension ShellSession {
         }
     }
 
-    private func printCluster(_ rows: [[String: String]]) {
+    private func printCluster(
+        _ rows: [[String: String]], _ ownership: [(token: String, replicas: [String])]
+    ) {
         for row in rows {
             output.print("\nCluster: \(row["cluster"] ?? "")")
             output.print("Partitioner: \(row["partitioner"] ?? "")")
             output.print("Snitch: \(row["snitch"] ?? "")\n")
-            if let ownership = row["range_ownership"] {
-                output.print("Range ownership: \(ownership)\n")
-            }
         }
+        guard !ownership.isEmpty else { return }
+        output.print("Range ownership:")
+        for (token, replicas) in ownership {
+            let blank = String(repeating: " ", count: max(39 - token.count, 0))
+            output.print(" \(blank)\(token)  [\(replicas.joined(separator: ", "))]")
+        }
+        output.print("")
+    }
+
+    /// The column `range_ownership`, a map from tokens to lists of addresses; empty without it.
+    private static func ownership(_ page: ResultRows) -> [(token: String, replicas: [String])] {
+        guard page.rowCount > 0,
+            let column = page.columns?.firstIndex(where: { $0.name == "range_ownership" })
+        else { return [] }
+        return page.withValue(row: 0, column: column) { value in
+            var entries: [(token: String, replicas: [String])] = []
+            var reader = ByteReader(value ?? UnsafeRawBufferPointer(start: nil, count: 0))
+            do throws(MalformedBytes) {
+                let count = try reader.readBigEndian(Int32.self)
+                for _ in 0..<max(count, 0) {
+                    let token = try text(&reader)
+                    var list = ByteReader(
+                        try reader.readOptionalBytes()
+                            ?? UnsafeRawBufferPointer(start: nil, count: 0))
+                    var replicas: [String] = []
+                    let replicaCount = try list.readBigEndian(Int32.self)
+                    for _ in 0..<max(replicaCount, 0) { replicas.append(try text(&list)) }
+                    entries.append((token, replicas))
+                }
+            } catch {
+                return []
+            }
+            return entries
+        }
+    }
+
+    private static func text(_ reader: inout ByteReader) throws(MalformedBytes) -> String {
+        String(
+            decoding: try reader.readOptionalBytes() ?? .init(start: nil, count: 0), as: UTF8.self)
     }
 
     /// Names grouped by keyspace, whose name is shown only if none is in use.
     private func printNames(_ rows: [[String: String]]) {
+        guard !rows.isEmpty else { return }
         var index = 0
         while index < rows.count {
             let keyspaceName = rows[index]["keyspace_name"] ?? ""

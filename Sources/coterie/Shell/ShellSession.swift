@@ -26,6 +26,8 @@ final class ShellSession {
     private(set) var hasFailed = false
     /// Whether the shell was told to end.
     var isDone = false
+    // The script that runs and the line of its statement, to name them in errors.
+    private var place: (name: String, line: Int)?
     // Guards against a file that sources itself.
     private var sourceDepth = 0
     private static let deepestSource = 16
@@ -38,18 +40,25 @@ final class ShellSession {
 
     /// Prints an error and remembers that there was one.
     func fail(_ text: String) {
-        output.printError(text)
+        output.printError(place.map { "\($0.name):\($0.line): \(text)" } ?? text)
         hasFailed = true
     }
 
     // MARK: - Where statements come from
 
-    /// Runs the statements of a text. The last one needs a semicolon unless `endsLastStatement`.
-    func run(_ text: String, endsLastStatement: Bool) {
+    /// Runs the statements of a text, `name` in errors. The last one needs a semicolon unless
+    /// `endsLastStatement`.
+    func run(_ text: String, name: String? = nil, endsLastStatement: Bool) {
+        let outer = place
+        defer { place = outer }
         var splitter = StatementSplitter()
         splitter.append(text + "\n")
-        while !isDone, let statement = splitter.next() { execute(statement) }
+        while !isDone, let statement = splitter.next() {
+            place = name.map { ($0, splitter.statementLine) }
+            execute(statement)
+        }
         guard !isDone, let rest = splitter.rest() else { return }
+        place = name.map { ($0, splitter.statementLine) }
         if endsLastStatement {
             execute(rest)
         } else {
@@ -69,7 +78,7 @@ final class ShellSession {
         }
         sourceDepth += 1
         defer { sourceDepth -= 1 }
-        run(text, endsLastStatement: false)
+        run(text, name: path, endsLastStatement: false)
         return true
     }
 
@@ -90,13 +99,23 @@ final class ShellSession {
     /// Runs the statements of a pipe, each as soon as it is whole.
     func runStandardInput() {
         var splitter = StatementSplitter()
+        func runWhole() {
+            while !isDone, let statement = splitter.next() {
+                place = ("<stdin>", splitter.statementLine)
+                execute(statement)
+            }
+        }
         while !isDone, let line = readLine(strippingNewline: false) {
             splitter.append(line)
-            while !isDone, let statement = splitter.next() { execute(statement) }
+            runWhole()
         }
+        // A command may end with the input instead of its line.
         splitter.append("\n")
-        while !isDone, let statement = splitter.next() { execute(statement) }
-        if !isDone, splitter.rest() != nil { fail("Incomplete statement at end of file") }
+        runWhole()
+        if !isDone, splitter.rest() != nil {
+            place = ("<stdin>", splitter.statementLine)
+            fail("Incomplete statement at end of file")
+        }
     }
 
     /// Talks with a person until the end of input or EXIT.

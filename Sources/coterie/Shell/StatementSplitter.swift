@@ -19,6 +19,10 @@ struct StatementSplitter {
 
     private var text: [UInt8] = []
     private var start = 0
+    // The line of `start`, counted from one over all text that was added.
+    private var line = 1
+    /// The line on which the last statement given out begins.
+    private(set) var statementLine = 1
     /// What the last `next` stopped in.
     private(set) var unfinished = Unfinished.nothing
 
@@ -48,8 +52,14 @@ struct StatementSplitter {
             unfinished = scanner.unfinished
             return nil
         }
-        defer { start = scanner.position }
+        defer { advance(to: scanner.position) }
+        statementLine = line
         return Self.trimmed(text[start..<end])
+    }
+
+    private mutating func advance(to position: Int) {
+        for byte in text[start..<position] where byte == UInt8(ascii: "\n") { line += 1 }
+        start = position
     }
 
     /// What is left, taken as a statement although it has no end; nil if nothing or only blank is left.
@@ -57,6 +67,7 @@ struct StatementSplitter {
         skipBlank()
         guard start < text.count else { return nil }
         defer { reset() }
+        statementLine = line
         return Self.trimmed(text[start...])
     }
 
@@ -66,7 +77,7 @@ struct StatementSplitter {
         while start < text.count {
             let byte = text[start]
             if Scanner.isSpace(byte) || byte == UInt8(ascii: ";") {
-                start += 1
+                advance(to: start + 1)
                 continue
             }
             var scanner = Scanner(text: text, position: start)
@@ -75,7 +86,7 @@ struct StatementSplitter {
                 unfinished = scanner.unfinished
                 return
             }
-            start = scanner.position
+            advance(to: scanner.position)
         }
     }
 

@@ -100,10 +100,12 @@ struct Explainer {
         let write = ConsistencyPair.answers(pair.write, replicas: replicas)
         let read = ConsistencyPair.answers(pair.read, replicas: replicas)
         if write + read <= replicas {
-            return "rule: W + R = \(write) + \(read) <= N = \(replicas), so a read need not meet the "
+            return
+                "rule: W + R = \(write) + \(read) <= N = \(replicas), so a read need not meet the "
                 + "replicas that acknowledged the write"
         }
-        return "rule broken: W + R = \(write) + \(read) > N = \(replicas), so some replica must have "
+        return
+            "rule broken: W + R = \(write) + \(read) > N = \(replicas), so some replica must have "
             + "both acknowledged the write and answered the read"
     }
 

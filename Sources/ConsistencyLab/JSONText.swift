@@ -1,4 +1,5 @@
-// Writes JSON: keys in the order given, two spaces of indentation, nothing that depends on a locale.
+// Writes JSON: keys in the order given, two spaces of indentation, nothing that depends on a
+// locale.
 
 /// A JSON value.
 package indirect enum JSONText {

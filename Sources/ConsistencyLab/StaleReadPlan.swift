@@ -62,7 +62,8 @@ package struct StaleReadPlan: Sendable {
         }
         end = operations.last?.at ?? Self.begin
         self.operations = operations.filter { $0.id != options.without }
-        faults = Self.faults(options.seed, begin: Self.begin, length: (end - Self.begin).nanoseconds)
+        faults = Self.faults(
+            options.seed, begin: Self.begin, length: (end - Self.begin).nanoseconds)
     }
 
     /// Two partitions, each in its own part of the run: a node cut off from both others, or one

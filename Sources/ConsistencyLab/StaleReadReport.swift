@@ -1,5 +1,5 @@
-// The stale-read experiment for every pair of levels: running it, and telling what came out, as text
-// for people and as JSON for programs. Both hold the same figures.
+// The stale-read experiment for every pair of levels: running it, and telling what came out, as
+// text for people and as JSON for programs. Both hold the same figures.
 
 internal import Environment
 package import Simulation
@@ -69,7 +69,8 @@ package struct StaleReadReport: Sendable {
             lines.append(
                 "  \(result.staleReads) stale reads; out of date for (ms) mean "
                     + "\(VirtualTime.text(ages.mean)), p50 \(VirtualTime.text(ages.median)), p99 "
-                    + "\(VirtualTime.text(ages.percentile99)), max \(VirtualTime.text(ages.maximum))")
+                    + "\(VirtualTime.text(ages.percentile99)), max \(VirtualTime.text(ages.maximum))"
+            )
             lines.append(
                 "  versions behind: mean \(versions.mean), p50 \(versions.median), p99 "
                     + "\(versions.percentile99), max \(versions.maximum)")

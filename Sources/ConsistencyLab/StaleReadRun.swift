@@ -49,7 +49,8 @@ package struct StaleReadResult: Sendable {
     /// Nanoseconds for which a stale read's value had been out of date.
     package var staleAges = Distribution([])
     package var versionsBehind = Distribution([])
-    /// Reads that showed an acknowledged write lost to last-write-wins, and how many writes that were.
+    /// Reads that showed an acknowledged write lost to last-write-wins, and how many writes that
+    /// were.
     package var lostToLastWriteWinsReads = 0
     package var lostToLastWriteWinsWrites = 0
     /// What must not be, whatever the levels: impossible reads, protocol errors, nodes that ended.

@@ -1,14 +1,15 @@
 // How long things take: integer quantile tables, sampled with integers only.
 //
 // A table holds quantiles by the *survival* probability, in octaves: 64 steps between 2^-(k+1) and
-// 2^-k for each k below 40. So the far tail, on which staleness hangs, is as finely cut as the middle,
-// and one sample costs a leading-zero count, two loads and an interpolation. The tables are computed
-// when first used with additions, multiplications and divisions alone (`DeterministicMath`), which
-// IEEE 754 defines to the bit; no mathematical library of the host is asked.
+// 2^-k for each k below 40. So the far tail, on which staleness hangs, is as finely cut as the
+// middle, and one sample costs a leading-zero count, two loads and an interpolation. The tables are
+// computed when first used with additions, multiplications and divisions alone
+// (`DeterministicMath`), which IEEE 754 defines to the bit; no mathematical library of the host is
+// asked.
 //
 // The four named models are the fits of the PBS paper (Bailis et al., "Probabilistically Bounded
-// Staleness for Practical Partial Quorums", VLDB 2012, table 3), in milliseconds: with probability p a
-// Pareto(xm, alpha), else an exponential(lambda).
+// Staleness for Practical Partial Quorums", VLDB 2012, table 3), in milliseconds: with probability
+// p a Pareto(xm, alpha), else an exponential(lambda).
 
 package import Environment
 
@@ -59,8 +60,8 @@ package struct QuantileTable: Equatable, Sendable {
     /// For each octave the quantiles at its 65 borders, by rising survival probability.
     package let nanoseconds: [Int64]
 
-    /// Tabulates `quantile`, which maps a survival probability to nanoseconds; capped at a day or so,
-    /// so that an interpolation cannot overflow.
+    /// Tabulates `quantile`, which maps a survival probability to nanoseconds; capped at a day or
+    /// so, so that an interpolation cannot overflow.
     init(quantile: (_ survival: Double) -> Double) {
         var table: [Int64] = []
         table.reserveCapacity(Self.octaves * (Self.steps + 1))

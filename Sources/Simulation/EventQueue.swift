@@ -1,10 +1,10 @@
-// What will happen, in the order in which it will: a four-ary heap of (time, sequence number) over a
-// slab of occurrences. Equal times are ordered by the sequence number, that is by who asked first, so
-// a run never depends on anything else.
+// What will happen, in the order in which it will: a four-ary heap of (time, sequence number) over
+// a slab of occurrences. Equal times are ordered by the sequence number, that is by who asked
+// first, so a run never depends on anything else.
 //
 // The heap moves entries of 24 bytes; the occurrence itself stays where it is. Both are raw memory,
-// because an array inside a class pays for exclusivity and uniqueness at each access (a push and a pop
-// together cost some 60 ns with ten thousand entries).
+// because an array inside a class pays for exclusivity and uniqueness at each access (a push and a
+// pop together cost some 60 ns with ten thousand entries).
 
 /// A priority queue of `Element`, owned by one world.
 final class EventQueue<Element> {

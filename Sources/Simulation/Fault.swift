@@ -1,10 +1,11 @@
-// What goes wrong in a run: an explicit list, made before the run begins, so that one of them can be
-// taken away while all others stay as they were.
+// What goes wrong in a run: an explicit list, made before the run begins, so that one of them can
+// be taken away while all others stay as they were.
 
 /// One thing that the world does to its nodes.
 package struct Fault: Equatable, Sendable, CustomStringConvertible {
     package enum Kind: Equatable, Sendable {
-        /// The process ends after so many more effects or disk operations; the kernel keeps its writes.
+        /// The process ends after so many more effects or disk operations; the kernel keeps its
+        /// writes.
         case kill(node: Int, afterEffects: Int)
         /// The machine goes dark after so many more; what was not synced may vanish.
         case powerLoss(node: Int, afterEffects: Int)

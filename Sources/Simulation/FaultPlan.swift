@@ -4,8 +4,8 @@ internal import Environment
 
 extension Fault {
     /// `count` crashes between two times, each of a node of its own choice, at an effect of its own
-    /// choice, and a restart some time later, with another number of shards if `reshards`; at the end every node is running again. Several nodes, or
-    /// all, may be down at once.
+    /// choice, and a restart some time later, with another number of shards if `reshards`; at the
+    /// end every node is running again. Several nodes, or all, may be down at once.
     package static func crashes(
         seed: UInt64, nodeCount: Int, count: Int, from begin: VirtualTime, to end: VirtualTime,
         powerLoss: Bool, reshards: Bool = false
@@ -34,6 +34,20 @@ extension Fault {
             faults.append(Fault(at: end + .milliseconds(2_000), .restart(node: node)))
         }
         return faults.sorted { $0.at < $1.at }
+    }
+
+    /// Jumps of the nodes' wall clocks by up to five seconds, back and forth.
+    package static func clockJumps(
+        seed: UInt64, nodeCount: Int, count: Int, from begin: VirtualTime, to end: VirtualTime
+    ) -> [Fault] {
+        (0..<count).map { number in
+            var stream = RandomStream(seed: seed, name: "jump \(number)")
+            return Fault(
+                at: VirtualTime(nanoseconds: stream.within(begin.nanoseconds...end.nanoseconds)),
+                .jumpClock(
+                    node: Int(stream.below(UInt64(nodeCount))),
+                    microseconds: stream.within(-5_000_000...5_000_000)))
+        }
     }
 
     /// Partitions of every kind between two times, one after the other, all healed at the end.

@@ -40,7 +40,8 @@ package enum MetadataStoreContract {
         try commit(
             [.setLocal("host_id", host.description), .setLocal("generation", "1")],
             "local facts are kept")
-        try commit([.setLocal("generation", "2"), .setLocal("quote", "it's \"so\"; ümlaut\n")],
+        try commit(
+            [.setLocal("generation", "2"), .setLocal("quote", "it's \"so\"; ümlaut\n")],
             "a local fact is replaced, and any text is kept")
         try commit(
             [
@@ -57,7 +58,8 @@ package enum MetadataStoreContract {
         try commit([.putVote(epoch: 3, vote: [4, 5])], "a vote is replaced")
         try commit(
             [
-                .putPeer(host, SocketAddress(address: [127, 0, 0, 1], port: 7000), description: "a"),
+                .putPeer(
+                    host, SocketAddress(address: [127, 0, 0, 1], port: 7000), description: "a"),
                 .putPeer(
                     other,
                     SocketAddress(address: Array(repeating: 0, count: 15) + [1], port: 65_535),

@@ -1,5 +1,5 @@
-// What the simulated world drives. In the lab it is the node's own `Shard`; a test of the world itself
-// may put a small machine here.
+// What the simulated world drives. In the lab it is the node's own `Shard`; a test of the world
+// itself may put a small machine here.
 
 package import Environment
 

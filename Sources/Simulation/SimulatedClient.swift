@@ -1,9 +1,9 @@
 // A scripted CQL client: one connection to one coordinator, speaking the native protocol's bytes.
 //
 // It opens, says STARTUP, then sends whatever it is told, prepares statements when first used, and
-// gives each request a time limit of its own. When the connection is lost all that waits is lost with
-// it, and a new one is opened after a while. A node that has forgotten a prepared statement is told it
-// again, as drivers do.
+// gives each request a time limit of its own. When the connection is lost all that waits is lost
+// with it, and a new one is opened after a while. A node that has forgotten a prepared statement is
+// told it again, as drivers do.
 
 package import Environment
 internal import Encoding
@@ -150,7 +150,8 @@ package final class SimulatedClient: ClientActor {
     }
 
     private func freeStream() -> Int16 {
-        // Streams of requests that expired stay taken until their late answer or the connection's end.
+        // Streams of requests that expired stay taken until their late answer or the connection's
+        // end.
         while waiting[nextStream] != nil {
             nextStream = nextStream == .max ? 1 : nextStream + 1
         }

@@ -42,7 +42,9 @@ package struct SimulatedClock: Equatable, Sendable {
     package func time(of instant: Instant) -> VirtualTime {
         if instant == .distantFuture { return .distantFuture }
         let wanted = instant.nanoseconds - monotonicBase
-        if driftPartsPerMillion == 0 || wanted <= 0 { return VirtualTime(nanoseconds: max(wanted, 0)) }
+        if driftPartsPerMillion == 0 || wanted <= 0 {
+            return VirtualTime(nanoseconds: max(wanted, 0))
+        }
         let product = wanted.multipliedFullWidth(by: 1_000_000)
         let guess = (1_000_000 + driftPartsPerMillion).dividingFullWidth(product).quotient
         var time = VirtualTime(nanoseconds: max(guess - 2, 0))

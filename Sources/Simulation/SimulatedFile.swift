@@ -1,9 +1,9 @@
 // One file of the simulated disk, with everything that a power loss could make of it.
 //
-// `bytes` is what the kernel shows. Below it lie layers of undo, oldest first: a sync closes the top
-// layer, and when that sync has ended, its layer and all below are forgotten. At a power loss each
-// sector of 512 bytes independently shows its newest content or what any layer remembers of it, and
-// the size any that it had since the last ended sync.
+// `bytes` is what the kernel shows. Below it lie layers of undo, oldest first: a sync closes the
+// top layer, and when that sync has ended, its layer and all below are forgotten. At a power loss
+// each sector of 512 bytes independently shows its newest content or what any layer remembers of
+// it, and the size any that it had since the last ended sync.
 //
 //     kernel bytes          written, survives a kill
 //     layer n (open)        old sectors since the last sync was begun
@@ -42,7 +42,9 @@ final class SimulatedFile {
         guard source.count > 0 else { return }
         remember(offset..<offset + source.count)
         let end = offset + source.count
-        if bytes.count < end { bytes.append(contentsOf: repeatElement(0, count: end - bytes.count)) }
+        if bytes.count < end {
+            bytes.append(contentsOf: repeatElement(0, count: end - bytes.count))
+        }
         bytes.withUnsafeMutableBytes { target in
             UnsafeMutableRawBufferPointer(rebasing: target[offset..<end]).copyMemory(from: source)
         }
@@ -102,7 +104,8 @@ final class SimulatedFile {
         layers.allSatisfy { $0.oldSectors.isEmpty && $0.oldSize == size }
     }
 
-    /// Makes of the file what a power loss may leave; drawn from the stream. What is left is durable.
+    /// Makes of the file what a power loss may leave; drawn from the stream. What is left is
+    /// durable.
     func losePower(_ stream: inout RandomStream) {
         defer { sync() }
         if isDurable { return }
@@ -134,11 +137,16 @@ final class SimulatedFile {
     private func restore(_ sector: Int, _ old: [UInt8]) {
         let start = sector * Self.sectorBytes
         let end = start + Self.sectorBytes
-        if bytes.count < end { bytes.append(contentsOf: repeatElement(0, count: end - bytes.count)) }
-        for index in 0..<Self.sectorBytes { bytes[start + index] = index < old.count ? old[index] : 0 }
+        if bytes.count < end {
+            bytes.append(contentsOf: repeatElement(0, count: end - bytes.count))
+        }
+        for index in 0..<Self.sectorBytes {
+            bytes[start + index] = index < old.count ? old[index] : 0
+        }
     }
 
-    /// Flips one bit that the kernel shows, as a failing disk would; false if there is no byte there.
+    /// Flips one bit that the kernel shows, as a failing disk would; false if there is no byte
+    /// there.
     func flipBit(at offset: Int, bit: UInt8) -> Bool {
         guard offset < bytes.count else { return false }
         bytes[offset] ^= 1 << (bit & 7)

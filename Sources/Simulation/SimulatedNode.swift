@@ -1,5 +1,5 @@
-// The simulator's side of a node: what stays when it dies (disks, metadata, clock) and what does not
-// (its shards' machines, inboxes, timers, links, connections).
+// The simulator's side of a node: what stays when it dies (disks, metadata, clock) and what does
+// not (its shards' machines, inboxes, timers, links, connections).
 
 package import Environment
 

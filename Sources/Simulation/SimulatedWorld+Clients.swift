@@ -111,13 +111,14 @@ extension SimulatedWorld {
     private func deliverBytes(
         _ bytes: [UInt8], _ connection: SimulatedConnection, _ shard: SimulatedShard
     ) {
-        if connection.isReadingPaused {
+        if connection.isReadingPaused || !connection.unread.isEmpty {
             connection.unread += bytes
             return
         }
         bytes.withUnsafeBytes { raw in
             record(
-                .clientBytes, node: shard.node, shard: shard.index, detail: connection.id.value, raw,
+                .clientBytes, node: shard.node, shard: shard.index, detail: connection.id.value,
+                raw,
                 text: connection.name)
             let range = shard.inbox.store(raw)
             shard.inbox.events.append(.clientBytes(connection.id, range))
@@ -156,11 +157,17 @@ extension SimulatedWorld {
         guard let connection = shard.connections[id] else { return }
         connection.isReadingPaused = !isReading
         if isReading, !connection.unread.isEmpty {
-            let bytes = connection.unread
-            connection.unread = []
-            queue.push(
-                at: max(now.nanoseconds + 1, connection.toNodeTime), .bytesToNode(connection, bytes))
+            queue.push(at: now.nanoseconds + 1, .unreadBytesToNode(connection))
         }
+    }
+
+    /// The shard reads again: what had arrived comes before all that arrives from now on.
+    func releaseUnreadBytes(_ connection: SimulatedConnection) {
+        if connection.isReadingPaused || connection.unread.isEmpty { return }
+        let bytes = connection.unread
+        connection.unread = []
+        guard let shard = shard(of: connection) else { return }
+        deliverBytes(bytes, connection, shard)
     }
 
     // MARK: At the client's end

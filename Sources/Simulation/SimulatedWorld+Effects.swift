@@ -148,7 +148,8 @@ extension SimulatedWorld {
             record(
                 .jobStep, node: shard.node, shard: shard.index, detail: UInt64(bytes),
                 text: job.title)
-            let cost = settings.disk.jobStep.sample(&shard.diskStream)
+            let cost =
+                settings.disk.jobStep.sample(&shard.diskStream)
                 + bytes * settings.disk.nanosecondsPerByte
             queue.push(at: now.nanoseconds + cost, .jobStep(shard, id, job, life: life))
         case .done:

@@ -1,8 +1,8 @@
 // Links between nodes: delays, loss, duplicates, stragglers, cuts, and what their ends get to know.
 //
 // A message is dropped when its link is not up, when the link is full, when the direction is cut at
-// its departure or its arrival, or when its target is dead. A connection that breaks is noticed late
-// or never; one that can be made again is made, as long as the shard wants it.
+// its departure or its arrival, or when its target is dead. A connection that breaks is noticed
+// late or never; one that can be made again is made, as long as the shard wants it.
 
 internal import Encoding
 internal import Environment
@@ -13,7 +13,9 @@ extension SimulatedWorld {
 
     // MARK: Messages
 
-    func send(_ shard: SimulatedShard, to host: HostID, _ bytes: UnsafeRawBufferPointer, at time: Int64) {
+    func send(
+        _ shard: SimulatedShard, to host: HostID, _ bytes: UnsafeRawBufferPointer, at time: Int64
+    ) {
         messageCount += 1
         guard let target = indexByHost[host], let link = shard.links[target], link.state == .up,
             link.inFlight < settings.network.capacity
@@ -26,7 +28,8 @@ extension SimulatedWorld {
         let model = delays[delays.count == 1 ? 0 : network.classify(bytes)]
         // All draws are made whatever comes of them, so that one message's fate moves no other's.
         var delay = model.sample(&link.stream)
-        if network.straggleChance > 0, link.stream.chance(network.straggleChance, outOf: 1_000_000) {
+        if network.straggleChance > 0, link.stream.chance(network.straggleChance, outOf: 1_000_000)
+        {
             delay += network.straggle.sample(&link.stream)
         }
         let isLost =
@@ -157,7 +160,9 @@ extension SimulatedWorld {
     // MARK: Changes of reachability
 
     /// All links from one node to another, by the shards' order.
-    func links(from: Int, to: Int) -> [SimulatedLink] { nodes[from].shards.compactMap { $0.links[to] } }
+    func links(from: Int, to: Int) -> [SimulatedLink] {
+        nodes[from].shards.compactMap { $0.links[to] }
+    }
 
     /// The links to a node that died: a killed process resets them soon, a dark machine does not.
     func breakLinks(to node: Int, kind: DeathKind) {
@@ -191,7 +196,8 @@ extension SimulatedWorld {
 
     func cut(from: Int, to: Int, _ stream: inout RandomStream) {
         cuts[from * nodes.count + to] += 1
-        record(.partitioned, node: from, shard: 0, detail: UInt64(to), text: "from n\(from) to n\(to)")
+        record(
+            .partitioned, node: from, shard: 0, detail: UInt64(to), text: "from n\(from) to n\(to)")
         for link in links(from: from, to: to) where link.state == .up {
             if stream.chance(settings.network.unnoticedChance, outOf: 1_000_000) { continue }
             let delay = settings.network.detection.sample(&stream)

@@ -62,6 +62,7 @@ package final class SimulatedWorld {
         case connectionOpened(SimulatedConnection)
         case bytesToNode(SimulatedConnection, [UInt8])
         case heldBytesToNode(SimulatedConnection)
+        case unreadBytesToNode(SimulatedConnection)
         case closedToNode(SimulatedConnection)
         case bytesToClient(SimulatedConnection, [UInt8])
         case closedToClient(SimulatedConnection)
@@ -203,8 +204,8 @@ package final class SimulatedWorld {
         return node.state != .dead && node.life == life
     }
 
-    /// Whether a completion for `life` may be delivered: to the life that asked, or, as a test of the
-    /// shard, now and then to a later one.
+    /// Whether a completion for `life` may be delivered: to the life that asked, or, as a test of
+    /// the shard, now and then to a later one.
     private func takesCompletion(_ shard: SimulatedShard, life: UInt32) -> Bool {
         let node = nodes[shard.node]
         if node.state == .dead || shard.machine == nil { return false }
@@ -264,6 +265,7 @@ package final class SimulatedWorld {
         case .connectionOpened(let connection): open(connection)
         case .bytesToNode(let connection, let bytes): receiveFromClient(connection, bytes)
         case .heldBytesToNode(let connection): releaseHeldBytes(connection)
+        case .unreadBytesToNode(let connection): releaseUnreadBytes(connection)
         case .closedToNode(let connection): closedByClient(connection)
         case .bytesToClient(let connection, let bytes): receiveFromNode(connection, bytes)
         case .closedToClient(let connection): closedByNode(connection)

@@ -1,8 +1,9 @@
 // The trace: every delivery to a shard, hashed in order and, if wanted, written as text.
 //
-// Two runs with the same hash saw the same deliveries at the same virtual times with the same bytes.
-// The hash is a chain of folded 128-bit products over whole words (the idea of wyhash): about one
-// multiplication for eight bytes, and no dependence on the host's byte order, locale or folder.
+// Two runs with the same hash saw the same deliveries at the same virtual times with the same
+// bytes. The hash is a chain of folded 128-bit products over whole words (the idea of wyhash):
+// about one multiplication for eight bytes, and no dependence on the host's byte order, locale or
+// folder.
 
 internal import Encoding
 

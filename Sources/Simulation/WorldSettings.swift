@@ -44,7 +44,8 @@ package struct WorldSettings: Sendable {
         /// Chance of an additional delay, so that later messages overtake.
         package var straggleChance: UInt64 = 0
         package var straggle = DelayModel.uniform(1_000_000...50_000_000)
-        /// The shard of the receiving node that a message goes to; nil: the one that serves the link.
+        /// The shard of the receiving node that a message goes to; nil: the one that serves the
+        /// link.
         package var route: (@Sendable (UnsafeRawBufferPointer, _ shardCount: Int) -> Int)?
         /// Messages under way on one link above which it drops.
         package var capacity = 10_000
@@ -78,8 +79,8 @@ package struct WorldSettings: Sendable {
 }
 
 extension Configuration {
-    /// A node's configuration with all sizes and intervals shrunk together, and with rare paths made
-    /// common, as the seed says.
+    /// A node's configuration with all sizes and intervals shrunk together, and with rare paths
+    /// made common, as the seed says.
     package static func simulation(seed: UInt64) -> Configuration {
         var stream = RandomStream(seed: seed, name: "configuration")
         var configuration = Configuration()

@@ -1,5 +1,5 @@
-// Whole rings under crashes and partitions: what was acknowledged is there, as the sync mode promises,
-// and the replicas agree again when all is well.
+// Whole rings under crashes and partitions: what was acknowledged is there, as the sync mode
+// promises, and the replicas agree again when all is well.
 
 import Environment
 import Simulation
@@ -53,8 +53,8 @@ import Testing
         _ = check(CrashScenario(seed: seed, sync: .periodic, .partitions))
     }
 
-    /// The control: periodic mode does not promise to survive a power loss, and the checker must see
-    /// that it does not.
+    /// The control: periodic mode does not promise to survive a power loss, and the checker must
+    /// see that it does not.
     @Test func losingPowerInPeriodicModeIsSeenToLoseWrites() {
         let found = (1...60 as ClosedRange<UInt64>).first { seed in
             !CrashScenario(seed: seed, sync: .periodic, .powerLosses).run().violations.isEmpty

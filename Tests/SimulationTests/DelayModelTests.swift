@@ -48,7 +48,8 @@ import Testing
     func overlappingQuorumsAreAlwaysFresh(_ model: PBSModel) {
         for (read, write) in [(2, 2), (1, 3), (3, 1)] {
             #expect(
-                freshness(model, read: read, write: write, trials: 2_000, delayMilliseconds: 0) == 1)
+                freshness(model, read: read, write: write, trials: 2_000, delayMilliseconds: 0) == 1
+            )
         }
     }
 

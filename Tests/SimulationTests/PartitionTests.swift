@@ -1,5 +1,5 @@
-// Partitions with rows, slices, deletions and pages under crashes, compared with a dumb twin; and the
-// twin itself, by hand.
+// Partitions with rows, slices, deletions and pages under crashes, compared with a dumb twin; and
+// the twin itself, by hand.
 
 import Environment
 import Testing
@@ -36,6 +36,13 @@ import Testing
         var scenario = PartitionScenario(seed: seed, sync: .periodic, .kills)
         scenario.textBytes = 1_500
         scenario.reshards = true
+        check(scenario)
+    }
+
+    @Test(arguments: 1...4 as ClosedRange<UInt64>)
+    func whatANodeStampsLaterWinsHoweverItsClockJumps(_ seed: UInt64) {
+        var scenario = PartitionScenario(seed: seed, sync: .periodic, .partitions)
+        scenario.serverTimestamps = true
         check(scenario)
     }
 

@@ -103,8 +103,11 @@ import Testing
             write(0, 1, at: 0, until: 10, timestamp: 100),
             write(1, 2, at: 0, until: 10, timestamp: 100),
         ]
-        #expect(RegisterChecker(history + [read(2, 1, at: 20, until: 21)]).check().staleReads.count == 1)
-        #expect(RegisterChecker(history + [read(2, 2, at: 20, until: 21)]).check().staleReads.isEmpty)
+        #expect(
+            RegisterChecker(history + [read(2, 1, at: 20, until: 21)]).check().staleReads.count == 1
+        )
+        #expect(
+            RegisterChecker(history + [read(2, 2, at: 20, until: 21)]).check().staleReads.isEmpty)
     }
 
     @Test func aValueThatNobodyWroteIsImpossible() {

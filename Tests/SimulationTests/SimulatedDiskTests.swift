@@ -13,7 +13,9 @@ import Testing
         SimulatedDisk(stream: RandomStream(seed: seed, name: "disk test"))
     }
 
-    private func write(_ disk: SimulatedDisk, _ file: FileName, at offset: Int, _ bytes: [UInt8]) throws {
+    private func write(_ disk: SimulatedDisk, _ file: FileName, at offset: Int, _ bytes: [UInt8])
+        throws
+    {
         try bytes.withUnsafeBytes { raw in try disk.write(file, at: offset, raw) }
     }
 

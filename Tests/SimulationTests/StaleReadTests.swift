@@ -1,5 +1,5 @@
-// The stale-read experiment keeps what it promises: the same seed is the same run, W + R > N is never
-// stale, ONE is, and a planted bug is found.
+// The stale-read experiment keeps what it promises: the same seed is the same run, W + R > N is
+// never stale, ONE is, and a planted bug is found.
 
 import Model
 import Simulation
@@ -26,7 +26,9 @@ import Testing
 
     @Test func onlyOverlappingQuorumsAreNeverStale() {
         var survey = StaleReadSurvey()
-        for seed in 1...6 as ClosedRange<UInt64> { survey.add(report(StaleReadOptions(seed: seed))) }
+        for seed in 1...6 as ClosedRange<UInt64> {
+            survey.add(report(StaleReadOptions(seed: seed)))
+        }
         print(survey.text)
         #expect(survey.problems.isEmpty)
         for row in survey.rows {

@@ -21,7 +21,8 @@ private final class Parrot: ShardMachine {
     var synced = 0
 
     init(
-        _ launch: NodeLaunch, incarnation: Incarnation, index: Int, hosts: [HostID], spread: Int64, files: any FileSystem,
+        _ launch: NodeLaunch, incarnation: Incarnation, index: Int, hosts: [HostID], spread: Int64,
+        files: any FileSystem,
         outbox: Outbox, clock: ClockReading
     ) throws(DiskFailure) {
         self.launch = launch
@@ -304,8 +305,9 @@ private final class EchoClient: ClientActor {
         let clock = ContinuousClock()
         let time = clock.measure { ring.world.run(until: .milliseconds(60_000)) }
         let seconds = Double(time.components.seconds) + Double(time.components.attoseconds) / 1e18
-        print("world: \(ring.world.eventCount) events in \(seconds) s, "
-            + "\(Int(Double(ring.world.eventCount) / seconds)) a second")
+        print(
+            "world: \(ring.world.eventCount) events in \(seconds) s, "
+                + "\(Int(Double(ring.world.eventCount) / seconds)) a second")
         #expect(ring.world.eventCount > 300_000)
     }
 }

@@ -31,10 +31,10 @@ package final class FactLog: Observer {
     /// A host's number in its world.
     package func node(_ host: HostID) -> Int { nodes[host] ?? -1 }
 
-    /// Gives each write the timestamp under which its coordinator sent it. One connection is served in
-    /// order, so the k-th write of a key that a coordinator was sent is the k-th that it sent on;
-    /// refused ones were not. A fact outside an operation's time breaks the order, and the operation
-    /// stays without a timestamp.
+    /// Gives each write the timestamp under which its coordinator sent it. One connection is served
+    /// in order, so the k-th write of a key that a coordinator was sent is the k-th that it sent
+    /// on; refused ones were not. A fact outside an operation's time breaks the order, and the
+    /// operation stays without a timestamp.
     package func attributeTimestamps(_ history: inout [RegisterOperation], token: (Int) -> Int64) {
         struct Place: Hashable {
             let key: Int

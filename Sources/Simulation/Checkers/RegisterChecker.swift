@@ -1,11 +1,11 @@
-// Judges a register history by the merge rule: the value with the later write timestamp wins, and at
-// equal timestamps the larger value, that is the larger version.
+// Judges a register history by the merge rule: the value with the later write timestamp wins, and
+// at equal timestamps the larger value, that is the larger version.
 //
 // - A read is *stale* if a write that was acknowledged before the read was invoked outranks what it
 //   returned.
-// - A write is *lost to last-write-wins* if it was acknowledged before a read, was invoked after the
-//   value that the read returned had been acknowledged, and yet is outranked by it: clocks disagreed
-//   about what came first. That is no stale read; the store did what its rule says.
+// - A write is *lost to last-write-wins* if it was acknowledged before a read, was invoked after
+//   the value that the read returned had been acknowledged, and yet is outranked by it: clocks
+//   disagreed about what came first. That is no stale read; the store did what its rule says.
 // - A read is *impossible* if it returned what nobody had written by then, or what was refused.
 //
 // Writes of unknown outcome stay open: they may be seen or not, and are never held against a read.
@@ -22,8 +22,8 @@ package struct RegisterChecker {
         /// Acknowledged before the read and outranking what it returned; newest last.
         package let missed: [RegisterOperation]
 
-        /// For how long the returned value had been out of date: since the first write that it missed
-        /// was acknowledged.
+        /// For how long the returned value had been out of date: since the first write that it
+        /// missed was acknowledged.
         package var ageNanoseconds: Int64 {
             let first = missed.compactMap(\.returned).min() ?? read.invoked
             return (read.invoked - first).nanoseconds

@@ -1,6 +1,6 @@
-// What clients saw of a set of registers: one record for each operation, with the times at which it was
-// invoked and answered. A register is a key whose value is the version that was written, and each
-// version of a key is written once.
+// What clients saw of a set of registers: one record for each operation, with the times at which it
+// was invoked and answered. A register is a key whose value is the version that was written, and
+// each version of a key is written once.
 
 package import Model
 

@@ -3,9 +3,9 @@
 // promises, and the replicas agree.
 //
 // What is promised: a kill loses nothing in any sync mode; a power loss loses nothing in the modes
-// `batch` and `group`. So QUORUM reads are never stale under either, however many nodes are down, and
-// at the end a read at ALL shows the winner of all acknowledged writes. After partitions alone, hints
-// must have brought every replica up to date without any read.
+// `batch` and `group`. So QUORUM reads are never stale under either, however many nodes are down,
+// and at the end a read at ALL shows the winner of all acknowledged writes. After partitions alone,
+// hints must have brought every replica up to date without any read.
 
 package import Environment
 internal import Model
@@ -71,7 +71,8 @@ package struct CrashScenario: Sendable {
         return (0..<operationCount).map { id in
             var stream = RandomStream(seed: seed, name: "operation \(id)")
             let at =
-                Self.begin + .microseconds(Int64(id) * Self.gapMicroseconds + stream.within(0...9_000))
+                Self.begin
+                + .microseconds(Int64(id) * Self.gapMicroseconds + stream.within(0...9_000))
             let key = Int(stream.below(UInt64(keyCount)))
             var kind = RegisterOperation.Kind.read
             var timestamp: Int64?

@@ -1,10 +1,10 @@
 // Partitions with rows under crashes, compared with a dumb twin.
 //
 // Each partition has one session: statement after statement, each repeated with its first write
-// timestamp, through another coordinator, until it is acknowledged at QUORUM. So after each statement
-// the state is known exactly, whatever died meanwhile, and every SELECT at QUORUM must give the twin's
-// rows: slices, reversed, limited, in pages of any size whose next page may be asked of another node.
-// At the end a scan of the whole table must give all rows.
+// timestamp, through another coordinator, until it is acknowledged at QUORUM. So after each
+// statement the state is known exactly, whatever died meanwhile, and every SELECT at QUORUM must
+// give the twin's rows: slices, reversed, limited, in pages of any size whose next page may be
+// asked of another node. At the end a scan of the whole table must give all rows.
 
 package import Environment
 internal import Model
@@ -20,6 +20,9 @@ package struct PartitionScenario: Sendable {
     package var statementCount = 120
     package var crashCount = 8
     package var reshards = false
+    /// Each partition is written through one node that gives the timestamps, while the wall clocks
+    /// jump back and forth by seconds: what a node stamps later must win nevertheless.
+    package var serverTimestamps = false
     /// Texts are of up to so many bytes; with some thousand, memtables flush.
     package var textBytes = 12
 
@@ -109,6 +112,11 @@ private final class PartitionRun {
                     seed: scenario.seed, nodeCount: clients.count, count: scenario.crashCount / 2,
                     from: begin, to: end))
         }
+        if scenario.serverTimestamps {
+            world.install(
+                Fault.clockJumps(
+                    seed: scenario.seed, nodeCount: clients.count, count: 20, from: begin, to: end))
+        }
         openSessions = scenario.partitionCount
         for partition in twins.indices { next(partition) }
         if !world.run(until: end + .seconds(120), { openSessions == 0 }) {
@@ -195,10 +203,14 @@ private final class PartitionRun {
     private func change(_ partition: Int) {
         let change = draw(&streams[partition])
         var options = QueryOptions(consistency: .quorum)
-        options.timestamp = SimulatedClock.epochMicroseconds + world.now.nanoseconds / 1_000
+        if !scenario.serverTimestamps {
+            options.timestamp = SimulatedClock.epochMicroseconds + world.now.nanoseconds / 1_000
+        }
         insist(
             change.statement(partition: partition), options,
-            node: { [unowned self] in coordinator(partition) }
+            node: { [unowned self] in
+                scenario.serverTimestamps ? partition % clients.count : coordinator(partition)
+            }
         ) { [weak self] _ in
             guard let self else { return }
             self.twins[partition].apply(change)

@@ -1,5 +1,5 @@
-// A dumb twin of a partition: what a table with static, clustering and regular columns must show after
-// a series of statements, kept in an array and computed in the most obvious way.
+// A dumb twin of a partition: what a table with static, clustering and regular columns must show
+// after a series of statements, kept in an array and computed in the most obvious way.
 
 /// The rows of one partition of `lab.rows`.
 struct PartitionTwin {

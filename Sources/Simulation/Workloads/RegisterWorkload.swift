@@ -1,9 +1,9 @@
 // Clients that write and read registers, by an explicit plan made before the run.
 //
 // Each node has one client that uses it as its coordinator. An operation is invoked at its planned
-// time whatever became of the ones before, so taking one out of the plan moves no other. The table is
-// made through CQL, like everything else. With padding, each write also fills a second column from
-// which the version can be told, so that rows put together from two writes show.
+// time whatever became of the ones before, so taking one out of the plan moves no other. The table
+// is made through CQL, like everything else. With padding, each write also fills a second column
+// from which the version can be told, so that rows put together from two writes show.
 
 internal import Encoding
 package import Environment
@@ -97,21 +97,32 @@ package final class RegisterWorkload {
                 + (paddingBytes > 0 ? ", padding blob)" : ")"),
         ]
         for statement in statements {
-            if let problem = insist(on: clients[0], until: end, { client, completion in
-                client.query(statement, timeout: .seconds(5), completion)
-            }) { return "\(statement): \(problem)" }
+            if let problem = insist(
+                on: clients[0], until: end,
+                { client, completion in
+                    client.query(statement, timeout: .seconds(5), completion)
+                })
+            {
+                return "\(statement): \(problem)"
+            }
         }
         for (node, client) in clients.enumerated() {
             for text in [selectText, insertText] {
-                if let problem = insist(on: client, until: end, { client, completion in
-                    client.prepare(text, timeout: .seconds(2), completion)
-                }) { return "node \(node): \(text): \(problem)" }
+                if let problem = insist(
+                    on: client, until: end,
+                    { client, completion in
+                        client.prepare(text, timeout: .seconds(2), completion)
+                    })
+                {
+                    return "node \(node): \(text): \(problem)"
+                }
             }
         }
         return nil
     }
 
-    /// Repeats a request until it is answered without an error; tells the last problem if it never is.
+    /// Repeats a request until it is answered without an error; tells the last problem if it never
+    /// is.
     private func insist(
         on client: SimulatedClient, until end: VirtualTime,
         _ request: @escaping (SimulatedClient, @escaping (ClientOutcome) -> Void) -> Void
@@ -219,7 +230,8 @@ package final class RegisterWorkload {
                 if found != padding(key: key, version: version) {
                     mixedRows.append(
                         "\(world.now) ms: key \(key) has version \(version) and the padding of "
-                            + "another: \(found.map { "\($0.count) times \($0.first ?? 0)" } ?? "null")")
+                            + "another: \(found.map { "\($0.count) times \($0.first ?? 0)" } ?? "null")"
+                    )
                 }
             }
             return .value(version)
@@ -234,8 +246,8 @@ package final class RegisterWorkload {
 
     // MARK: Looking afterwards
 
-    /// Reads every key through one coordinator and returns the versions; nil for a key that could not
-    /// be read in time.
+    /// Reads every key through one coordinator and returns the versions; nil for a key that could
+    /// not be read in time.
     package func readAll(
         coordinator: Int, consistency: ConsistencyLevel, until end: VirtualTime
     ) -> [Int64?]? {

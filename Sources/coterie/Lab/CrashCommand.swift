@@ -15,8 +15,8 @@ struct CrashCommand: ParsableCommand {
             power or are cut off, at an effect of the seed's choice. Ends with status 1 if a read was \
             stale, an acknowledged write is missing at the end, or the replicas differ after all was \
             read at ALL. The workload rows instead writes and deletes rows of partitions, each \
-            statement until it is acknowledged, and compares every page with a dumb twin. Losses of power with --sync periodic do lose writes: that mode does not \
-            promise otherwise.
+            statement until it is acknowledged, and compares every page with a dumb twin. Losses \
+            of power with --sync periodic do lose writes: that mode does not promise otherwise.
             """)
 
     @Option(help: "All seeds from A to B (A..B).")
@@ -56,7 +56,8 @@ struct CrashCommand: ParsableCommand {
         guard let sync = Configuration.CommitLogSync(rawValue: sync) else {
             throw ValidationError("--sync is periodic, batch or group")
         }
-        guard operations > 0, keys > 0, keys <= 100_000, crashes >= 0, (0...30_000).contains(padding)
+        guard operations > 0, keys > 0, keys <= 100_000, crashes >= 0,
+            (0...30_000).contains(padding)
         else { throw ValidationError("operations, keys, crashes or padding are out of range") }
         guard workload == "registers" || workload == "rows" else {
             throw ValidationError("--workload is registers or rows")

@@ -156,6 +156,7 @@ extension Shard {
             let context = executionContext()
             try batch.build(values, context, into: sink)
             try checkBatch(client)
+            if batch.kind == .logged { warnOfMissingBatchLog(client) }
             write(
                 client, type: batch.kind == .logged ? .batch : .unloggedBatch,
                 timestamp: context.timestamp)
@@ -169,7 +170,12 @@ extension Shard {
         case .truncate(let table):
             try checkWritable(table)
             startTruncation(table, client)
-        case .schemaChange:
+        case .schemaChange(let change):
+            if let strategy = change.unhonouredCompaction {
+                client.warnings.append(
+                    "\(strategy) is kept with the table, but Coterie compacts all tables by size "
+                        + "tiers yet")
+            }
             startSchemaChange(
                 text, keyspace: parameters.keyspace ?? connection.keyspace, client)
         }
@@ -233,9 +239,18 @@ extension Shard {
         }
         try sink.mergePartitions()
         try checkBatch(client)
+        if request.kind == .logged { warnOfMissingBatchLog(client) }
         write(
             client, type: request.kind == .logged ? .batch : .unloggedBatch,
             timestamp: context.timestamp)
+    }
+
+    /// A batch of one partition is one mutation and needs no log.
+    private func warnOfMissingBatchLog(_ client: ClientRequest) {
+        guard sink.entries.count > 1 else { return }
+        client.warnings.append(
+            "Coterie keeps no batch log yet: if this coordinator dies, some of the batch's "
+                + "\(sink.entries.count) partitions may stay unwritten")
     }
 
     private func checkBatch(_ client: ClientRequest) throws(CQLError) {
@@ -365,5 +380,27 @@ extension Shard {
             }
             writer.finish()
         }
+    }
+}
+
+extension CQL.SchemaChange {
+    /// A compaction strategy that the statement names and that we do not carry out.
+    fileprivate var unhonouredCompaction: String? {
+        let properties: [Property]
+        switch statement {
+        case .createTable(let table): properties = table.properties
+        case .alterTable(let alteration):
+            guard case .options(let options) = alteration.change else { return nil }
+            properties = options
+        default: return nil
+        }
+        for property in properties where property.name == "compaction" {
+            guard case .map(let entries) = property.value,
+                let name = entries.first(where: { $0.key == "class" })?.value
+            else { continue }
+            let short = name.split(separator: ".").last.map(String.init) ?? name
+            return short == "SizeTieredCompactionStrategy" ? nil : short
+        }
+        return nil
     }
 }

@@ -56,6 +56,12 @@ import Testing
             #expect(isNamed(error, file), "seed \(seed) \(file): \(error)")
             return
         }
+        if let report = harness.engine?.replayReport, report.tornSegments > 0 {
+            // Behind the last record that was known to be synced nobody can tell damage from a torn
+            // tail; it is reported as one.
+            #expect(file.text.contains("commitlog-"), "seed \(seed) \(file)")
+            return
+        }
         for key in twin.partitions.keys.sorted() {
             let command = ReadCommand(
                 table: testTable, scope: .partition(token: key.token, key: key.key),

@@ -55,7 +55,12 @@ final class ClientGate: @unchecked Sendable {
         guard let accept, !hasEnded else { return }
         if !isWanted { return close() }
         guard listening == nil else { return }
-        let acceptor = try held ?? Acceptor(address: address, purpose: "CQL", log: log)
+        let acceptor: Acceptor
+        if let held {
+            acceptor = held
+        } else {
+            acceptor = try Acceptor(address: address, purpose: "CQL", log: log)
+        }
         held = nil
         listening = (acceptor, try acceptor.run(accept))
         log.info("listening cql=\(address)")

@@ -86,6 +86,7 @@ extension EnginePropertyTests {
         _ adjust: (inout Generator) -> Void = { _ in }
     ) throws {
         var generator = Generator(seed: seed)
+        generator.deletesCounters = gcGrace != testGcGrace
         adjust(&generator)
         let harness = Harness(
             schema: testSchema {

@@ -135,6 +135,12 @@ let package = Package(
         .testTarget(
             name: "ConformanceTests", dependencies: ["coterie"], exclude: ["python"],
             swiftSettings: settings),
+        tests(
+            "FuzzTests",
+            [
+                "Storage", "CQL", "NativeProtocol", "PeerProtocol", "Model", "Environment",
+                "Encoding",
+            ]),
         tests("ArchitectureTests", []),
     ]
 )

@@ -86,7 +86,9 @@ extension Shard {
     }
 
     private func keepClockBound(_ control: NodeControl) {
-        guard control.nextClockCheck <= now.monotonic else { return }
+        // A wall clock that was set far ahead takes the bound along at once.
+        guard control.nextClockCheck <= now.monotonic || control.clockBound < clock.latest
+        else { return }
         control.nextClockCheck = now.monotonic + Self.clockCheckInterval
         let latest = max(clock.latest, now.wall.microseconds)
         guard !control.isRaisingClockBound,
@@ -164,7 +166,8 @@ extension Shard {
 
     // MARK: Messages
 
-    func receiveControl(_ header: PeerHeader, _ body: UnsafeRawBufferPointer) throws(MalformedBytes) {
+    func receiveControl(_ header: PeerHeader, _ body: UnsafeRawBufferPointer) throws(MalformedBytes)
+    {
         guard let control else { return }
         switch header.kind {
         case .gossipSyn, .gossipAck, .gossipAck2:

@@ -243,7 +243,8 @@ private struct Beginning {
             }
             image.apply(batch)
         }
-        identity = try Node.begin(image, newHost: NodeIdentity.newHostID())
+        identity = try Node.begin(
+            image, newHost: NodeIdentity.newHostID(), boot: ProcessFigures.machineBoot())
         try commit(identity.batch)
         let preparation = try Node.prepare(
             image, shardCount: options.shardCount, configuration: options.configuration,
@@ -251,8 +252,9 @@ private struct Beginning {
         try commit(preparation.batch)
         try Node.finish(preparation, files: files)
         layout = preparation.layout
-        clock = Node.makeClock(
-            image, configuration: options.configuration, wall: SystemClocks.wall())
+        clock = try Node.makeClock(
+            image, identity: identity, files: files, configuration: options.configuration,
+            wall: SystemClocks.wall())
         self.image = image
     }
 }

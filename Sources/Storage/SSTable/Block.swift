@@ -89,9 +89,10 @@ final class Block {
         }
         let length = Int(
             UInt32(littleEndian: stored.loadUnaligned(fromByteOffset: 1, as: UInt32.self)))
-        guard length >= 4, length <= maximumPlainBytes, let memory = malloc(length) else {
-            throw damaged("block of \(length) plain bytes")
-        }
+        // LZ4 makes at most 255 bytes out of one: more memory is not taken for a claim.
+        guard length >= 4, length <= maximumPlainBytes, length / 255 <= stored.count,
+            let memory = malloc(length)
+        else { throw damaged("block of \(length) plain bytes") }
         let payload = UnsafeRawBufferPointer(rebasing: stored[5..<(stored.count - 4)])
         var isWhole = false
         if let source = payload.baseAddress {

@@ -17,6 +17,9 @@ final class FuzzFiles: FileSystem {
 
     func list() throws(DiskFailure) -> [FileName] { files.keys.sorted() }
     func size(of file: FileName) throws(DiskFailure) -> Int { try find(file).count }
+    func space() throws(DiskFailure) -> VolumeSpace {
+        VolumeSpace(freeBytes: .max, totalBytes: .max)
+    }
     func create(_ file: FileName, preallocate: Int) throws(DiskFailure) { files[file] = [] }
     func write(
         _ file: FileName, at offset: Int, _ bytes: UnsafeRawBufferPointer

@@ -27,7 +27,8 @@ import Testing
                 let found = try harness.read(command)
                 let expected = try twin.read(command, gcGrace: testGcGrace)
                 let isEqual = found == expected
-                #expect(isEqual, "seed \(seed) step \(step) \(command) \(describe(found, expected))")
+                #expect(
+                    isEqual, "seed \(seed) step \(step) \(command) \(describe(found, expected))")
                 if !isEqual { return }
             }
         }
@@ -41,6 +42,7 @@ func smallConfiguration(_ random: inout RandomStream) -> Configuration.Storage {
         [.periodic, .batch, .group][Int(random.below(3))]
     configuration.commitLogSyncPeriod = .seconds(1)
     configuration.commitLogSegmentBytes = [700, 4_000, 1 << 20][Int(random.below(3))]
+    configuration.maximumMutationBytes = 1 << 20
     configuration.commitLogTotalBytes = [6_000, 30_000, 1 << 30][Int(random.below(3))]
     configuration.memtableBytes = [6_000, 20_000, 1 << 20][Int(random.below(3))]
     configuration.blockBytes = [64, 300, 4_096][Int(random.below(3))]
@@ -80,9 +82,11 @@ extension EnginePropertyTests {
     }
 
     func runAgainstTwin(
-        seed: UInt64, steps: Int, restarts: Bool, gcGrace: Int64 = 1_000_000, _ adjust: (inout Generator) -> Void = { _ in }
+        seed: UInt64, steps: Int, restarts: Bool, gcGrace: Int64 = 1_000_000,
+        _ adjust: (inout Generator) -> Void = { _ in }
     ) throws {
         var generator = Generator(seed: seed)
+        generator.deletesCounters = gcGrace != testGcGrace
         adjust(&generator)
         let harness = Harness(
             schema: testSchema {

@@ -132,6 +132,7 @@ let package = Package(
                 "Simulation", "ConsistencyLab", "NodeLogic", "Replication", "NativeProtocol",
                 "Storage", "Model", "Environment", "Encoding",
             ]),
+        tests("CrashTests", ["Simulation"]),
         tests("ServerTests", ["Server", "PeerProtocol", "Environment", "Encoding"]),
         tests(
             "NativeClientTests",

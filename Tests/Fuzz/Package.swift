@@ -24,10 +24,11 @@ let package = Package(
     targets: [
         .target(name: "CChecksum", path: "Rooms/CChecksum"),
         .systemLibrary(name: "CLZ4", path: "Rooms/CLZ4", pkgConfig: "liblz4"),
+        .systemLibrary(name: "CZstd", path: "Rooms/CZstd", pkgConfig: "libzstd"),
         room("Encoding", ["CChecksum"]),
         room("Environment", ["Encoding"]),
         room("Model", ["Encoding"]),
-        room("Storage", ["Model", "Encoding", "Environment", "CLZ4"]),
+        room("Storage", ["Model", "Encoding", "Environment", "CLZ4", "CZstd"]),
         room("CQL", ["Model", "Encoding"]),
         room("NativeProtocol", ["Model", "Encoding", "CLZ4"]),
         room("Topology", ["Model", "Encoding", "Environment"]),

@@ -7,11 +7,18 @@ package struct EngineCrashMinimiser {
     package var budget = 3_000
     package private(set) var runs = 0
 
-    package init() {}
+    private let believesPowerLossesKeepAppends: Bool
+
+    /// The argument is that of the runs.
+    package init(believesPowerLossesKeepAppends: Bool = false) {
+        self.believesPowerLossesKeepAppends = believesPowerLossesKeepAppends
+    }
 
     private mutating func fails(_ test: EngineCrashCase) -> Bool {
         runs += 1
-        return !EngineCrashRun(test).run().violations.isEmpty
+        let run = EngineCrashRun(
+            test, believesPowerLossesKeepAppends: believesPowerLossesKeepAppends)
+        return !run.run().violations.isEmpty
     }
 
     /// A case that fails like `test` and from which nothing more can be taken, or the best one within

@@ -32,6 +32,8 @@ package final class EngineCrashRun {
         /// Damage that the engine named by its file.
         package var reports = 0
         package var writes = 0
+        /// Writes that the engine did not take, as it may for a time.
+        package var refusals = 0
         package var answers = 0
         /// Points of the whole run at which it might have died.
         package var crashPoints = 0
@@ -42,6 +44,7 @@ package final class EngineCrashRun {
     private let test: EngineCrashCase
     private let disk: SimulatedDisk
     private let world: EngineWorld
+    private let afterPowerLoss: EngineTwin.Promise
     private var twins: [EngineTwin]
     private var generations = [Int](repeating: 0, count: CrashTable.allCases.count)
     private var outcome = Outcome()
@@ -50,8 +53,11 @@ package final class EngineCrashRun {
     private var hasFailed = false
     private var isOver = false
 
-    package init(_ test: EngineCrashCase) {
+    /// With `believesPowerLossesKeepAppends` it checks a promise that nobody gave: for tests that it can
+    /// fail.
+    package init(_ test: EngineCrashCase, believesPowerLossesKeepAppends: Bool = false) {
         self.test = test
+        afterPowerLoss = believesPowerLossesKeepAppends ? .appended : .synced
         disk = SimulatedDisk(stream: RandomStream(seed: test.seed, name: "engine disk"))
         world = EngineWorld(
             disk: disk, configuration: test.configuration,
@@ -150,7 +156,10 @@ package final class EngineCrashRun {
             preconditionFailure("the generator made malformed bytes: \(error)")
         }
         random = generator.random
-        let position = try world.apply(mutation)
+        guard let position = try world.apply(mutation) else {
+            outcome.refusals += 1
+            return
+        }
         let (key, partition) = mutation.withUnsafeBytes { raw in
             guard let view = try? MutationView(raw) else {
                 preconditionFailure("the generator made a malformed mutation")
@@ -230,6 +239,8 @@ package final class EngineCrashRun {
 
     private func arm(_ fault: EngineFault) {
         disarm()
+        // Damage and a loss of power together could not be told apart.
+        mend()
         self.fault = fault
         outcome.events.append("\(fault) is armed")
         switch fault.kind {
@@ -328,7 +339,7 @@ package final class EngineCrashRun {
             outcome.events.append("died by \(fault)")
             disarm()
             switch fault.kind {
-            case .power, .torn: start(surviving: .synced, power: fault)
+            case .power, .torn: start(surviving: afterPowerLoss, power: fault)
             default: start(surviving: .appended, power: nil, again: fault.again)
             }
         case .stopped(let error):

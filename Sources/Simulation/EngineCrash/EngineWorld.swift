@@ -99,26 +99,31 @@ final class EngineWorld {
         failure.reason == .crashed ? .crashed : .stopped(.disk(failure))
     }
 
-    /// Gives the mutation to the engine and says where it stands in the log.
-    func apply(_ mutation: [UInt8]) throws(EngineEnd) -> LogPosition {
+    /// Gives the mutation to the engine and says where it stands in the log; nil if the engine takes it
+    /// not now, or never: then nothing of it was applied.
+    func apply(_ mutation: [UInt8]) throws(EngineEnd) -> LogPosition? {
         guard let engine else { preconditionFailure("no engine is open") }
+        // A shard would keep the mutation and ask again; this one waits a little.
+        var patience = 64
+        while !engine.admitsWrites(now: clock.monotonic) {
+            patience -= 1
+            let hasWorked = try work()
+            if patience == 0 || !hasWorked { return nil }
+        }
         do throws(StorageError) {
             lastPosition = try mutation.withBytes { (raw) throws(StorageError) in
-                do throws(MalformedBytes) {
-                    let view = try MutationView(raw)
-                    do throws(StorageError) {
-                        return Result<LogPosition, StorageError>.success(
-                            try engine.apply(view, clock: clock))
-                    } catch {
-                        return .failure(error)
-                    }
-                } catch {
-                    return .failure(.malformed(error))
+                let view: MutationView
+                do throws(MalformedBytes) { view = try MutationView(raw) } catch {
+                    throw .malformed(error)
                 }
-            }.get()
+                return try engine.apply(view, clock: clock)
+            }
             return lastPosition
         } catch {
-            throw Self.end(error)
+            switch error {
+            case .refused, .mutationTooLarge: return nil
+            default: throw Self.end(error)
+            }
         }
     }
 

@@ -51,10 +51,10 @@ enum SSTableTargets {
         let footer = file.count
         for value in [base, index, filter, statistics] { file.appendLittleEndian(UInt64(value)) }
         file.appendLittleEndian(identity)
-        file.appendZeros(8)
+        file.append(LogTargets.table.value)
         file.appendLittleEndian(crc)
         file.appendLittleEndian(SSTableMetadata.formatVersion)
-        file.appendLittleEndian(CRC32C.checksum(file[ByteRange(offset: footer, count: 56)]))
+        file.appendLittleEndian(CRC32C.checksum(file[ByteRange(offset: footer, count: 64)]))
         file.appendLittleEndian(SSTableMetadata.magic)
     }
 
@@ -72,7 +72,8 @@ enum SSTableTargets {
             firstToken: .min, lastToken: .max, offset: 16, length: stored.count + 4, startBlock: 0,
             spanStart: [])
         let metadata = SSTableMetadata(
-            file: FileName("g1s0-sst-1.db"), identity: 77, blocks: [entry],
+            file: FileName("g1s0-sst-1.db"), identity: 77, table: LogTargets.table,
+            blocks: [entry],
             filter: BloomFilter(count: 0, falsePositiveChance: 1), statistics: SSTableStatistics(),
             bytes: stored.count)
         stored.appendLittleEndian(

@@ -137,6 +137,8 @@ package final class StorageEngine {
     var isFlushWanted = false
     var mayFlush = false
     var mayReleaseSegments = true
+    /// The oldest segments that truncations still need which are not in the manifest yet.
+    var heldSegments: [UInt32] = []
     /// Tables with a `memtable_flush_period_in_ms`.
     var periodicTables: [TableState] = []
 

@@ -29,7 +29,11 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 let package = Package(
     name: "coterie",
     platforms: [.macOS(.v15)],
-    products: [.executable(name: "coterie", targets: ["coterie"])],
+    products: [
+        .executable(name: "coterie", targets: ["coterie"]),
+        // The storage engine without a database around it.
+        .library(name: "CoterieEngine", targets: ["CoterieEngine"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -71,6 +75,8 @@ let package = Package(
             ]),
         // The real files: log writes and syncs, helper threads that run job steps.
         room("Disk", ["Storage", "Environment", "Encoding"]),
+        // The storage engine alone, as a library: its API is public.
+        room("CoterieEngine", ["Storage", "Disk", "Model", "Environment", "Encoding"]),
         // Node metadata in SQLite; the only importer of SQLite.
         room("SQLiteMetadata", ["Environment", "Encoding", "CSQLite"]),
         // The real world: sockets, event loops, clocks, start and stop.
@@ -94,10 +100,16 @@ let package = Package(
         .executableTarget(
             name: "coterie",
             dependencies: [
-                "Server", "Disk", "NativeClient", "NativeProtocol", "ConsistencyLab", "NodeLogic",
+                "Server", "Disk", "CoterieEngine", "NativeClient", "NativeProtocol",
+                "ConsistencyLab", "NodeLogic",
                 "Simulation", "Model", "Environment", "Encoding",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ] + nio,
+            swiftSettings: settings),
+
+        // What a program that uses the engine alone looks like; a test runs it.
+        .executableTarget(
+            name: "EngineExample", dependencies: ["CoterieEngine"], path: "Examples/EngineExample",
             swiftSettings: settings),
 
         tests("EncodingTests", ["Encoding"]),
@@ -121,6 +133,7 @@ let package = Package(
             ]),
         tests("MetadataStoreTests", ["SQLiteMetadata", "Simulation", "Environment", "Encoding"]),
         tests("DiskTests", ["Disk", "Environment", "Encoding"]),
+        tests("CoterieEngineTests", ["CoterieEngine"]),
         tests(
             "SimulationTests",
             [

@@ -12,7 +12,7 @@ import Testing
     /// The order in which a client's write walks through the rooms.
     static let order =
         pureRooms + [
-            "Disk", "SQLiteMetadata", "Server", "NativeClient", "Simulation", "ConsistencyLab",
+            "Disk", "CoterieEngine", "SQLiteMetadata", "Server", "NativeClient", "Simulation", "ConsistencyLab",
             "coterie",
         ]
     static let sources = Repository.files("Sources", ending: ".swift")
@@ -59,7 +59,7 @@ import Testing
             "NIOPosix": ["Server", "NativeClient", "coterie"],
             "ArgumentParser": ["coterie"],
             "Synchronization": [
-                "Server", "Disk", "Environment", "NativeClient", "coterie",
+                "Server", "Disk", "CoterieEngine", "Environment", "NativeClient", "coterie",
             ],
         ]
         for file in Self.sources {

@@ -158,17 +158,27 @@ extension StorageEngine {
 
     func target(_ table: TableState, _ number: UInt64) -> MergeJob.Target {
         let file = Self.sstableName(prefix, number)
-        let options = table.schema.options
-        let method = options.compression["class"] ?? ""
         return MergeJob.Target(
             file: file,
             identity: Array(file.text.utf8).withUnsafeBytes {
                 Murmur3.hash128($0, seed: UInt64(effectIDs.incarnation.value)).0
-            },
-            blockBytes: configuration.blockBytes,
-            compresses: !method.isEmpty && options.compression["enabled"] != "false",
-            falsePositiveChance: options.bloomFilterFalsePositiveChance)
+            }, layout: layout(of: table.schema))
     }
+
+    /// How the files of a table are to be written. A chunk length other than the default's makes blocks
+    /// larger or smaller in proportion, up to a limit: a point read decompresses a whole block.
+    func layout(of schema: TableSchema) -> SSTableLayout {
+        let compression = TableCompression(stored: schema.options.compression)
+        let chunk = min(compression.chunkBytes, Self.largestChunkBytes)
+        return SSTableLayout(
+            table: schema.id,
+            blockBytes: max(
+                1, configuration.blockBytes * chunk / TableCompression.defaultChunkBytes),
+            compression: compression,
+            falsePositiveChance: schema.options.bloomFilterFalsePositiveChance)
+    }
+
+    private static var largestChunkBytes: Int { 1 << 20 }
 
     static func sstableName(_ prefix: String, _ number: UInt64) -> FileName {
         FileName("\(prefix)sst-\(number).db")

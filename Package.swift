@@ -41,6 +41,8 @@ let package = Package(
     targets: [
         // CRC32C with the processor's instruction: one call for a whole buffer.
         .target(name: "CChecksum"),
+        // Prefetching into the processor's cache.
+        .target(name: "CMemory"),
         .systemLibrary(
             name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"]), .brew(["lz4"])]),
         .systemLibrary(
@@ -56,7 +58,7 @@ let package = Package(
         // The shared nouns: tokens, keys, rows, cells, schema, and the one merge rule.
         room("Model", ["Encoding"]),
         // Commit log, memtable, SSTables, compaction: one shard's storage engine.
-        room("Storage", ["Model", "Encoding", "Environment", "CLZ4", "CZstd"]),
+        room("Storage", ["Model", "Encoding", "Environment", "CLZ4", "CZstd", "CMemory"]),
         // Lexer, parser, analysis and plans.
         room("CQL", ["Model", "Encoding"]),
         // The frames and messages of the CQL native protocol, for both sides.
@@ -138,7 +140,7 @@ let package = Package(
             ]),
         tests("MetadataStoreTests", ["SQLiteMetadata", "Simulation", "Environment", "Encoding"]),
         tests("DiskTests", ["Disk", "Environment", "Encoding"]),
-        tests("CoterieEngineTests", ["CoterieEngine"]),
+        tests("CoterieEngineTests", ["CoterieEngine", "EngineExample"]),
         tests(
             "SimulationTests",
             [

@@ -10,11 +10,12 @@ final class Completions: Sendable {
 
     /// From a helper thread.
     func push(_ completion: HelperCompletion) {
-        queue.push(completion)
+        // Counted first: whoever takes it has a count to take it from. Who sees the count waits for it.
         waiting.add(1, ordering: .releasing)
+        queue.push(completion)
     }
 
-    /// Whether something is there.
+    /// Whether nothing is there.
     @inline(__always)
     var isEmpty: Bool { waiting.load(ordering: .acquiring) == 0 }
 

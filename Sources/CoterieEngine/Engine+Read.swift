@@ -7,11 +7,10 @@ internal import Encoding
 internal import Model
 internal import Storage
 
-
 /// A table as it was at one moment. Hold it only as long as it is needed: files that it sees are kept.
 ///
-/// To take one freezes the table's memtable, so that many snapshots of a table under writes make many
-/// small files.
+/// To take one flushes the table's memtable and waits for it, so that many snapshots of a table under
+/// writes make many small files.
 public final class Snapshot {
     /// The table that it is of.
     public let table: Table
@@ -68,6 +67,7 @@ extension Engine {
     /// Holds a table as it is now.
     public func snapshot(of table: Table) throws(EngineError) -> Snapshot {
         try ready()
+        try flushMemtable(of: table)
         let pinned = try translated { () throws(StorageError) in try storage.pinView(of: table.id) }
         return Snapshot(table, pinned, nowInSeconds: nowInSeconds, storage)
     }
@@ -118,7 +118,9 @@ extension Engine {
             at: snapshot, into: result)
         var cursor = result.rows()
         while let row = cursor.next() {
-            if row.clustering.count == clustering.count { return row.value(column).map { [UInt8]($0) } }
+            if row.clustering.count == clustering.count {
+                return row.value(column).map { [UInt8]($0) }
+            }
         }
         return nil
     }

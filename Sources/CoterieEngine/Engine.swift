@@ -23,7 +23,6 @@ internal import Storage
     internal import Darwin
 #endif
 
-
 /// A table of an open engine.
 public final class Table {
     /// What it was made with.
@@ -32,9 +31,9 @@ public final class Table {
     /// Whose it is; nil once it was dropped.
     weak var engine: Engine?
 
-    init(_ definition: TableDefinition, _ engine: Engine) {
+    init(_ definition: TableDefinition, number: UInt32, _ engine: Engine) {
         self.definition = definition
-        id = definition.id
+        id = TableDefinition.id(number)
         self.engine = engine
     }
 
@@ -75,7 +74,7 @@ public final class Engine {
     /// What the engine was opened with.
     public let options: EngineOptions
     private let files: RealFileSystem
-    private let lock: FolderLock
+    private var lock: FolderLock?
     private let helpers: HelperThreads
     private let completions = Completions()
     private var catalogue: Catalogue
@@ -126,7 +125,9 @@ public final class Engine {
         self.files = files
         self.catalogue = catalogue
         helpers = HelperThreads(readers: options.readThreads, jobRunners: options.jobThreads)
-        for definition in catalogue.tables { tables[definition.name] = Table(definition, self) }
+        for (number, definition) in catalogue.tables {
+            tables[definition.name] = Table(definition, number: number, self)
+        }
     }
 
     deinit { if closedBecause == nil { helpers.stop() } }
@@ -137,6 +138,7 @@ public final class Engine {
         closedBecause = "the engine was closed"
         helpers.stop()
         try onDisk { () throws(DiskFailure) in try files.syncAll() }
+        lock = nil
     }
 
     // MARK: Tables
@@ -145,7 +147,7 @@ public final class Engine {
     public func table(named name: String) -> Table? { tables[name] }
 
     /// All tables, by name.
-    public var allTables: [Table] { catalogue.tables.compactMap { tables[$0.name] } }
+    public var allTables: [Table] { catalogue.tables.compactMap { tables[$0.definition.name] } }
 
     /// Makes a table, or gives back the one that is there, as it was made. Durable when it returns.
     public func createTable(_ definition: TableDefinition) throws(EngineError) -> Table {
@@ -153,10 +155,9 @@ public final class Engine {
         try definition.validate()
         if let table = tables[definition.name] { return table }
         var next = catalogue
-        next.tables.append(definition)
-        next.tables.sort { $0.name < $1.name }
+        let number = next.add(definition)
         try next.store(files)
-        let table = Table(definition, self)
+        let table = Table(definition, number: number, self)
         tables[definition.name] = table
         try install(next)
         return table
@@ -166,17 +167,13 @@ public final class Engine {
     public func dropTable(_ table: Table) throws(EngineError) {
         try ready()
         guard tables[table.name] === table else { throw .unknownTable(table.name) }
-        // The data goes first: a table of the same name must not find it again.
-        _ = try storing { () throws(StorageError) in
-            try storage.truncate(table.id, clock: SystemClocks.read())
-        }
-        try waitUntilIdle()
         var next = catalogue
-        next.tables.removeAll { $0.name == table.name }
+        next.tables.removeAll { $0.definition.name == table.name }
         try next.store(files)
         tables[table.name] = nil
         table.engine = nil
         try install(next)
+        try waitUntilIdle()
     }
 
     private func install(_ next: Catalogue) throws(EngineError) {
@@ -193,7 +190,7 @@ public final class Engine {
                 KeyspaceSchema(
                     name: "engine",
                     replication: ReplicationParameters(strategyClass: "", options: [:]),
-                    tables: catalogue.tables.map(\.schema))
+                    tables: catalogue.tables.map { $0.definition.schema(number: $0.number) })
             ])
     }
 
@@ -240,10 +237,13 @@ public final class Engine {
         timestamps.wall = clock.wall.microseconds
         try check(batch)
         if !storage.admitsWrites(now: clock.monotonic) { try waitForAdmission() }
-        for range in batch.mutations {
+        for index in batch.mutations.indices {
+            if index % Self.prefetchGroup == 0 { prefetch(batch, from: index) }
+            let range = batch.mutations[index]
             try storing { () throws(StorageError) in
                 let mutation: MutationView
-                do throws(MalformedBytes) { mutation = try MutationView(batch.bytes[range]) } catch {
+                do throws(MalformedBytes) { mutation = try MutationView(batch.bytes[range]) } catch
+                {
                     throw .malformed(error)
                 }
                 lastWrite = try storage.apply(mutation, clock: clock)
@@ -254,6 +254,23 @@ public final class Engine {
         if options.durability == .everyWrite { try waitForSync() }
         let memory = storage.memtableBytes + storage.cachedBytes
         if memory > peakMemoryBytes { peakMemoryBytes = memory }
+    }
+
+    private static let prefetchGroup = 32
+
+    /// Lets the cache misses of the next mutations overlap.
+    private func prefetch(_ batch: WriteBatch, from start: Int) {
+        let count = min(Self.prefetchGroup, batch.mutations.count - start)
+        guard count >= 4, batch.tables.count == 1 else { return }
+        withUnsafeTemporaryAllocation(of: Int64.self, capacity: count) { tokens in
+            for index in 0..<count {
+                let bytes = batch.bytes[batch.mutations[start + index]]
+                // A mutation begins with its table's sixteen bytes and the token.
+                let token = bytes.loadUnaligned(fromByteOffset: 16, as: Int64.self)
+                tokens.initializeElement(at: index, to: Int64(littleEndian: token))
+            }
+            storage.prefetch(batch.tables[0].id, tokens: UnsafeBufferPointer(tokens))
+        }
     }
 
     /// All or nothing: what could be refused in the middle is refused before.
@@ -305,6 +322,16 @@ public final class Engine {
         storage.flush(table: table?.id)
         try waitUntilIdle()
         if let refusal = storage.writeRefusal { throw EngineError(refusal) }
+    }
+
+    /// Flushes without waiting for compactions.
+    func flushMemtable(of table: Table) throws(EngineError) {
+        storage.flush(table: table.id)
+        try endTick(SystemClocks.read())
+        while !storage.isFlushed(table.id) {
+            if let refusal = storage.writeRefusal { throw EngineError(refusal) }
+            try wait()
+        }
     }
 
     /// Merges all files of a table into one, and waits for it.

@@ -82,7 +82,7 @@ public struct TableDefinition: Equatable, Sendable {
     }
 
     /// The key is one blob, the clustering key another: their encodings are the caller's.
-    var schema: TableSchema {
+    func schema(number: UInt32) -> TableSchema {
         var options = TableOptions()
         options.bloomFilterFalsePositiveChance = falsePositiveChance
         options.gcGraceSeconds = Int32(tombstoneGraceSeconds)
@@ -98,9 +98,11 @@ public struct TableDefinition: Equatable, Sendable {
                     kind: .clustering(position: 0, order: .ascending)))
         }
         return TableSchema(
-            id: id, keyspace: "engine", name: name, columns: columns, options: options,
+            id: Self.id(number), keyspace: "engine", name: name, columns: columns, options: options,
             nextColumnID: 2)
     }
 
-    var id: TableID { TableID(Catalogue.tableID(name)) }
+    static func id(_ number: UInt32) -> TableID {
+        TableID(UniqueID(high: 0x656E_6769_6E65_0000, low: UInt64(number)))
+    }
 }

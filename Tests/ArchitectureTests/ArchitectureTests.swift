@@ -116,7 +116,7 @@ import Testing
     }
 
     @Test func everyScriptSaysWhatItIsFor() {
-        for name in ["run", "build", "test", "format", "lint", "ci", "conformance", "install"] {
+        for name in ["run", "build", "test", "format", "lint", "ci", "conformance", "install", "bench"] {
             let lines = Repository.file("scripts/\(name)")?.lines ?? []
             #expect(lines.count > 1 && lines[1].hasPrefix("# "), "scripts/\(name)")
         }

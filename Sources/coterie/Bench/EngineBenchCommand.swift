@@ -89,7 +89,8 @@ struct EngineBenchCommand: ParsableCommand {
         print(EngineBenchReport.header(hasPeer: peer == "rocksdb"))
         var results: [EngineBenchResult] = []
         let ours = EngineBenchRunner(settings, folder: parent.path + "/coterie")
-        let theirs = peer == "rocksdb" ? try RocksDBPeer(settings, folder: parent.path + "/rocksdb") : nil
+        let theirs =
+            peer == "rocksdb" ? try RocksDBPeer(settings, folder: parent.path + "/rocksdb") : nil
         for workload in chosen {
             var mine: [EngineBenchResult] = []
             var other: [EngineBenchResult] = []
@@ -122,7 +123,8 @@ struct BenchFolder {
         if let parent { base = parent }
         var template = Array("\(base)/coterie-bench-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else {
-            throw ServerFailure("no folder can be made below \(base): \(String(cString: strerror(errno)))")
+            throw ServerFailure(
+                "no folder can be made below \(base): \(String(cString: strerror(errno)))")
         }
         path = String(
             decoding: template.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)

@@ -32,7 +32,8 @@ struct BenchValues {
         for index in 0..<memory.count {
             // Each piece is random in its first half, and the same again in the second.
             let place = index % length
-            memory[index] = place < half
+            memory[index] =
+                place < half
                 ? UInt8(32 + random.below(95)) : memory[index - half]
         }
     }

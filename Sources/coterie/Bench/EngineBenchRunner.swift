@@ -113,7 +113,9 @@ enum PeakMemory {
         if count <= 0 { return nil }
         for line in String(decoding: buffer[0..<count], as: UTF8.self).split(separator: "\n")
         where line.hasPrefix("VmHWM:") {
-            return line.split(separator: " ").dropFirst().compactMap { Int($0) }.first.map { $0 << 10 }
+            return line.split(separator: " ").dropFirst().compactMap { Int($0) }.first.map {
+                $0 << 10
+            }
         }
         return nil
     }
@@ -336,7 +338,8 @@ struct EngineBenchRun {
                     let place = key.set(UInt64(partition))
                     let inside = clustering.set(UInt64(row))
                     if isDeletion {
-                        batch.deleteRow(table, partition: [UInt8](place), clustering: [UInt8](inside))
+                        batch.deleteRow(
+                            table, partition: [UInt8](place), clustering: [UInt8](inside))
                     } else {
                         batch.put(
                             table, partition: place, clustering: inside, column: 1,

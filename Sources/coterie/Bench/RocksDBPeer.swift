@@ -20,7 +20,8 @@ struct RocksDBPeer {
         self.folder = folder
         var folders = "/usr/bin"
         if let path = getenv("PATH") { folders = String(cString: path) }
-        let programs = folders.split(separator: ":").map { folder -> String in "\(folder)/db_bench" }
+        let programs = folders.split(separator: ":").map { folder -> String in "\(folder)/db_bench"
+        }
         let found = programs.first { program in access(program, X_OK) == 0 }
         guard let found else {
             throw ServerFailure(
@@ -40,7 +41,8 @@ struct RocksDBPeer {
         if !workload.needsData { BenchFolder.remove(path) }
         let run = try Self.execute(program, arguments(workload, name, path))
         var result = EngineBenchResult(workload: workload, engine: "rocksdb")
-        guard let line = run.output.split(separator: "\n").first(where: { $0.hasPrefix("\(name) ") }),
+        guard
+            let line = run.output.split(separator: "\n").first(where: { $0.hasPrefix("\(name) ") }),
             let perSecond = Self.number(in: line, before: "ops/sec"),
             let operations = Self.number(in: line, before: "operations;")
         else { throw ServerFailure("db_bench said something unexpected:\n\(run.output)") }
@@ -94,7 +96,8 @@ struct RocksDBPeer {
             "--use_existing_db=\(workload.needsData)", "--readwritepercent=50",
             "--stats_per_interval=0",
         ]
-        let isWriting = !workload.needsData || workload == .overwrite || workload == .readwhilewriting
+        let isWriting =
+            !workload.needsData || workload == .overwrite || workload == .readwhilewriting
         let work = isWriting ? "\(name),flush,waitforcompaction" : name
         arguments.append("--benchmarks=\(work),levelstats,stats")
         return arguments
@@ -150,7 +153,9 @@ struct RocksDBPeer {
     /// Runs a program to its end; throws with its output if it fails.
     private static func execute(_ program: String, _ arguments: [String]) throws -> Execution {
         var ends: [Int32] = [0, 0]
-        guard pipe(&ends) == 0 else { throw ServerFailure("no pipe: \(String(cString: strerror(errno)))") }
+        guard pipe(&ends) == 0 else {
+            throw ServerFailure("no pipe: \(String(cString: strerror(errno)))")
+        }
         #if canImport(Darwin)
             var actions: posix_spawn_file_actions_t?
         #else
@@ -180,7 +185,8 @@ struct RocksDBPeer {
         }
         close(ends[0])
         guard started == 0 else {
-            throw ServerFailure("\(program) cannot be started: \(String(cString: strerror(started)))")
+            throw ServerFailure(
+                "\(program) cannot be started: \(String(cString: strerror(started)))")
         }
         var status: Int32 = 0
         var usage = rusage()

@@ -106,7 +106,7 @@ private func lines(ofFixture name: String) throws -> [String] {
             switch prepared.plan {
             case .select(let plan):
                 var execution = try SelectExecution(plan, bound, context)
-                _ = execution.nextCommand()
+                _ = try execution.nextCommand()
             case .modification(let plan):
                 let sink = MutationSink()
                 try plan.build(bound, context, into: sink)
@@ -133,7 +133,7 @@ private func lines(ofFixture name: String) throws -> [String] {
         var failures = 0
         for _ in 0..<3_000 {
             var execution = try SelectExecution(plan, BoundValues(), context, pageSize: 100)
-            let next = execution.nextCommand()
+            let next = try execution.nextCommand()
             let command = try #require(next)
             var bytes = try bench.store.read(command)
             for _ in 0...random.below(3) {
@@ -157,6 +157,36 @@ private func lines(ofFixture name: String) throws -> [String] {
     @Test func statementsWithoutEndAreRefused() {
         let huge = "SELECT a FROM t WHERE a IN (" + String(repeating: "1,", count: 1_100_000) + "1)"
         #expect(throws: CQLError.self) { try Parser.parse(huge) }
+    }
+
+    @Test func chainsOfOperatorsAreBounded() throws {
+        let bench = try SchemaBench.withKeyspace(
+            "CREATE TABLE t (k int PRIMARY KEY, v int, m map<int, int>)")
+        for text in [
+            "SELECT v" + String(repeating: " + 1", count: 100_000) + " FROM t",
+            "SELECT v" + String(repeating: " * 2", count: 100_000) + " FROM t",
+            "SELECT m" + String(repeating: "[1]", count: 100_000) + " FROM t",
+            "SELECT v" + String(repeating: ".f", count: 100_000) + " FROM t",
+            "INSERT INTO t (k, v) VALUES (1, 1" + String(repeating: " + 1", count: 100_000) + ")",
+            "SELECT " + String(repeating: "- ", count: 100_000) + "v FROM t",
+            "SELECT " + String(repeating: "abs(", count: 100_000) + "v FROM t",
+            "SELECT JSON " + String(repeating: "(int)", count: 100_000) + "v FROM t",
+        ] {
+            #expect(throws: CQLError.self) { try bench.plan(text) }
+        }
+        // What is allowed is planned in time, at its deepest too.
+        _ = try bench.plan("SELECT v" + String(repeating: " + 1", count: 200) + " FROM t")
+        _ = try bench.plan(
+            "INSERT INTO t (k, v) VALUES (1, 1" + String(repeating: " + 1", count: 200) + ")")
+    }
+
+    @Test func aStatementOfAMegabyteIsPlanned() throws {
+        var bench = try Bench("CREATE TABLE t (k int PRIMARY KEY, v text)")
+        let megabyte = String(repeating: "x", count: 1_000_000)
+        try bench.run("INSERT INTO t (k, v) VALUES (1, '\(megabyte)')")
+        #expect(try bench.run("SELECT v FROM t WHERE k = 1")[0].utf8.count == 1_000_000)
+        let keys = (0..<100_000).map { "\($0 % 500)" }.joined(separator: ",")
+        #expect(try bench.run("SELECT k FROM t WHERE k IN (\(keys))") == ["1"])
     }
 
     @Test func productsOfListsAreBounded() throws {

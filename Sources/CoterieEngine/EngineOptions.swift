@@ -1,5 +1,6 @@
 // What an engine and its tables can be told.
 
+internal import Encoding
 internal import Environment
 internal import Model
 

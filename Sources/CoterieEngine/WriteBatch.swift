@@ -51,11 +51,13 @@ public final class WriteBatch {
     /// Sets a cell.
     ///
     /// - Parameters:
+    ///   - table: a table of the batch's engine.
     ///   - partition: the partition's key, up to 65,535 bytes.
     ///   - clustering: the row's key inside the partition; rows are ordered by its bytes. Not empty if
     ///     the table is clustered, empty if it is not.
     ///   - column: the column's number.
     ///   - path: names an element of a collection (a map's key); empty for a plain column.
+    ///   - value: the cell's bytes.
     ///   - timeToLive: seconds after which the cell is gone; 0 for never.
     ///   - timestamp: nil for the next one of the engine.
     public func put(

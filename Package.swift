@@ -82,13 +82,9 @@ let package = Package(
                 "PeerProtocol", "Membership", "Replication",
             ]),
         // The real files: log writes and syncs, helper threads that run job steps.
-<<<<<<< HEAD
         room("Disk", ["Storage", "Environment", "Encoding", "CUring"]),
-=======
-        room("Disk", ["Storage", "Environment", "Encoding"]),
         // The storage engine alone, as a library: its API is public.
         room("CoterieEngine", ["Storage", "Disk", "Model", "Environment", "Encoding"]),
->>>>>>> main
         // Node metadata in SQLite; the only importer of SQLite.
         room("SQLiteMetadata", ["Environment", "Encoding", "CSQLite"]),
         // The real world: sockets, event loops, clocks, start and stop.

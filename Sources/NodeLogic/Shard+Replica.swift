@@ -123,7 +123,11 @@ extension Shard {
                 } catch {
                     fail(read)
                 }
-            case .failure: fail(read)
+            case .failure(let error):
+                if case .remote(let header, _, _) = read.reader {
+                    traceReplica(header, "Read failed: \(error)")
+                }
+                fail(read)
             }
         }
     }

@@ -39,6 +39,7 @@ extension StorageEngine {
             }
         } catch {
             writer.truncate(to: start)
+            note(error)
             throw error
         }
         // What was finished moves along with the read.
@@ -137,6 +138,7 @@ extension StorageEngine {
             }
             completedReads.append(CompletedRead(tag: run.tag, result: .success(run.output.array)))
         } catch {
+            note(error)
             completedReads.append(CompletedRead(tag: run.tag, result: .failure(error)))
         }
         unpin(run)

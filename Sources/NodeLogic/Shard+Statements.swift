@@ -171,10 +171,9 @@ extension Shard {
             try checkWritable(table)
             startTruncation(table, client)
         case .schemaChange(let change):
-            if let strategy = change.unhonouredCompaction {
+            if change.asksForCompactionLog {
                 client.warnings.append(
-                    "\(strategy) is kept with the table, but Coterie compacts all tables by size "
-                        + "tiers yet")
+                    "log_all is kept with the table, but Coterie writes no compaction log")
             }
             startSchemaChange(
                 text, keyspace: parameters.keyspace ?? connection.keyspace, client)
@@ -384,23 +383,21 @@ extension Shard {
 }
 
 extension CQL.SchemaChange {
-    /// A compaction strategy that the statement names and that we do not carry out.
-    fileprivate var unhonouredCompaction: String? {
+    /// Whether the statement asks for Cassandra's log of all compactions, which we do not write.
+    fileprivate var asksForCompactionLog: Bool {
         let properties: [Property]
         switch statement {
         case .createTable(let table): properties = table.properties
         case .alterTable(let alteration):
-            guard case .options(let options) = alteration.change else { return nil }
+            guard case .options(let options) = alteration.change else { return false }
             properties = options
-        default: return nil
+        default: return false
         }
-        for property in properties where property.name == "compaction" {
-            guard case .map(let entries) = property.value,
-                let name = entries.first(where: { $0.key == "class" })?.value
-            else { continue }
-            let short = name.split(separator: ".").last.map(String.init) ?? name
-            return short == "SizeTieredCompactionStrategy" ? nil : short
+        return properties.contains { property in
+            guard property.name == "compaction", case .map(let entries) = property.value else {
+                return false
+            }
+            return entries.contains { $0.key == "log_all" && $0.value.lowercased() == "true" }
         }
-        return nil
     }
 }

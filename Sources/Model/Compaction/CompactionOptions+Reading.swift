@@ -95,6 +95,9 @@ extension CompactionOptions {
             }
             tombstones.intervalSeconds = value
         }
+        tombstones.isExplicit =
+            reader.text("tombstone_threshold") != nil
+            || reader.text("tombstone_compaction_interval") != nil
         tombstones.isUnchecked =
             try reader.flag("unchecked_tombstone_compaction") { name, text in
                 "'\(name)' should be either 'true' or 'false', not '\(text)'"

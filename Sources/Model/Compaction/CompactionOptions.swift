@@ -104,6 +104,8 @@ package struct CompactionOptions: Hashable, Sendable {
         package var isUnchecked = false
         /// Tombstones of SSTables that no repair has covered stay.
         package var onlyPurgesRepaired = false
+        /// The threshold or the interval was given: time windows rewrite for tombstones only then.
+        package var isExplicit = false
         package init() {}
     }
 

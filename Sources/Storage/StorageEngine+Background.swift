@@ -41,20 +41,10 @@ extension StorageEngine {
             table.isFlushing = false
             if let failure = merge.failure { throw failure }
             flushEnded(merge, table, memtable, generation, number)
-        case .compaction(let merge, let table, let inputs, let generation, let number):
-            runningCompactions -= 1
-            compactionEnded(merge, table, inputs, generation, number)
+        case .compaction(let compaction): compactionStepped(compaction)
         case .manifest:
             for consequence in manifest.jobEnded() { take(consequence) }
         case .removal: isRemovingFiles = false
-        }
-    }
-
-    func sstable(
-        _ merge: MergeJob, _ table: TableState, _ number: UInt64, _ position: LogPosition
-    ) -> SSTable? {
-        merge.result.map {
-            SSTable(number: number, table: table.id, metadata: $0, position: position)
         }
     }
 
@@ -62,7 +52,12 @@ extension StorageEngine {
         _ merge: MergeJob, _ table: TableState, _ memtable: Memtable, _ generation: Int,
         _ number: UInt64
     ) {
-        let made = sstable(merge, table, number, memtable.lastPosition)
+        let made = merge.outputs.first.map {
+            SSTable(
+                ManifestEntry(
+                    number: number, table: table.id, position: memtable.lastPosition,
+                    createdAt: wallSeconds), $0.metadata)
+        }
         guard table.generation == generation else {
             // Truncated or dropped meanwhile.
             if let made { obsoleteFiles.append(made.metadata.file) }
@@ -75,10 +70,7 @@ extension StorageEngine {
         // Until the manifest is durable the table goes on flushing: order is kept.
         table.isFlushing = true
         var edits: [ManifestEdit] = [.flushed(table.id, memtable.lastPosition)]
-        if let made {
-            edits.append(
-                .add(ManifestEntry(number: number, table: table.id, position: made.position)))
-        }
+        if let made { edits.append(.add(made.entry)) }
         manifest.enqueue(edits, .flushed(table, memtable, made, generation: generation))
     }
 
@@ -99,23 +91,13 @@ extension StorageEngine {
             table.mayCompact = true
             memtable.retire()
         case .compacted(let table, let inputs, let made, let generation):
-            table.isCompacting = false
-            if table.generation == generation {
-                table.sstables.removeAll { sstable in inputs.contains { $0 === sstable } }
-                if let made {
-                    table.sstables.append(made)
-                    table.sstables.sort { $0.number < $1.number }
-                }
-                table.mayCompact = true
-                for input in inputs { input.isObsolete = true }
-            } else if let made {
-                obsoleteFiles.append(made.metadata.file)
+            compactionInstalled(table, inputs, made, generation)
+        case .changed(let table, let changes):
+            for change in changes {
+                change.sstable.entry = change.entry
+                change.sstable.isCompacting = false
             }
-            for input in inputs {
-                input.isCompacting = false
-                input.pins -= 1
-                releaseIfUnused(input)
-            }
+            table.mayCompact = true
         case .released(let sstables):
             for sstable in sstables {
                 sstable.isObsolete = true
@@ -141,7 +123,7 @@ extension StorageEngine {
         log.endTick(clock: clock, outbox: outbox)
         freezeFullMemtables()
         startFlushes(outbox)
-        startCompactions(outbox)
+        tickCompactions(clock, outbox)
         obsoleteFiles += log.release(before: firstNeededSegment)
         if let job = manifest.nextJob() { start(job, .manifest, outbox) }
         if !obsoleteFiles.isEmpty, !isRemovingFiles {
@@ -153,7 +135,9 @@ extension StorageEngine {
     }
 
     /// When the engine must be stepped next if nothing happens before.
-    package var nextWake: Instant? { log.nextWake }
+    package var nextWake: Instant? {
+        [log.nextWake, nextCompactionWake].compactMap { $0 }.min()
+    }
 
     func start(_ job: any Job, _ running: RunningJob, _ outbox: Outbox) {
         let id = effectIDs.next()
@@ -225,7 +209,7 @@ extension StorageEngine {
         let rule = PurgeRule(nowInSeconds: wallSeconds, gcBefore: .min, olderThan: .min)
         let job = MergeJob(
             title: "flush \(table.name)", scans: [MemtableScan(memtable, slice: slice)],
-            target: target(table, number), purge: MergeJob.Purge(rule: rule, others: []))
+            targets: [target(table, number)], purge: MergeJob.Purge(rule: rule, others: []))
         return (job, number)
     }
 
@@ -234,7 +218,7 @@ extension StorageEngine {
         let options = table.schema.options
         let method = options.compression["class"] ?? ""
         return MergeJob.Target(
-            file: file,
+            number: number, file: file,
             identity: Array(file.text.utf8).withUnsafeBytes {
                 Murmur3.hash128($0, seed: UInt64(effectIDs.incarnation.value)).0
             },
@@ -254,9 +238,6 @@ extension StorageEngine {
         for table in tableList where id == nil || table.id == id { table.wantsFlush = true }
     }
 
-    /// Compacts all SSTables of a table into one, with the next steps.
-    package func compact(table id: TableID) { tables[id]?.wantsMajorCompaction = true }
-
     /// Forgets all data of a table. The position belongs into the metadata store: mutations up to it
     /// do not come back.
     package func truncate(
@@ -264,6 +245,7 @@ extension StorageEngine {
     ) throws(StorageError) -> LogPosition {
         let position = log.nextPosition
         guard let table = tables[id] else { throw .unknownTable(id) }
+        stopCompactions(of: table)
         forget(table)
         table.flushedPosition = position
         manifest.enqueue(
@@ -298,15 +280,19 @@ extension StorageEngine {
             for table in keyspace.tables {
                 if let state = tables[table.id] {
                     state.schema = table
+                    state.isSingleReplica = keyspace.replication.isSingleReplica
                     state.mayCompact = true
                 } else {
-                    tables[table.id] = TableState(
+                    let state = TableState(
                         schema: table,
                         live: Memtable(slice: slice, expectedPartitions: 0, pool: pool))
+                    state.isSingleReplica = keyspace.replication.isSingleReplica
+                    tables[table.id] = state
                 }
             }
         }
         for table in tableList where schema.table(table.id) == nil {
+            stopCompactions(of: table)
             forget(table)
             manifest.enqueue([.dropTable(table.id)], .released(takeFiles(table)))
             tables[table.id] = nil

@@ -5,8 +5,13 @@ enum OutputSplit: Equatable, Sendable {
     case never
     /// When it has that many bytes.
     case bytes(Int)
+    /// At that many bytes, the next at half of it, and so on.
+    case halves(Int)
     /// Before the first partition at or after each of these tokens, which rise.
     case tokens([Int64])
+
+    /// No half is smaller.
+    static let smallestHalf = 50 << 20
 }
 
 /// Why something is compacted: for people and for the history.
@@ -96,7 +101,7 @@ struct CompactionStrategy: Sendable {
             // Halves, quarters, ... of the whole, so that the next tiers have companions.
             let total = files.reduce(0) { $0 + $1.bytes }
             return CompactionChoice(
-                files, split: splits ? .bytes(max(1, (total + 1) / 2)) : .never, reason: .major,
+                files, split: splits ? .halves((total + 1) / 2) : .never, reason: .major,
                 mayShrink: true)
         }
     }

@@ -86,7 +86,8 @@ extension Shard {
         let text = try request.text.string()
         let keyspace = request.keyspace ?? connection.keyspace
         let id = PreparedStatements.id(text: text, keyspace: keyspace)
-        if let known = id.withBytes({ prepared.find($0) }), known.plan.epoch == cluster.schema.epoch {
+        if let known = id.withBytes({ prepared.find($0) }), known.plan.epoch == cluster.schema.epoch
+        {
             answer(client, prepared: known.answer)
             return
         }
@@ -171,10 +172,7 @@ extension Shard {
             try checkWritable(table)
             startTruncation(table, client)
         case .schemaChange(let change):
-            if change.asksForCompactionLog {
-                client.warnings.append(
-                    "log_all is kept with the table, but Coterie writes no compaction log")
-            }
+            client.warnings += change.storageNotices
             startSchemaChange(
                 text, keyspace: parameters.keyspace ?? connection.keyspace, client)
         }
@@ -378,26 +376,6 @@ extension Shard {
                 writer.endRow()
             }
             writer.finish()
-        }
-    }
-}
-
-extension CQL.SchemaChange {
-    /// Whether the statement asks for Cassandra's log of all compactions, which we do not write.
-    fileprivate var asksForCompactionLog: Bool {
-        let properties: [Property]
-        switch statement {
-        case .createTable(let table): properties = table.properties
-        case .alterTable(let alteration):
-            guard case .options(let options) = alteration.change else { return false }
-            properties = options
-        default: return false
-        }
-        return properties.contains { property in
-            guard property.name == "compaction", case .map(let entries) = property.value else {
-                return false
-            }
-            return entries.contains { $0.key == "log_all" && $0.value.lowercased() == "true" }
         }
     }
 }

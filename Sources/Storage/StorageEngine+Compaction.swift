@@ -302,9 +302,16 @@ extension StorageEngine {
         case .noRoom(_, let freeBytes):
             table.statistics.compactionsWithoutRoom += 1
             table.compaction.roomBytes = freeBytes - freeBytes / 20
-            table.compaction.retryAt = lastTick + .seconds(10)
+            table.compaction.retryAt = lastTick + configuration.diskRetryDelay
             giveUp(compaction)
         }
+    }
+
+    /// The disk would not read or write: all stays as it was, and another attempt comes later.
+    func compactionFailed(_ compaction: RunningCompaction) {
+        compaction.isInFlight = false
+        compaction.table.compaction.retryAt = lastTick + configuration.diskRetryDelay
+        giveUp(compaction)
     }
 
     /// A damaged input is left as it is: reads of the damaged part fail by name, and the rest of the

@@ -1,5 +1,7 @@
 // What is to be compacted, as a strategy says it. A strategy only chooses; the engine carries it out.
 
+internal import Model
+
 /// Where one output SSTable ends and the next begins; always between two partitions.
 enum OutputSplit: Equatable, Sendable {
     case never

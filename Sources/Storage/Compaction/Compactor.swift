@@ -7,7 +7,7 @@
 // shard in between. So the shard alone decides about speed, order, pausing and stopping, without flags
 // that threads share, and the simulator sees the same decisions.
 
-internal import Environment
+package import Environment
 internal import Model
 
 /// Names a compaction in this life of the engine.

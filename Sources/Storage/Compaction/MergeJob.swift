@@ -29,9 +29,7 @@ final class MergeJob: Job {
         var number: UInt64
         var file: FileName
         var identity: UInt64
-        var blockBytes: Int
-        var compresses: Bool
-        var falsePositiveChance: Double
+        var layout: SSTableLayout
     }
 
     struct Purge {
@@ -123,9 +121,7 @@ final class MergeJob: Job {
     }
 
     private static func writer(_ target: Target) -> SSTableWriter {
-        SSTableWriter(
-            file: target.file, identity: target.identity, blockBytes: target.blockBytes,
-            compresses: target.compresses, falsePositiveChance: target.falsePositiveChance)
+        SSTableWriter(file: target.file, identity: target.identity, layout: target.layout)
     }
 
     /// Every file that there may be of it: to be removed if it is given up.
@@ -408,7 +404,8 @@ final class MergeJob: Job {
             all = RangeTombstones.merged(all, scan.rows.ranges, shadow: deletion)
         }
         if all.isEmpty { return [] }
-        let clipped = RangeTombstones.clipped(all, from: writer.spanStart, to: end.map { [UInt8]($0) })
+        let clipped = RangeTombstones.clipped(
+            all, from: writer.spanStart, to: end.map { [UInt8]($0) })
         return clipped.filter { !rule.purges($0.deletion) }
     }
 

@@ -208,10 +208,15 @@ extension StorageEngine {
         switch choice.deed {
         case .merge: merge(choice, table, inputs)
         case .drop:
-            for input in inputs { input.pins += 1 }
+            var purged = 0
+            for input in inputs {
+                input.pins += 1
+                purged += input.metadata.statistics.tombstones
+            }
+            table.statistics.tombstonesPurged += purged
             record(
                 table, id: takeCompactionID(), reason: choice.reason, inputs: inputs, outputs: 0,
-                bytesOut: 0, partitions: [], purged: 0)
+                bytesOut: 0, partitions: [], purged: purged)
             manifest.enqueue(
                 inputs.map { .remove(number: $0.number) },
                 .compacted(table, inputs: inputs, [], generation: table.generation))
@@ -397,10 +402,12 @@ extension StorageEngine {
 
     /// Ends a table's merges; those that the world is running end with their slice.
     func stopCompactions(of table: TableState) {
-        for compaction in compactor.running where compaction.table === table {
-            compaction.isStopping = true
-            if !compaction.isInFlight { giveUp(compaction) }
-        }
+        for compaction in compactor.running where compaction.table === table { stop(compaction) }
+    }
+
+    func stop(_ compaction: RunningCompaction) {
+        compaction.isStopping = true
+        if !compaction.isInFlight { giveUp(compaction) }
     }
 }
 

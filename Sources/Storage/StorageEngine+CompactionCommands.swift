@@ -47,8 +47,7 @@ extension StorageEngine {
     /// Stops a compaction; its inputs stay. False if there is none of that id.
     package func stopCompaction(_ id: CompactionID) -> Bool {
         guard let compaction = compactor.running.first(where: { $0.id == id }) else { return false }
-        compaction.isStopping = true
-        // One that waits for its turn is given up when its next slice would begin.
+        stop(compaction)
         return true
     }
 

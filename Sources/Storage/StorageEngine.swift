@@ -228,7 +228,8 @@ package final class StorageEngine {
 final class TableState {
     let id: TableID
     var schema: TableSchema { didSet { strategy = Self.strategy(schema) } }
-    private(set) var strategy: CompactionStrategy
+    /// Out of the schema's options.
+    var strategy: CompactionStrategy
     var live: Memtable { didSet { viewChanged() } }
     /// Oldest first; the first one may be on its way into a file.
     var frozen: [Memtable] = [] { didSet { viewChanged() } }

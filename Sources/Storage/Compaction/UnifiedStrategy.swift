@@ -30,13 +30,20 @@ struct UnifiedStrategy {
         let levels = levels(view)
         for (level, files) in levels.enumerated()
         where files.count >= options.threshold(level) {
-            guard var files = bucket(files, threshold: options.threshold(level)) else { continue }
+            let sets = overlapSets(files)
+            guard let start = sets.firstIndex(where: { $0.count >= options.threshold(level) })
+            else { continue }
+            var chosen = bucket(files, sets, around: start)
             let limit = max(options.maximumSSTablesToCompact, options.fanout(level))
-            if files.count > limit {
-                files.sort { ($0.maximumTimestamp, $0.number) < ($1.maximumTimestamp, $1.number) }
-                files = Array(files.prefix(limit))
+            if chosen.count > limit {
+                // Of those that share a token, the oldest: merged, there are fewer over it, whatever
+                // becomes of the neighbours.
+                chosen = sets[start].sorted {
+                    ($0.maximumTimestamp, $0.number) < ($1.maximumTimestamp, $1.number)
+                }
+                chosen = Array(chosen.prefix(limit))
             }
-            return choice(files, view, reason: .unified)
+            return choice(chosen, view, reason: .unified)
         }
         return nil
     }
@@ -109,10 +116,10 @@ struct UnifiedStrategy {
         return sets
     }
 
-    /// The first place where enough files overlap, with the neighbours that the method includes.
-    private func bucket(_ files: [CompactionFile], threshold: Int) -> [CompactionFile]? {
-        let sets = overlapSets(files)
-        guard let start = sets.firstIndex(where: { $0.count >= threshold }) else { return nil }
+    /// The files of an overlap set, with the neighbours that the method includes.
+    private func bucket(
+        _ files: [CompactionFile], _ sets: [[CompactionFile]], around start: Int
+    ) -> [CompactionFile] {
         var numbers = Set(sets[start].map(\.number))
         guard options.overlapInclusion != .none else { return sets[start] }
         let isTransitive = options.overlapInclusion == .transitive

@@ -223,7 +223,8 @@ package final class SchemaSnapshot: Sendable {
         self.keyspacesByName = Dictionary(
             uniqueKeysWithValues: self.keyspaces.enumerated().map { ($1.name, $0) })
         self.tablesByID = Dictionary(
-            keyspaces.flatMap(\.tables).map { ($0.id, $0) }) { first, _ in first }
+            keyspaces.flatMap(\.tables).map { ($0.id, $0) }
+        ) { first, _ in first }
     }
 
     package func keyspace(named name: String) -> KeyspaceSchema? {

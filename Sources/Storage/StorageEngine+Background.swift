@@ -169,7 +169,6 @@ extension StorageEngine {
 
     // MARK: Commands
 
-
     /// Forgets all data of a table. The position belongs into the metadata store: mutations up to it
     /// do not come back.
     package func truncate(

@@ -103,11 +103,10 @@ extension StorageEngine {
     private func scheduleExpiredCheck(_ table: TableState, _ now: Instant) {
         guard table.compaction.nextExpiredCheck == nil, !table.sstables.isEmpty,
             table.compaction.isAutomatic, table.strategy.options.isEnabled,
-            let seconds = table.strategy.expiredCheckSeconds
+            table.sstables.contains(where: { $0.metadata.statistics.mayExpire })
         else { return }
-        guard table.sstables.contains(where: { $0.metadata.statistics.mayExpire }) else { return }
-        table.compaction.nextExpiredCheck =
-            now + .seconds(min(max(1, seconds), 1 << 32))
+        let seconds = table.strategy.expiredCheckSeconds
+        table.compaction.nextExpiredCheck = now + .seconds(min(max(1, seconds), 1 << 32))
     }
 
     // MARK: Views
@@ -174,7 +173,8 @@ extension StorageEngine {
             return false
         }
         let choices = views(table).compactMap { choice(for: wanted, $0, table) }
-        guard choices.count <= compactor.limit - compactor.running.count || compactor.running.isEmpty
+        guard
+            choices.count <= compactor.limit - compactor.running.count || compactor.running.isEmpty
         else { return false }
         table.compaction.wanted.removeFirst()
         for choice in choices { carryOut(choice, table) }

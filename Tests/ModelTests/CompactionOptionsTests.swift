@@ -61,7 +61,10 @@ import Testing
     }
 
     static let refusals: [(String, [String: String], String)] = [
-        ("Nope", [:], "Unable to find compaction strategy class 'org.apache.cassandra.db.compaction.Nope'"),
+        (
+            "Nope", [:],
+            "Unable to find compaction strategy class 'org.apache.cassandra.db.compaction.Nope'"
+        ),
         (
             "SizeTieredCompactionStrategy", ["fanout_size": "3"],
             "Properties specified [fanout_size] are not understood by SizeTieredCompactionStrategy"
@@ -158,7 +161,8 @@ import Testing
     }
 
     @Test func tombstonesGoAsTheModeSays() throws {
-        func before(_ mode: String, single: Bool = false, repairedAt: Int64? = nil) throws -> Int64 {
+        func before(_ mode: String, single: Bool = false, repairedAt: Int64? = nil) throws -> Int64
+        {
             try TombstoneGC(reading: ["mode": mode]).gcBefore(
                 nowInSeconds: 10_000, gcGraceSeconds: 1_000, isSingleReplica: single,
                 repairedAt: repairedAt)

@@ -110,8 +110,9 @@ func smallStrategy(_ random: inout RandomStream) -> CompactionOptions {
                 if !isEqual { return }
             case 68..<78: for _ in 0..<4 { try harness.work() }
             case 78..<88: harness.engine?.flush(table: testTable)
-            case 88: harness.engine?.compact(
-                table: testTable, splitsOutput: generator.random.chance(1, outOf: 2))
+            case 88:
+                harness.engine?.compact(
+                    table: testTable, splitsOutput: generator.random.chance(1, outOf: 2))
             case 89:
                 let start = generator.token(generator.key())
                 harness.engine?.compact(table: testTable, tokens: start...max(start, .max / 2))
@@ -216,12 +217,14 @@ func smallStrategy(_ random: inout RandomStream) -> CompactionOptions {
         var unified = CompactionOptions.Unified()
         unified.minimumSSTableBytes = 0
         unified.targetSSTableBytes = 700
-        return [CompactionOptions.Strategy.sizeTiered(.init()), .leveled(levels), .unified(unified)]
-            .map {
-                var options = CompactionOptions()
-                options.strategy = $0
-                return options
-            }
+        return [
+            CompactionOptions.Strategy.sizeTiered(.init()), .leveled(levels), .unified(unified),
+        ]
+        .map {
+            var options = CompactionOptions()
+            options.strategy = $0
+            return options
+        }
     }
 
     @Test(arguments: 0..<6)

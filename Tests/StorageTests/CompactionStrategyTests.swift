@@ -130,7 +130,8 @@ private func file(
 
     @Test func anOldWindowBecomesOneFileAndTheNewestGoesByTiers() {
         let files = [
-            file(1, hour: 4), file(2, hour: 4), file(3, hour: 5), file(4, hour: 6), file(5, hour: 6),
+            file(1, hour: 4), file(2, hour: 4), file(3, hour: 5), file(4, hour: 6),
+            file(5, hour: 6),
             file(6, hour: 6),
         ]
         #expect(strategy.choose(CompactionView(files: files))?.inputs == [1, 2])

@@ -80,11 +80,13 @@ extension CompactionOptions {
         isEnabled = reader.text("enabled").map { $0.lowercased() == "true" } ?? true
         if let text = reader.text("tombstone_threshold") {
             guard let value = Double(text), value.isFinite else {
-                throw .configuration("\(text) is not a parsable int (base10) for tombstone_threshold")
+                throw .configuration(
+                    "\(text) is not a parsable int (base10) for tombstone_threshold")
             }
             guard value >= 0 else {
                 throw .configuration(
-                    "tombstone_threshold must be greater than 0, but was \(OptionReader.fixed(value))")
+                    "tombstone_threshold must be greater than 0, but was \(OptionReader.fixed(value))"
+                )
             }
             tombstones.threshold = value
         }

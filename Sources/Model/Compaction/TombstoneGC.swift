@@ -39,7 +39,8 @@ package struct TombstoneGC: Hashable, Sendable {
             case "propagation_delay_in_seconds":
                 guard let value = Int32(text), value >= 0 else {
                     throw .configuration(
-                        "Invalid value for tombstone_gc option propagation_delay_in_seconds: \(text)")
+                        "Invalid value for tombstone_gc option propagation_delay_in_seconds: \(text)"
+                    )
                 }
                 propagationDelaySeconds = value
             default: throw .configuration("Unknown tombstone_gc option: \(name)")

@@ -83,9 +83,13 @@ struct CompactionStrategy: Sendable {
         guard let file = view.worthPurging(options.tombstones) else { return nil }
         var purge = CompactionChoice([file], level: file.level, reason: .tombstones)
         // Its outputs must not overlap others of its level; alone it covers what it covered before.
-        if file.level > 0, view.running.contains(where: {
-            $0.level == file.level && $0.tokens.overlaps(file.tokens)
-        }) { return nil }
+        if file.level > 0,
+            view.running.contains(where: {
+                $0.level == file.level && $0.tokens.overlaps(file.tokens)
+            })
+        {
+            return nil
+        }
         if case .leveled(let levels) = options.strategy, file.level > 0 {
             purge.split = .bytes(levels.sstableBytes)
         }
@@ -108,12 +112,13 @@ struct CompactionStrategy: Sendable {
         }
     }
 
-    /// How often a table without writes must be looked at for what expires; nil: no need.
-    var expiredCheckSeconds: Int64? {
+    /// How often a table without writes must be looked at for what has expired meanwhile.
+    var expiredCheckSeconds: Int64 {
         switch options.strategy {
         case .timeWindow(let windows): windows.expiredCheckSeconds
         case .unified(let unified): unified.expiredCheckSeconds
-        case .sizeTiered, .leveled: nil
+        // As often as Cassandra looks at all tables.
+        case .sizeTiered, .leveled: 300
         }
     }
 

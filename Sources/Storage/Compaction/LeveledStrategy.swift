@@ -82,7 +82,8 @@ struct LeveledStrategy {
         SizeTieredStrategy(options.levelZero).choose(among: zero, reason: .levelZero)
     }
 
-    private func isFree(_ tokens: ClosedRange<Int64>, _ level: Int, _ view: CompactionView) -> Bool {
+    private func isFree(_ tokens: ClosedRange<Int64>, _ level: Int, _ view: CompactionView) -> Bool
+    {
         !view.running.contains { $0.level == level && $0.tokens.overlaps(tokens) }
     }
 

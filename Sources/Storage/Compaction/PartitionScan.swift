@@ -127,7 +127,9 @@ final class SSTableScanRows: RowSource {
         self.metadata = metadata
         blockIndex = metadata.firstBlock(endingAtOrAfter: token)
         // A first block that begins inside a partition: begin where the partition does.
-        if blockIndex < metadata.blocks.count { blockIndex = metadata.blocks[blockIndex].startBlock }
+        if blockIndex < metadata.blocks.count {
+            blockIndex = metadata.blocks[blockIndex].startBlock
+        }
     }
 
     private func loadBlock() throws(StorageError) -> Block? {
@@ -222,7 +224,8 @@ final class SSTableScanRows: RowSource {
         guard let next = try loadBlock() else {
             throw .corruption(
                 CorruptionError(
-                    file: metadata.file, offset: metadata.bytes, detail: "partition without an end"))
+                    file: metadata.file, offset: metadata.bytes, detail: "partition without an end")
+            )
         }
         let found = try next.fragment(0)
         guard found.flags.contains(.continued) else {

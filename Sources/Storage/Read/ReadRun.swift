@@ -140,7 +140,8 @@ final class ReadRunner {
         var isMissing = false
         var found: (sstable: SSTable, block: Int, place: Int, fragment: Fragment)?
         for sstable in view.sstables
-        where sstable.metadata.mayContain(token) && sstable.metadata.mayOverlap(run.command.slices) {
+        where sstable.metadata.mayContain(token) && sstable.metadata.mayOverlap(run.command.slices)
+        {
             for index in sstable.metadata.candidates(token) {
                 guard let block = context.block(sstable, index) else {
                     isMissing = true
@@ -277,7 +278,9 @@ final class ReadRunner {
         for memtable in run.view.memtables where !memtable.isEmpty {
             var head = MemtableHead(memtable: memtable, cursor: memtable.cursor(from: from))
             head.advance()
-            while let node = head.node, isPassed(node.token, node.key, run.position) { head.advance() }
+            while let node = head.node, isPassed(node.token, node.key, run.position) {
+                head.advance()
+            }
             memtables.append(head)
         }
         var cursors: [SSTableKeyCursor] = []

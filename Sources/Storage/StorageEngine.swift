@@ -106,6 +106,7 @@ package struct TableStatistics: Equatable, Sendable {
     package var readAmplification = 0
     /// Bytes of all files for each byte that a full compaction would about leave; 0 without files.
     package var spaceAmplification = 0.0
+    package var reads = ReadCounters()
 }
 
 /// The engine of one shard. Owned by the shard.
@@ -211,6 +212,7 @@ package final class StorageEngine {
     package func statistics(of id: TableID) -> TableStatistics? {
         guard let table = tables[id] else { return nil }
         var statistics = table.statistics
+        statistics.reads = table.reading.counters
         statistics.sstables = table.sstables.count
         statistics.sstableBytes = table.sstables.reduce(0) { $0 + $1.metadata.bytes }
         addCompactionFigures(table, to: &statistics)
@@ -227,9 +229,15 @@ package final class StorageEngine {
 /// One table as the engine has it.
 final class TableState {
     let id: TableID
-    var schema: TableSchema { didSet { strategy = Self.strategy(schema) } }
+    var schema: TableSchema {
+        didSet {
+            strategy = Self.strategy(schema)
+            reading.schemaChanged(schema)
+        }
+    }
     /// Out of the schema's options.
     var strategy: CompactionStrategy
+    let reading: TableReading
     var live: Memtable { didSet { viewChanged() } }
     /// Oldest first; the first one may be on its way into a file.
     var frozen: [Memtable] = [] { didSet { viewChanged() } }
@@ -261,11 +269,13 @@ final class TableState {
         self.schema = schema
         strategy = Self.strategy(schema)
         self.live = live
-        view = TableView(memtables: [live], sstables: [])
+        reading = TableReading(schema)
+        view = TableView(memtables: [live], sstables: [], reading: reading)
     }
 
     private func viewChanged() {
-        view = TableView(memtables: [live] + frozen, sstables: sstables)
+        view = TableView(
+            memtables: [live] + frozen, sstables: TableView.newestFirst(sstables), reading: reading)
     }
 
     /// Options that this version cannot read (a newer node wrote them) count as the defaults: files go

@@ -185,7 +185,9 @@ final class SSTableScanRows: RowSource {
     private func open(_ found: Fragment, _ block: Block) throws(StorageError) {
         fragment = found
         do throws(MalformedBytes) {
-            if !found.ranges.isEmpty { ranges = RangeTombstones.merged(ranges, found.ranges) }
+            if found.flags.contains(.hasRanges) {
+                ranges = RangeTombstones.merged(ranges, try found.ranges)
+            }
             try cursor.seekForward(found, nil)
         } catch {
             throw block.damaged(error)

@@ -32,7 +32,7 @@ import Testing
     }
 
     @Test func theRuleForTombstonesIsKeptAndDescribed() throws {
-        var bench = try SchemaBench.withKeyspace(
+        let bench = try SchemaBench.withKeyspace(
             "CREATE TABLE t (k int PRIMARY KEY) WITH tombstone_gc = {'mode': 'repair'}",
             "CREATE TABLE u (k int PRIMARY KEY)")
         #expect(bench.snapshot.table("ks", "t")?.options.tombstoneGC.mode == .repair)

@@ -323,16 +323,12 @@ extension Shard {
     }
 
     /// A command of the select has its result.
-    func readFinished(_ session: ReadSession) {
-        let client = session.client
+    func readFinished(_ client: ClientRequest, _ result: ReadResultView) {
         guard !client.isAnswered, let run = client.select else { return }
-        do {
-            try run.execution.consume(try ReadResultView(session.output.bytes))
-        } catch let error as CQLError {
-            readFailed(client, error)
-            return
+        do throws(CQLError) {
+            try run.execution.consume(result)
         } catch {
-            readFailed(client, .serverError("a result that was just made is malformed: \(error)"))
+            readFailed(client, error)
             return
         }
         if run.isDriving { run.readEnded = true } else { drive(client, run) }

@@ -83,7 +83,10 @@ package struct Configuration: Equatable, Sendable {
         package var blockBytes = 16 << 10
         /// Of one shard; it fills as blocks are read.
         package var blockCacheBytes = 256 << 20
+        /// Bytes that compactions of the whole node may read in a second, shared by its shards; 0 for no
+        /// limit.
         package var compactionThroughputBytesPerSecond = 64 << 20
+        /// Of one shard.
         package var concurrentCompactors = 1
         package var jobStepBytes = 1 << 20
         package init() {}

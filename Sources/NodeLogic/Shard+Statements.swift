@@ -175,6 +175,7 @@ extension Shard {
             try checkWritable(table)
             startTruncation(table, client)
         case .schemaChange(let change):
+            client.warnings += change.optionWarnings
             client.warnings += change.storageNotices
             startSchemaChange(
                 text, keyspace: parameters.keyspace ?? connection.keyspace, client)

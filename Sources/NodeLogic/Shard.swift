@@ -73,6 +73,9 @@ package final class Shard {
     var truncations: [RequestID: PendingTruncation] = [:]
     var deadlines = Deadlines<DeadlineKey>()
     var durabilityWaiters: [DurabilityWaiter] = []
+    /// Mutations that storage does not take yet, and the clients that are not read from.
+    var held = HeldWrites()
+    var heldConnections: [ConnectionID] = []
     var parkedMessages: [(epoch: UInt64, bytes: [UInt8], fromShard: Bool)] = []
 
     // Hints on their way.
@@ -141,6 +144,7 @@ package final class Shard {
         expireRequests()
         tickHints()
         tickControl()
+        applyHeld()
         finishStep()
     }
 
@@ -198,7 +202,7 @@ package final class Shard {
     private var nextWake: Instant? {
         let candidates = [
             storage.nextWake, hints.nextWake, deadlines.next, control?.nextWake,
-            hints.isEmpty ? nil : nextHintCheck,
+            hints.isEmpty ? nil : nextHintCheck, held.isEmpty ? nil : storage.nextAdmission,
         ]
         return candidates.compactMap { $0 }.min()
     }

@@ -43,7 +43,17 @@ package struct Configuration: Equatable, Sendable {
         case ignore
     }
 
+    /// How blocks are read; Cassandra's names. Its memory maps are not among them: a page fault would stall
+    /// the shard.
+    package enum DiskAccessMode: String, Equatable, Sendable, CaseIterable {
+        /// Through the page cache.
+        case standard
+        /// Around the page cache (O_DIRECT): only the block cache holds what was read.
+        case direct
+    }
+
     package struct Storage: Equatable, Sendable {
+        package var diskAccessMode = DiskAccessMode.standard
         /// When acknowledged writes are synced: on a timer, or before they are answered.
         package var commitLogSync = CommitLogSync.periodic
         package var commitLogSyncPeriod = Instant.Span.seconds(10)

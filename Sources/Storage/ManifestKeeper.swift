@@ -12,6 +12,7 @@ enum ManifestConsequence {
     case compacted(TableState, inputs: [SSTable], SSTable?, generation: Int)
     /// The files are no longer named.
     case released([SSTable])
+    case maintenance(MaintenanceConsequence)
 }
 
 /// The queue of manifest edits. Owned by the engine.

@@ -28,6 +28,11 @@ extension StorageEngine {
                 if isPreparation, let failure { throw .disk(failure) }
                 return isPreparation
             }
+            if case .maintenance(let task, let run) = job {
+                // What maintenance cannot do harms nobody: the task says so.
+                try maintenanceEnded(task, run, failure)
+                return true
+            }
             if let failure { throw .disk(failure) }
             try jobEnded(job)
             return true
@@ -47,6 +52,7 @@ extension StorageEngine {
         case .manifest:
             for consequence in manifest.jobEnded() { take(consequence) }
         case .removal: isRemovingFiles = false
+        case .maintenance(let task, let run): try maintenanceEnded(task, run, nil)
         }
     }
 
@@ -116,6 +122,7 @@ extension StorageEngine {
                 input.pins -= 1
                 releaseIfUnused(input)
             }
+        case .maintenance(let consequence): take(consequence)
         case .released(let sstables):
             for sstable in sstables {
                 sstable.isObsolete = true
@@ -141,6 +148,8 @@ extension StorageEngine {
         log.endTick(clock: clock, outbox: outbox)
         freezeFullMemtables()
         startFlushes(outbox)
+        stepMaintenance(outbox)
+        startRetirements(outbox)
         startCompactions(outbox)
         obsoleteFiles += log.release(before: firstNeededSegment)
         if let job = manifest.nextJob() { start(job, .manifest, outbox) }
@@ -222,11 +231,16 @@ extension StorageEngine {
 
     func makeFlush(_ table: TableState, _ memtable: Memtable) -> (MergeJob, UInt64) {
         let number = manifest.takeNumber()
+        return (makeFlush(table, memtable, into: target(table, number)), number)
+    }
+
+    func makeFlush(
+        _ table: TableState, _ memtable: Memtable, into target: MergeJob.Target
+    ) -> MergeJob {
         let rule = PurgeRule(nowInSeconds: wallSeconds, gcBefore: .min, olderThan: .min)
-        let job = MergeJob(
+        return MergeJob(
             title: "flush \(table.name)", scans: [MemtableScan(memtable, slice: slice)],
-            target: target(table, number), purge: MergeJob.Purge(rule: rule, others: []))
-        return (job, number)
+            target: target, purge: MergeJob.Purge(rule: rule, others: []))
     }
 
     func target(_ table: TableState, _ number: UInt64) -> MergeJob.Target {
@@ -257,22 +271,8 @@ extension StorageEngine {
     /// Compacts all SSTables of a table into one, with the next steps.
     package func compact(table id: TableID) { tables[id]?.wantsMajorCompaction = true }
 
-    /// Forgets all data of a table. The position belongs into the metadata store: mutations up to it
-    /// do not come back.
-    package func truncate(
-        _ id: TableID, clock: ClockReading
-    ) throws(StorageError) -> LogPosition {
-        let position = log.nextPosition
-        guard let table = tables[id] else { throw .unknownTable(id) }
-        forget(table)
-        table.flushedPosition = position
-        manifest.enqueue(
-            [.dropTable(id), .flushed(id, position)], .released(takeFiles(table)))
-        return position
-    }
-
     /// Drops memtables; jobs that are under way lose their meaning.
-    private func forget(_ table: TableState) {
+    func forget(_ table: TableState) {
         table.generation += 1
         let old = [table.live] + table.frozen
         table.live = Memtable(slice: slice, expectedPartitions: 0, pool: pool)
@@ -284,15 +284,18 @@ extension StorageEngine {
     }
 
     /// The table's files, each with a pin that goes when the manifest no longer names them.
-    private func takeFiles(_ table: TableState) -> [SSTable] {
+    func takeFiles(_ table: TableState) -> [SSTable] {
         let files = table.sstables
         table.sstables.removeAll()
         for sstable in files { sstable.pins += 1 }
         return files
     }
 
-    /// Takes a new schema: new tables appear, those that are gone lose their data.
-    package func install(_ schema: SchemaSnapshot) {
+    /// Takes a new schema: new tables appear, those that are gone lose their data, after a snapshot
+    /// where one is asked for.
+    package func install(
+        _ schema: SchemaSnapshot, snapshots: [TableID: SnapshotRequest] = [:]
+    ) {
         self.schema = schema
         for keyspace in schema.keyspaces {
             for table in keyspace.tables {
@@ -307,8 +310,7 @@ extension StorageEngine {
             }
         }
         for table in tableList where schema.table(table.id) == nil {
-            forget(table)
-            manifest.enqueue([.dropTable(table.id)], .released(takeFiles(table)))
+            retireDropped(table, snapshots[table.id])
             tables[table.id] = nil
         }
         lastTable = nil

@@ -121,6 +121,14 @@ package final class StorageEngine {
     /// The wall clock of the last step, in seconds: for the purge rules of jobs.
     var wallSeconds: Int64 = 0
 
+    // Maintenance under way (`StorageEngine+Maintenance`).
+    var maintenance: [MaintenanceTask] = []
+    var nextMaintenance: UInt64 = 0
+    /// Snapshots of tables that go, for the step's end.
+    var waitingRetirements: [(MaintenanceTask, MaintenanceRun)] = []
+    /// Tasks that have ended; the shard takes them at the end of each step.
+    package var completedMaintenance: [CompletedMaintenance] = []
+
     /// Reads that were parked and have ended; the shard takes them after each event.
     package var completedReads: [CompletedRead] = []
     package internal(set) var replayReport = ReplayReport()
@@ -153,7 +161,8 @@ package final class StorageEngine {
     /// No job is running, no read is parked, nothing waits to be flushed.
     package var isIdle: Bool {
         jobs.isEmpty && blockReads.isEmpty && obsoleteFiles.isEmpty && manifest.isIdle
-            && !log.isPreparing && tableList.allSatisfy { $0.frozen.isEmpty }
+            && !log.isPreparing && maintenance.isEmpty
+            && tableList.allSatisfy { $0.frozen.isEmpty }
     }
 
     /// Figures of a table; nil if the shard does not have it.
@@ -235,4 +244,5 @@ enum RunningJob {
     case compaction(MergeJob, TableState, inputs: [SSTable], generation: Int, number: UInt64)
     case manifest
     case removal
+    case maintenance(MaintenanceTask, MaintenanceRun)
 }

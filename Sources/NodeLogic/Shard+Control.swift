@@ -82,7 +82,20 @@ extension Shard {
             carryOut(control.log.tick(now: now.monotonic))
             keepClockBound(control)
             announceLiveness(control)
+            letClientsIn(control)
         }
+    }
+
+    /// A node that has just started knows nobody to be alive, and would refuse its first clients with
+    /// Unavailable. So they are let in when every member has been heard, or has had its time.
+    private func letClientsIn(_ control: NodeControl) {
+        guard let deadline = control.settleDeadline else { return }
+        let isSettled = cluster.topology.nodes.allSatisfy {
+            $0.hostID == host || liveHosts.contains($0.hostID)
+        }
+        guard isSettled || deadline <= now.monotonic else { return }
+        control.settleDeadline = nil
+        outbox.effects.append(.acceptClients(true))
     }
 
     private func keepClockBound(_ control: NodeControl) {

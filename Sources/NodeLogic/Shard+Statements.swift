@@ -86,7 +86,8 @@ extension Shard {
         let text = try request.text.string()
         let keyspace = request.keyspace ?? connection.keyspace
         let id = PreparedStatements.id(text: text, keyspace: keyspace)
-        if let known = id.withBytes({ prepared.find($0) }), known.plan.epoch == cluster.schema.epoch {
+        if let known = id.withBytes({ prepared.find($0) }), known.plan.epoch == cluster.schema.epoch
+        {
             answer(client, prepared: known.answer)
             return
         }
@@ -176,6 +177,7 @@ extension Shard {
                     "\(strategy) is kept with the table, but Coterie compacts all tables by size "
                         + "tiers yet")
             }
+            client.warnings += change.storageNotices
             startSchemaChange(
                 text, keyspace: parameters.keyspace ?? connection.keyspace, client)
         }

@@ -19,7 +19,7 @@ extension NodeServer {
                 stopServingClients()
                 answer(.value([:]))
             case "enablebinary":
-                try startServingClients()
+                parts.clientGate.setAllowed(true)
                 answer(.value([:]))
             case "drain":
                 stopServingClients()
@@ -62,29 +62,12 @@ extension NodeServer {
 
     // MARK: The client port
 
-    var servesClients: Bool { portLock.withLock { clientAcceptor != nil } }
+    private var servesClients: Bool { parts.clientGate.isListening }
 
     /// Closes the port and all connections of clients.
-    func stopServingClients() {
-        let taken = portLock.withLock {
-            let taken = clientAcceptor
-            clientAcceptor = nil
-            return taken
-        }
-        guard let (acceptor, thread) = taken else { return }
-        acceptor.stop()
-        thread.join()
+    private func stopServingClients() {
+        parts.clientGate.setAllowed(false)
         for runner in runners { runner.closeClients() }
-        log.info("no longer listening cql=\(acceptor.address)")
-    }
-
-    private func startServingClients() throws(ServerFailure) {
-        if servesClients { return }
-        let acceptor = try Acceptor(
-            address: SocketAddress(address: options.address, port: options.clientPort),
-            purpose: "CQL", log: log)
-        try serveClients(acceptor)
-        log.info("listening cql=\(acceptor.address)")
     }
 
     // MARK: Import

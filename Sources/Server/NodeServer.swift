@@ -51,7 +51,7 @@ package struct NodeOptions: Sendable {
 }
 
 /// A running node.
-// Sendable unchecked: immutable after `init` but for the ports (`portLock`); `stop` has one caller.
+// Sendable unchecked: immutable after `init`, `stop` has one caller.
 package final class NodeServer: @unchecked Sendable {
     package let host: HostID
     package let incarnation: Incarnation
@@ -60,11 +60,8 @@ package final class NodeServer: @unchecked Sendable {
     let log: NodeLog
     private let group: MultiThreadedEventLoopGroup
     let runners: [ShardRunner]
-    private let parts: NodeParts
-    /// The client port and the peer port, under `portLock`: an operator may close and open them.
-    var clientAcceptor: (acceptor: Acceptor, thread: OwnThread)?
+    let parts: NodeParts
     private var peerAcceptor: (acceptor: Acceptor, thread: OwnThread)?
-    let portLock = Lock()
     private var controls: [ControlSocket] = []
     let startedMilliseconds = NodeServer.monotonicMilliseconds()
     /// Names the files of an import while they wait.
@@ -72,7 +69,8 @@ package final class NodeServer: @unchecked Sendable {
     /// Links and copies files of imports.
     let importThread = SerialThread(name: "import")
 
-    /// Starts a node and returns when it listens. `onFailure` is called once, on any thread, when the
+    /// Starts a node and returns when it listens for peers; for clients it listens as soon as the shards
+    /// ask for it. `onFailure` is called once, on any thread, when the
     /// node cannot go on. It must end the process: what the node still held in memory must not act any
     /// more.
     package init(
@@ -84,9 +82,8 @@ package final class NodeServer: @unchecked Sendable {
                 address: options.address, port: options.clientPort
             ).description)
         let folder = try DataFolder(path: options.dataFolder)
-        let clients = try Acceptor(
-            address: Environment.SocketAddress(address: options.address, port: options.clientPort),
-            purpose: "CQL", log: log)
+        let clientGate = try ClientGate(
+            Environment.SocketAddress(address: options.address, port: options.clientPort), log: log)
         let peers = try Acceptor(
             address: Environment.SocketAddress(address: options.address, port: options.peerPort),
             purpose: "peer", log: log)
@@ -104,6 +101,7 @@ package final class NodeServer: @unchecked Sendable {
             files: files,
             helpers: HelperThreads(readers: 4, jobRunners: max(2, options.shardCount)),
             metadataThread: SerialThread(name: "metadata"), store: store, log: log,
+            clientGate: clientGate,
             fail: { reason in
                 if hasFailed.raise() { onFailure(reason) }
             })
@@ -125,7 +123,7 @@ package final class NodeServer: @unchecked Sendable {
             "starting host=\(host) incarnation=\(incarnation.value) shards=\(runners.count) "
                 + "data=\(folder.path) pid=\(ProcessFigures.processID)")
         try recoverShards(beginning)
-        try listen(clients: clients, peers: peers)
+        try listen(peers: peers)
     }
 
     private static func openFiles(_ folder: DataFolder) throws(ServerFailure) -> RealFileSystem {
@@ -160,26 +158,19 @@ package final class NodeServer: @unchecked Sendable {
         if let failure { throw failure }
     }
 
-    private func listen(clients: Acceptor, peers: Acceptor) throws(ServerFailure) {
+    private func listen(peers: Acceptor) throws(ServerFailure) {
         let runners = runners
         try listenForCommands()
         let peerThread = try peers.run { socket, _, remote in
             Self.leastLoaded(runners).adoptPeer(socket, remote: remote)
         }
         peerAcceptor = (peers, peerThread)
-        try serveClients(clients)
-        log.info("listening cql=\(clients.address) peers=\(peers.address)")
-    }
-
-    /// Takes clients in at a port that is bound already.
-    func serveClients(_ acceptor: Acceptor) throws(ServerFailure) {
-        let runners = runners
-        let thread = try acceptor.run { socket, local, remote in
+        try parts.clientGate.begin { socket, local, remote in
             let runner = Self.leastLoaded(runners)
             runner.connectionCount.add(1, ordering: .relaxed)
             runner.adoptClient(socket, local: local, remote: remote)
         }
-        portLock.withLock { clientAcceptor = (acceptor, thread) }
+        log.info("listening peers=\(peers.address)")
     }
 
     private func listenForCommands() throws(ServerFailure) {
@@ -222,7 +213,7 @@ package final class NodeServer: @unchecked Sendable {
     package func stop() {
         log.info("stopping")
         for control in controls { control.stop() }
-        stopServingClients()
+        parts.clientGate.end()
         if let (acceptor, thread) = peerAcceptor {
             acceptor.stop()
             thread.join()

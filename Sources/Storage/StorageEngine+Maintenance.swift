@@ -50,6 +50,7 @@ extension StorageEngine {
     ) throws(StorageError) -> MaintenanceID {
         guard let table = tables[id] else { throw .unknownTable(id) }
         let position = log.nextPosition
+        mayReleaseSegments = true
         let task = MaintenanceTask(
             id: nextMaintenanceID(), title: "truncate \(table.name)", state: .busy)
         task.position = position
@@ -355,17 +356,17 @@ extension StorageEngine {
     func maintenanceEnded(
         _ task: MaintenanceTask, _ run: MaintenanceRun, _ failure: DiskFailure?
     ) throws(StorageError) {
-        if case .snapshot(_, _, _, .some) = run, let failure { throw .disk(failure) }
+        if let failure {
+            if failure.reason == .crashed { throw .disk(failure) }
+            if case .snapshot(_, _, _, .some) = run { throw .disk(failure) }
+        }
         if let failure { task.report.failure = "\(failure)" }
         switch run {
         case .snapshot(let job, let sstables, let memtables, let retired):
             task.report.add(job.report)
             if let reason = job.failure { task.report.failure = task.report.failure ?? reason }
             for sstable in sstables { unpin(sstable) }
-            for memtable in memtables {
-                memtable.pins -= 1
-                if memtable.isRetired, memtable.pins == 0 { memtable.recycle() }
-            }
+            for memtable in memtables { unpin(memtable) }
             if let retired { return enqueueRetired(retired, task) }
             goOn(task)
         case .verify(let job, let sstable):

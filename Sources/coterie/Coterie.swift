@@ -8,5 +8,7 @@ struct Coterie: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "coterie",
         abstract: "An eventually consistent wide-column database that speaks CQL.",
-        subcommands: [NodeCommand.self, RingCommand.self, ShellCommand.self, LabCommand.self])
+        subcommands: [
+            NodeCommand.self, RingCommand.self, ShellCommand.self, AdminCommand.self, LabCommand.self,
+        ])
 }

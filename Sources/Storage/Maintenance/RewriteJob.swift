@@ -57,9 +57,7 @@ final class RewriteJob: Job {
         self.title = title
         self.plan = plan
         writer = SSTableWriter(
-            file: plan.target.file, identity: plan.target.identity,
-            blockBytes: plan.target.blockBytes, compresses: plan.target.compresses,
-            falsePositiveChance: plan.target.falsePositiveChance)
+            file: plan.target.file, identity: plan.target.identity, layout: plan.target.layout)
         report.files = 1
     }
 

@@ -89,7 +89,7 @@ extension StorageEngine {
                 table.mayCompact = true
                 for input in inputs { input.isObsolete = true }
             } else if let made {
-                obsoleteFiles.append(made.metadata.file)
+                withdraw(made)
             }
             for input in inputs {
                 input.isCompacting = false

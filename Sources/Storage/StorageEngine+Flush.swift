@@ -221,7 +221,7 @@ extension StorageEngine {
         mayFlush = true
         let bytes = memtable.bytes
         guard table.generation == generation else {
-            if let made { obsoleteFiles.append(made.metadata.file) }
+            if let made { withdraw(made) }
             unpin(memtable)
             return
         }
@@ -247,6 +247,7 @@ extension StorageEngine {
         for table in tableList {
             if let oldest = table.oldestUnflushed { needed = min(needed, oldest.segment) }
         }
+        for segment in retiringSegments.values { needed = min(needed, segment) }
         return needed
     }
 

@@ -54,8 +54,7 @@ extension StorageEngine {
         let task = MaintenanceTask(
             id: nextMaintenanceID(), title: "truncate \(table.name)", state: .busy)
         task.position = position
-        retire(
-            table, snapshot, task, edits: [.dropTable(id), .flushed(id, position)])
+        retire(table, snapshot, task, position)
         table.flushedPosition = position
         return task.id
     }
@@ -64,7 +63,7 @@ extension StorageEngine {
     func retireDropped(_ table: TableState, _ snapshot: SnapshotRequest?) {
         let task = MaintenanceTask(
             id: nextMaintenanceID(), title: "drop \(table.name)", state: .busy)
-        retire(table, snapshot, task, edits: [.dropTable(table.id)])
+        retire(table, snapshot, task, nil)
     }
 
     /// Ends tasks that go through files after the file at hand.
@@ -155,8 +154,9 @@ extension StorageEngine {
                 if let request { startSnapshotJob(task, request, outbox) }
             case .files(let kind, let queue):
                 if isBusyWithFiles { continue }
-                isBusyWithFiles = true
                 startNextFile(task, kind, queue[...], outbox)
+                if case .ended = task.state { continue }
+                isBusyWithFiles = true
             case .importing(let table, let lead, let count):
                 startImportJob(task, table, lead, count, outbox)
             case .busy, .ended: break
@@ -229,11 +229,12 @@ extension StorageEngine {
     /// Takes everything away from a table; its snapshot, if one is wanted, comes first.
     private func retire(
         _ table: TableState, _ request: SnapshotRequest?, _ task: MaintenanceTask,
-        edits: [ManifestEdit]
+        _ position: LogPosition?
     ) {
         maintenance.append(task)
         var group: SnapshotJob.Group?
         var memtables: [Memtable] = []
+        retiringSegments[task.id] = table.oldestUnflushed?.segment
         if let request, let text = request.tables.first(where: { $0.id == table.id }) {
             freeze(table)
             memtables = table.frozen
@@ -247,8 +248,9 @@ extension StorageEngine {
             group = made
         }
         forget(table)
-        // Pinned until the manifest no longer names them.
-        let retired = RetiredFiles(edits: edits, sstables: takeFiles(table))
+        let retired = RetiredFiles(
+            table: table.id, sstables: takeFiles(table), position: position)
+        lateFiles[table.id] = lateFiles[table.id] ?? []
         guard let group, !group.sstables.isEmpty || !group.flushes.isEmpty else {
             enqueueRetired(retired, task)
             return
@@ -261,7 +263,15 @@ extension StorageEngine {
     }
 
     private func enqueueRetired(_ retired: RetiredFiles, _ task: MaintenanceTask) {
-        manifest.enqueue(retired.edits, .maintenance(.retired(task, retired.sstables)))
+        let sstables = retired.sstables + (lateFiles.removeValue(forKey: retired.table) ?? [])
+        // One by one: what was flushed since the truncation is the table's.
+        var edits = sstables.map { ManifestEdit.remove(number: $0.number) }
+        if let position = retired.position {
+            edits.append(.flushed(retired.table, position))
+        } else {
+            edits.append(.dropTable(retired.table))
+        }
+        manifest.enqueue(edits, .maintenance(.retired(task, sstables)))
     }
 
     /// Starts the snapshots of tables that go.
@@ -384,6 +394,18 @@ extension StorageEngine {
         }
     }
 
+    /// Lets a file go that the manifest names, but that its table does not want any more: only when the
+    /// manifest has forgotten it, or a crash would leave a name without a file.
+    func withdraw(_ sstable: SSTable) {
+        sstable.pins += 1
+        if lateFiles[sstable.table] != nil {
+            // Its snapshot is not durable yet: the file goes with the others.
+            lateFiles[sstable.table]?.append(sstable)
+        } else {
+            manifest.enqueue([.remove(number: sstable.number)], .released([sstable]))
+        }
+    }
+
     private func unpin(_ sstable: SSTable) {
         sstable.pins -= 1
         releaseIfUnused(sstable)
@@ -455,7 +477,7 @@ extension StorageEngine {
                 }
                 old.isObsolete = true
             } else if let new {
-                obsoleteFiles.append(new.metadata.file)
+                withdraw(new)
             }
             release(table, old)
             goOn(task)
@@ -464,11 +486,13 @@ extension StorageEngine {
                 table.sstables = (table.sstables + sstables).sorted { $0.number < $1.number }
                 table.mayCompact = true
             } else {
-                obsoleteFiles += sstables.map(\.metadata.file)
+                for sstable in sstables { withdraw(sstable) }
                 task.report.failure = "\(table.name) was emptied or dropped meanwhile"
             }
             goOn(task)
         case .retired(let task, let sstables):
+            retiringSegments[task.id] = nil
+            mayReleaseSegments = true
             for sstable in sstables {
                 sstable.isObsolete = true
                 unpin(sstable)

@@ -129,6 +129,10 @@ package final class StorageEngine {
     // Maintenance under way (`StorageEngine+Maintenance`).
     var maintenance: [MaintenanceTask] = []
     var nextMaintenance: UInt64 = 0
+    /// The first segments with what tables that go had in memory, until their snapshots are durable.
+    var retiringSegments: [MaintenanceID: UInt32] = [:]
+    /// Files that the manifest named only after their table had to let them go.
+    var lateFiles: [TableID: [SSTable]] = [:]
     /// Snapshots of tables that go, for the step's end.
     var waitingRetirements: [(MaintenanceTask, MaintenanceRun)] = []
     /// Tasks that have ended; the shard takes them at the end of each step.

@@ -343,7 +343,7 @@ import Testing
                 }
                 try harness.files.syncFolder()
                 let engine = try #require(harness.engine)
-                let id = try engine.startImport(testTable, lead: "import-1-", fileCount: 2)
+                let id = try engine.startImport(testTable, lead: "import-1-", fileCount: 20)
                 #expect(try finish(harness, id).failure == nil)
             },
             check: { harness, hasEnded, step in

@@ -14,6 +14,8 @@ struct PendingAdmin {
     var value = AdminValue.null
     /// The first reason why it cannot be done.
     var failure: String?
+    /// What shard 0 knows of it.
+    var facts = AdminValue.null
     /// Staged files that go when all shards are done.
     var staged: String?
 }

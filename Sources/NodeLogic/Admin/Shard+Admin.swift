@@ -41,16 +41,21 @@ extension Shard {
         case "clearsnapshot":
             startAdminJob(SnapshotFolderJob(.clear(try clearing(request))), .clear(id))
         case "import-staged": try startImport(id, request)
+        case "snapshot":
+            let words = try snapshotTask(request)
+            askShards(id, words, facts: ["tag": .text(words[1])])
         default: askShards(id, try shardTask(request))
         }
     }
 
     /// Gives all shards a task; the command is answered when all have told.
-    private func askShards(_ id: EffectID, _ words: [String], staged: String? = nil) {
+    private func askShards(
+        _ id: EffectID, _ words: [String], facts: AdminValue = .null, staged: String? = nil
+    ) {
         guard let control else { return }
         control.nextAdmin += 1
         control.admin[control.nextAdmin] = PendingAdmin(
-            command: id, waiting: shardCount, staged: staged)
+            command: id, waiting: shardCount, facts: facts, staged: staged)
         let notice = ShardNotice.adminTask(control.nextAdmin, words)
         for shard in 0..<shardCount { sendShard(notice, to: ShardIndex(shard)) }
     }
@@ -64,7 +69,7 @@ extension Shard {
         control.admin[task] = pending.waiting > 0 ? pending : nil
         guard pending.waiting == 0 else { return }
         let answer =
-            pending.failure.map { AdminAnswer.refused($0) } ?? .value(pending.value)
+            pending.failure.map { AdminAnswer.refused($0) } ?? .value(pending.facts.joined(with: pending.value))
         if let lead = pending.staged {
             startAdminJob(SnapshotFolderJob(.unstage(lead)), .unstage(pending.command, answer))
         } else {
@@ -104,7 +109,6 @@ extension Shard {
         case "drain":
             try AdminOptions(request).expect(0...0, "drain")
             return ["drain"]
-        case "snapshot": return try snapshotTask(request)
         case "verify":
             let options = try AdminOptions(
                 request,

@@ -82,8 +82,11 @@ enum MaintenanceRun {
 
 /// What leaves a table for good once its snapshot is taken.
 struct RetiredFiles {
-    let edits: [ManifestEdit]
+    let table: TableID
+    /// Pinned until the manifest no longer names them.
     let sstables: [SSTable]
+    /// Of a truncation: log records up to it are needless. nil: the table is dropped.
+    let position: LogPosition?
 }
 
 /// What a manifest edit of a task was for.

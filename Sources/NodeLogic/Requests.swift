@@ -23,6 +23,8 @@ final class ClientRequest {
     /// The select in progress.
     var select: SelectRun?
     var trace: RequestTrace?
+    /// How long the client lets the request take, if it says so (`USING TIMEOUT`).
+    var timeout: Instant.Span?
 
     init(connection: ConnectionID, stream: Int16, version: ProtocolVersion) {
         self.connection = connection

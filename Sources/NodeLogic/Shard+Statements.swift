@@ -144,6 +144,9 @@ extension Shard {
             trace.request = text
             trace.note("Planned: \(text)", now: now.monotonic)
         }
+        if let timeout = try plan.timeoutNanoseconds(values) {
+            client.timeout = Instant.Span(nanoseconds: timeout)
+        }
         switch plan.plan {
         case .modification(let modification):
             try checkWritable(modification.table)
@@ -234,6 +237,9 @@ extension Shard {
                     "Invalid statement in batch: only UPDATE, INSERT and DELETE statements are "
                         + "allowed.")
             }
+            guard plan.timeout == nil else {
+                throw .invalid("USING TIMEOUT is not allowed for a statement inside of a batch")
+            }
             try checkWritable(modification.table)
             let values = parameters.values.slice(part.values)
             try plan.check(values)
@@ -306,11 +312,16 @@ extension Shard {
         run.isDriving = true
         repeat {
             run.readEnded = false
-            guard let command = run.execution.nextCommand() else {
-                finishSelect(client, run)
+            do throws(CQLError) {
+                guard let command = try run.execution.nextCommand() else {
+                    finishSelect(client, run)
+                    break
+                }
+                startRead(command, consistency: run.consistency, client: client)
+            } catch {
+                readFailed(client, error)
                 break
             }
-            startRead(command, consistency: run.consistency, client: client)
         } while run.readEnded && !client.isAnswered
         run.isDriving = false
     }

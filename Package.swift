@@ -99,7 +99,7 @@ let package = Package(
             name: "coterie",
             dependencies: [
                 "Server", "Disk", "NativeClient", "NativeProtocol", "ConsistencyLab", "NodeLogic",
-                "Simulation", "Model", "Environment", "Encoding",
+                "Simulation", "SQLiteMetadata", "Storage", "Model", "Environment", "Encoding",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ] + nio,
             swiftSettings: settings),
@@ -136,7 +136,8 @@ let package = Package(
         tests(
             "NativeClientTests",
             ["NativeClient", "NativeProtocol", "Model", "Encoding"] + nio),
-        tests("ShellTests", ["coterie", "NativeProtocol", "Model", "Encoding"] + nio),
+        tests(
+            "ShellTests", ["coterie", "NativeProtocol", "Model", "Environment", "Encoding"] + nio),
         .testTarget(
             name: "ConformanceTests", dependencies: ["coterie"], exclude: ["python"],
             swiftSettings: settings),

@@ -3,6 +3,7 @@
 
 internal import Disk
 package import Environment
+internal import NodeLogic
 internal import Synchronization
 
 extension NodeServer {
@@ -10,7 +11,7 @@ extension NodeServer {
     package func obey(
         _ request: AdminRequest, answer: @escaping @Sendable (AdminAnswer) -> Void
     ) {
-        let verb = AdminRequest([Self.synonyms[request.verb] ?? request.verb] + request.arguments)
+        let verb = AdminRequest([AdminVerbs.synonyms[request.verb] ?? request.verb] + request.arguments)
         do throws(ServerFailure) {
             switch request.verb {
             case "statusbinary":
@@ -38,10 +39,6 @@ extension NodeServer {
         }
     }
 
-    private static let synonyms = [
-        "cfstats": "tablestats", "cfhistograms": "tablehistograms",
-        "profileload": "toppartitions",
-    ]
 
     /// The process's own figures.
     private var figures: AdminValue {

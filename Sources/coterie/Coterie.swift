@@ -9,6 +9,7 @@ struct Coterie: ParsableCommand {
         commandName: "coterie",
         abstract: "An eventually consistent wide-column database that speaks CQL.",
         subcommands: [
-            NodeCommand.self, RingCommand.self, ShellCommand.self, AdminCommand.self, LabCommand.self,
+            NodeCommand.self, RingCommand.self, ShellCommand.self, AdminCommand.self,
+            InspectCommand.self, LabCommand.self,
         ])
 }

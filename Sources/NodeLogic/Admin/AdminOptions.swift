@@ -72,22 +72,18 @@ package enum AdminVerbs {
     /// As nodetool spells them, in the order of the alphabet.
     package static let all = [
         "cleanup", "clearsnapshot", "clientstats", "compact", "compactionhistory",
-        "compactionstats", "describecluster", "describering", "disableautocompaction",
-        "disablebinary", "disablehandoff", "drain", "enableautocompaction", "enablebinary",
-        "enablehandoff", "failuredetector", "flush", "garbagecollect", "getcompactionthroughput",
+        "compactionstats", "describecluster", "describering", "disablebinary", "disablehandoff",
+        "drain", "enablebinary", "enablehandoff", "failuredetector", "flush", "garbagecollect", "getcompactionthroughput",
         "getendpoints", "getsstables", "gettimeout", "gettraceprobability", "gossipinfo", "import",
-        "info", "listpendinghints", "listsnapshots", "pausehandoff", "proxyhistograms", "refresh",
+        "info", "listpendinghints", "listsnapshots", "pausehandoff", "refresh",
         "resumehandoff", "ring", "scrub", "setcompactionthroughput", "settimeout",
         "settraceprobability", "snapshot", "status", "statusbinary", "statushandoff", "stop",
-        "tablehistograms", "tablestats", "toppartitions", "tpstats", "upgradesstables", "verify",
+        "tablestats", "tpstats", "upgradesstables", "verify",
         "version",
     ]
 
     /// Other spellings that nodetool takes.
-    package static let synonyms = [
-        "cfstats": "tablestats", "cfhistograms": "tablehistograms",
-        "profileload": "toppartitions",
-    ]
+    package static let synonyms = ["cfstats": "tablestats"]
 
     /// The verb that is meant, or a sentence that says what there is.
     package static func unknown(_ verb: String) -> String {

@@ -45,7 +45,7 @@ final class BlockCache {
     private var slots: [Slot] = []
     private var hand = 0
     private(set) var bytes = 0
-    private(set) var hits = 0
+    @exclusivity(unchecked) private(set) var hits = 0
     private(set) var misses = 0
 
     init(limitBytes: Int) { self.limitBytes = limitBytes }

@@ -3,6 +3,7 @@
 internal import Encoding
 package import Environment
 package import Model
+internal import Topology
 
 /// What the metadata of a stopped or running node says.
 package struct MetadataInspection {

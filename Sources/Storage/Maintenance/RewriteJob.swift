@@ -151,8 +151,12 @@ final class RewriteJob: Job {
             report.droppedPartitions += 1
             return try damaged(block.damaged(MalformedBytes("partition twice", offset: 0)))
         }
-        if !fragment.ranges.isEmpty {
-            ranges = RangeTombstones.merged(ranges, fragment.ranges)
+        do throws(MalformedBytes) {
+            let found = try fragment.ranges
+            if !found.isEmpty { ranges = RangeTombstones.merged(ranges, found) }
+        } catch {
+            report.droppedRows += 1
+            try damaged(block.damaged(error))
         }
         try takeRows(fragment, block)
     }

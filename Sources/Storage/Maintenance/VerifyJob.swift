@@ -150,6 +150,7 @@ final class VerifyJob: Job {
         key = [UInt8](fragment.key)
         isContinued = fragment.flags.contains(.continues)
         do throws(MalformedBytes) {
+            _ = try fragment.ranges
             if !fragment.staticRow.isEmpty { try RowView(fragment.staticRow).validate() }
             try cursor.seekForward(fragment, nil)
             while !cursor.isAtEnd {

@@ -218,8 +218,13 @@ import Testing
                 let harness = try harness(seed: seed) { $0.jobStepBytes = 600 }
                 var random = RandomStream(seed: UInt64(seed * 1_000 + step), name: "power")
                 try prepare(harness)
-                harness.engine?.requestSync()
-                try harness.settle()
+                for _ in 0..<4 {
+                    harness.engine?.requestSync()
+                    harness.nanoseconds += 20_000_000_000
+                    try harness.settle()
+                }
+                let engine = try #require(harness.engine)
+                try #require(engine.syncedPosition >= engine.log.nextPosition, "not synced")
                 harness.files.operationsLeft = step
                 var hasEnded = false
                 do {
@@ -286,7 +291,9 @@ import Testing
             },
             check: { harness, hasEnded, step in
                 let now = try harness.read(everything)
-                #expect(now == before || now == [1], "step \(step)")
+                #expect(
+                    now == before || now == [1],
+                    "step \(step): \(before.count) bytes before, \(now.count) now")
                 if hasEnded { #expect(now == [1]) }
                 if now == [1] {
                     #expect(try restored(harness, "t").read(everything) == before, "step \(step)")

@@ -132,6 +132,7 @@ let package = Package(
                 "Simulation", "ConsistencyLab", "NodeLogic", "Replication", "NativeProtocol",
                 "Storage", "Model", "Environment", "Encoding",
             ]),
+        tests("CrashTests", ["Simulation"]),
         tests("ServerTests", ["Server", "PeerProtocol", "Environment", "Encoding"]),
         tests(
             "NativeClientTests",
@@ -141,6 +142,12 @@ let package = Package(
         .testTarget(
             name: "ConformanceTests", dependencies: ["coterie"], exclude: ["python"],
             swiftSettings: settings),
+        tests(
+            "FuzzTests",
+            [
+                "Storage", "CQL", "NativeProtocol", "PeerProtocol", "Model", "Environment",
+                "Encoding",
+            ]),
         tests("ArchitectureTests", []),
     ]
 )

@@ -106,7 +106,11 @@ extension Shard {
                 } catch {
                     fail(read)
                 }
-            case .failure: fail(read)
+            case .failure(let error):
+                if case .remote(let header, _, _) = read.reader {
+                    traceReplica(header, "Read failed: \(error)")
+                }
+                fail(read)
             }
         }
     }
@@ -173,7 +177,8 @@ extension Shard {
         return command.nowInSeconds - Int64(grace)
     }
 
-    private func fail(_ read: LocalRead) {
+    /// Tells who asked that this replica cannot answer.
+    func fail(_ read: LocalRead) {
         switch read.reader {
         case .operation(let id, _):
             readAnswered(

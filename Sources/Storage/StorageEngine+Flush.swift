@@ -247,6 +247,7 @@ extension StorageEngine {
         for table in tableList {
             if let oldest = table.oldestUnflushed { needed = min(needed, oldest.segment) }
         }
+        // Until the manifest says so a truncation may yet not have happened, and then all must be there.
         for segment in retiringSegments.values { needed = min(needed, segment) }
         return needed
     }

@@ -59,6 +59,16 @@ extension StorageEngine {
         return task.id
     }
 
+    /// Forgets all data of a table without a snapshot. The position may be committed at once: a start
+    /// that finds it drops what the manifest still names.
+    package func truncate(
+        _ id: TableID, clock: ClockReading
+    ) throws(StorageError) -> LogPosition {
+        let position = log.nextPosition
+        _ = try truncate(id, snapshot: nil)
+        return position
+    }
+
     /// Forgets a table that is no longer in the schema.
     func retireDropped(_ table: TableState, _ snapshot: SnapshotRequest?) {
         let task = MaintenanceTask(
@@ -453,13 +463,14 @@ extension StorageEngine {
                 task.report.failure ?? "\(table.name) was emptied or dropped meanwhile"
             return goOn(task)
         }
-        // The position of a file says which log records it makes needless: an imported one none.
+        // A start drops files up to the position of the table's last truncation: these came later.
+        let position = LogPosition(packed: log.nextPosition.packed + 1)
         let made = job.taken.map { number, metadata in
-            SSTable(number: number, table: table.id, metadata: metadata, position: .zero)
+            SSTable(number: number, table: table.id, metadata: metadata, position: position)
         }
         let edits = made.map { sstable in
             ManifestEdit.add(
-                ManifestEntry(number: sstable.number, table: table.id, position: .zero))
+                ManifestEntry(number: sstable.number, table: table.id, position: position))
         }
         manifest.enqueue(
             edits, .maintenance(.imported(task, table, made, generation: generation)))

@@ -39,6 +39,7 @@ extension StorageEngine {
             }
         } catch {
             writer.truncate(to: start)
+            note(error)
             throw error
         }
         // What was finished moves along with the read.
@@ -86,6 +87,14 @@ extension StorageEngine {
         }
     }
 
+    /// Changes the size of the block cache, which takes effect at once.
+    package func resizeBlockCache(to bytes: Int) { cache.resize(to: bytes) }
+
+    /// Bytes in the block cache, and how often blocks were found in it and not.
+    package var blockCacheUse: (bytes: Int, hits: Int, misses: Int) {
+        (cache.bytes, cache.hits, cache.misses)
+    }
+
     /// Takes a block; false if nobody of the engine asked for it.
     func receiveBlock(_ id: EffectID, _ result: BlockRead, outbox: Outbox) -> Bool {
         guard let request = blockReads.removeValue(forKey: id) else { return false }
@@ -129,6 +138,7 @@ extension StorageEngine {
             }
             completedReads.append(CompletedRead(tag: run.tag, result: .success(run.output.array)))
         } catch {
+            note(error)
             completedReads.append(CompletedRead(tag: run.tag, result: .failure(error)))
         }
         unpin(run)

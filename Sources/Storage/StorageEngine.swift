@@ -167,6 +167,9 @@ package final class StorageEngine {
     /// Reads that were parked and have ended; the shard takes them after each event.
     package var completedReads: [CompletedRead] = []
     package internal(set) var replayReport = ReplayReport()
+    /// Damage that reads met since the start, each place once: which file, where, and what.
+    package private(set) var damage: [CorruptionError] = []
+    private static var maximumDamage: Int { 64 }
 
     init(_ start: StorageStart, log: CommitLog, manifest: ManifestKeeper, clock: ClockReading) {
         configuration = start.configuration
@@ -199,6 +202,14 @@ package final class StorageEngine {
         jobs.isEmpty && blockReads.isEmpty && obsoleteFiles.isEmpty && manifest.isIdle
             && !log.isPreparing && maintenance.isEmpty
             && tableList.allSatisfy { $0.frozen.isEmpty }
+    }
+
+    /// Remembers damage that a read met.
+    func note(_ error: StorageError) {
+        guard case .corruption(let found) = error, damage.count < Self.maximumDamage,
+            !damage.contains(where: { $0.file == found.file && $0.offset == found.offset })
+        else { return }
+        damage.append(found)
     }
 
     /// Figures of a table; nil if the shard does not have it.

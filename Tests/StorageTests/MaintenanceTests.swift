@@ -571,6 +571,29 @@ import Testing
         }
     }
 
+    @Test func whatIsImportedAfterATruncationOutlivesARestart() throws {
+        let source = try harness()
+        try fill(source, 30)
+        let before = try source.read(everything)
+        _ = try finish(source, try #require(source.engine?.startSnapshot(request("x"))))
+        let engine = try #require(source.engine)
+        let position = engine.log.nextPosition
+        _ = try finish(source, engine.truncate(testTable, snapshot: nil))
+        for (name, inode) in source.files.names where name.text.hasPrefix("snapshot-x-") {
+            source.files.names[FileName("import-1-" + name.text)] = inode
+        }
+        let id = try engine.startImport(testTable, lead: "import-1-", fileCount: 20)
+        #expect(try finish(source, id).failure == nil)
+        #expect(try source.read(everything) == before)
+        source.truncations = [testTable: position]
+        try source.open()
+        #expect(try source.read(everything) == before)
+        // A change of the shards makes positions void: zero means no truncation.
+        source.truncations = [testTable: .zero]
+        try source.open()
+        #expect(try source.read(everything) == before)
+    }
+
     @Test func importRefusesWhatDoesNotFit() throws {
         let source = try harness()
         try fill(source, 60)

@@ -59,7 +59,9 @@ extension Shard {
         let limit = configuration.clients.pauseReadingAboveBytes
         if connection.unsentBytes > limit, !connection.isPaused {
             connection.isPaused = true
-            target.effects.append(.clientReading(connection.id, false))
+            if !connection.isHeld {
+                target.effects.append(.clientReading(connection.id, false))
+            }
         }
     }
 
@@ -68,7 +70,7 @@ extension Shard {
         connection.unsentBytes = 0
         guard connection.isPaused else { return }
         connection.isPaused = false
-        outbox.effects.append(.clientReading(id, true))
+        if !connection.isHeld { outbox.effects.append(.clientReading(id, true)) }
     }
 
     private func handle(_ frame: Frame, _ connection: ClientConnection) {
@@ -103,10 +105,12 @@ extension Shard {
             encoder.ready(header.version, stream: header.stream)
         case .query, .prepare, .execute, .batch:
             try checkLoad()
+            if isBusy { stopReading(connection.id) }
             try handleStatement(frame, connection)
             return
         case .authResponse:
-            throw .protocolError("Unexpected message AUTH_RESPONSE: no authentication was asked for")
+            throw .protocolError(
+                "Unexpected message AUTH_RESPONSE: no authentication was asked for")
         default:
             throw .protocolError("Unexpected message \(header.opcode.name) from a client")
         }
@@ -204,7 +208,8 @@ extension Shard {
     /// Tells all connections that registered for it.
     func announce(_ event: ServerEvent) {
         for id in connections.keys.sorted() {
-            guard let connection = connections[id], connection.registered.contains(event.type) else {
+            guard let connection = connections[id], connection.registered.contains(event.type)
+            else {
                 continue
             }
             connection.encoder.event(connection.version, event)

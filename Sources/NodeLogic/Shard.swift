@@ -74,6 +74,9 @@ package final class Shard {
     var truncations: [RequestID: PendingTruncation] = [:]
     var deadlines = Deadlines<DeadlineKey>()
     var durabilityWaiters: [DurabilityWaiter] = []
+    /// Mutations that storage does not take yet, and the clients that are not read from.
+    var held = HeldWrites()
+    var heldConnections: [ConnectionID] = []
     var parkedMessages: [(epoch: UInt64, bytes: [UInt8], fromShard: Bool)] = []
 
     // Hints on their way.
@@ -164,6 +167,7 @@ package final class Shard {
         tickHints()
         tickControl()
         tickSnapshots()
+        applyHeld()
         finishStep()
     }
 
@@ -228,7 +232,7 @@ package final class Shard {
     private var nextWake: Instant? {
         let candidates = [
             storage.nextWake, hints.nextWake, deadlines.next, control?.nextWake,
-            hints.isEmpty ? nil : nextHintCheck,
+            hints.isEmpty ? nil : nextHintCheck, held.isEmpty ? nil : storage.nextAdmission,
             storage.completedMaintenance.isEmpty ? nil : now.monotonic,
             control?.snapshotExpiry == nil ? nil : control?.nextSnapshotCheck,
         ]

@@ -225,6 +225,9 @@ package final class StorageEngine {
         return statistics
     }
 
+    /// Bytes of decompressed blocks in the cache.
+    package var cachedBytes: Int { cache.bytes }
+
     /// Bytes of all memtables, live and frozen, and of those that only a job or a read still holds.
     package var memtableBytes: Int { pool.usedBytes }
 }

@@ -1,4 +1,4 @@
-// The command line: one program for the node, the local ring, the shell and the lab.
+// The command line: one program for the node, the local ring, the shell, the lab and the benchmarks.
 
 internal import ArgumentParser
 
@@ -10,6 +10,6 @@ struct Coterie: ParsableCommand {
         abstract: "An eventually consistent wide-column database that speaks CQL.",
         subcommands: [
             NodeCommand.self, RingCommand.self, ShellCommand.self, AdminCommand.self,
-            InspectCommand.self, LabCommand.self,
+            InspectCommand.self, LabCommand.self, BenchCommand.self,
         ])
 }

@@ -1,33 +1,10 @@
-// The real clocks and the process's own figures.
-
-internal import Environment
+// The process's own figures.
 
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Darwin)
     import Darwin
 #endif
-
-/// Reads the machine's clocks, once for each step of a shard.
-enum SystemClocks {
-    static func read() -> ClockReading {
-        ClockReading(monotonic: monotonic(), wall: wall())
-    }
-
-    /// Goes on while the machine runs; never set back.
-    static func monotonic() -> Instant {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return Instant(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
-    }
-
-    /// What the machine believes the time of day is.
-    static func wall() -> WallTime {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return WallTime(microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1_000)
-    }
-}
 
 /// What the operating system says about this process.
 package enum ProcessFigures {
@@ -54,7 +31,7 @@ package enum ProcessFigures {
     }
 
     /// Memory that the process holds now (on macOS: the most it ever held).
-    static func residentBytes() -> Int {
+    package static func residentBytes() -> Int {
         #if canImport(Glibc)
             let file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC)
             if file < 0 { return 0 }
@@ -73,7 +50,7 @@ package enum ProcessFigures {
     }
 
     /// User and system time that the process has used.
-    static func processorMicroseconds() -> Int64 {
+    package static func processorMicroseconds() -> Int64 {
         var usage = rusage()
         #if canImport(Glibc)
             getrusage(0, &usage)

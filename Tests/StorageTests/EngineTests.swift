@@ -66,7 +66,8 @@ import Testing
             #expect(try harness.read(everything) == [1], "seed \(seed)")
             try harness.settle()
             #expect(try harness.read(everything) == [1], "seed \(seed)")
-            #expect(harness.files.names.keys.allSatisfy { !$0.text.contains("sst-") }, "seed \(seed)")
+            #expect(
+                harness.files.names.keys.allSatisfy { !$0.text.contains("sst-") }, "seed \(seed)")
             try harness.open()
             #expect(try harness.read(everything) == [1], "seed \(seed)")
         }

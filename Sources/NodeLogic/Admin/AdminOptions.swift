@@ -73,7 +73,8 @@ package enum AdminVerbs {
     package static let all = [
         "cleanup", "clearsnapshot", "clientstats", "compact", "compactionhistory",
         "compactionstats", "describecluster", "describering", "disablebinary", "disablehandoff",
-        "drain", "enablebinary", "enablehandoff", "failuredetector", "flush", "garbagecollect", "getcompactionthroughput",
+        "drain", "enablebinary", "enablehandoff", "failuredetector", "flush", "garbagecollect",
+        "getcompactionthroughput",
         "getendpoints", "getsstables", "gettimeout", "gettraceprobability", "gossipinfo", "import",
         "info", "listpendinghints", "listsnapshots", "pausehandoff", "refresh",
         "resumehandoff", "ring", "scrub", "setcompactionthroughput", "settimeout",

@@ -69,7 +69,8 @@ extension Shard {
         control.admin[task] = pending.waiting > 0 ? pending : nil
         guard pending.waiting == 0 else { return }
         let answer =
-            pending.failure.map { AdminAnswer.refused($0) } ?? .value(pending.facts.joined(with: pending.value))
+            pending.failure.map { AdminAnswer.refused($0) }
+            ?? .value(pending.facts.joined(with: pending.value))
         if let lead = pending.staged {
             startAdminJob(SnapshotFolderJob(.unstage(lead)), .unstage(pending.command, answer))
         } else {

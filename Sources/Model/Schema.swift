@@ -95,6 +95,7 @@ package struct TableOptions: Hashable, Sendable {
     package var minIndexInterval: Int32 = 128
     package var readRepair = "BLOCKING"
     package var speculativeRetry = "99p"
+    package var tombstoneGC = TombstoneGC()
 
     package init() {}
 }
@@ -222,7 +223,8 @@ package final class SchemaSnapshot: Sendable {
         self.keyspacesByName = Dictionary(
             uniqueKeysWithValues: self.keyspaces.enumerated().map { ($1.name, $0) })
         self.tablesByID = Dictionary(
-            keyspaces.flatMap(\.tables).map { ($0.id, $0) }) { first, _ in first }
+            keyspaces.flatMap(\.tables).map { ($0.id, $0) }
+        ) { first, _ in first }
     }
 
     package func keyspace(named name: String) -> KeyspaceSchema? {
@@ -232,4 +234,9 @@ package final class SchemaSnapshot: Sendable {
         self.keyspace(named: keyspace)?.table(named: name)
     }
     package func table(_ id: TableID) -> TableSchema? { tablesByID[id] }
+
+    /// Whether one node alone has the table's data.
+    package func isSingleReplica(_ table: TableSchema) -> Bool {
+        keyspace(named: table.keyspace)?.replication.isSingleReplica ?? false
+    }
 }

@@ -19,6 +19,7 @@ extension StorageEngine {
     package func receive(
         _ event: Event, clock: ClockReading, outbox: Outbox
     ) throws(StorageError) -> Bool {
+        lastTick = clock.monotonic
         switch event {
         case .logSynced(let id):
             guard log.receiveSynced(id) else { return false }
@@ -54,9 +55,7 @@ extension StorageEngine {
             table.isFlushing = false
             if let failure = merge.failure { throw failure }
             flushEnded(merge, table, memtable, generation, number)
-        case .compaction(let merge, let table, let inputs, let generation, let number):
-            runningCompactions -= 1
-            compactionEnded(merge, table, inputs, generation, number)
+        case .compaction(let compaction): compactionStepped(compaction)
         case .manifest:
             manifestSucceeded()
             for consequence in manifest.jobEnded() { take(consequence, now: now) }
@@ -66,36 +65,18 @@ extension StorageEngine {
         }
     }
 
-    func sstable(
-        _ merge: MergeJob, _ table: TableState, _ number: UInt64, _ position: LogPosition
-    ) -> SSTable? {
-        merge.result.map {
-            SSTable(number: number, table: table.id, metadata: $0, position: position)
-        }
-    }
-
     private func take(_ consequence: ManifestConsequence, now: Instant) {
         switch consequence {
         case .flushed(let table, let memtable, let made, let generation):
             flushBecameDurable(table, memtable, made, generation, now: now)
         case .compacted(let table, let inputs, let made, let generation):
-            table.isCompacting = false
-            if table.generation == generation {
-                table.sstables.removeAll { sstable in inputs.contains { $0 === sstable } }
-                if let made {
-                    table.sstables.append(made)
-                    table.sstables.sort { $0.number < $1.number }
-                }
-                table.mayCompact = true
-                for input in inputs { input.isObsolete = true }
-            } else if let made {
-                withdraw(made)
+            compactionInstalled(table, inputs, made, generation)
+        case .changed(let table, let changes):
+            for change in changes {
+                change.sstable.entry = change.entry
+                change.sstable.isCompacting = false
             }
-            for input in inputs {
-                input.isCompacting = false
-                input.pins -= 1
-                releaseIfUnused(input)
-            }
+            table.mayCompact = true
         case .maintenance(let consequence): take(consequence)
         case .released(let sstables):
             for sstable in sstables {
@@ -119,6 +100,7 @@ extension StorageEngine {
     /// jobs that are due. Throws if the engine cannot go on.
     package func endTick(clock: ClockReading, outbox: Outbox) throws(StorageError) {
         wallSeconds = clock.wall.seconds
+        lastTick = clock.monotonic
         log.endTick(clock: clock, outbox: outbox)
         isSyncLate = log.isSyncLate(clock.monotonic)
         freezeFullMemtables(clock.monotonic)
@@ -126,7 +108,7 @@ extension StorageEngine {
         startFlushes(clock.monotonic, outbox)
         stepMaintenance(outbox)
         startRetirements(outbox)
-        startCompactions(outbox)
+        tickCompactions(clock, outbox)
         if mayReleaseSegments {
             mayReleaseSegments = false
             obsoleteFiles += log.release(before: firstNeededSegment)
@@ -151,6 +133,7 @@ extension StorageEngine {
         consider(flushRetry)
         consider(manifestRetry)
         consider(nextUsageCheck)
+        consider(nextCompactionWake)
         return wake
     }
 
@@ -163,7 +146,7 @@ extension StorageEngine {
     func target(_ table: TableState, _ number: UInt64) -> MergeJob.Target {
         let file = Self.sstableName(prefix, number)
         return MergeJob.Target(
-            file: file,
+            number: number, file: file,
             identity: Array(file.text.utf8).withUnsafeBytes {
                 Murmur3.hash128($0, seed: UInt64(effectIDs.incarnation.value)).0
             }, layout: layout(of: table.schema))
@@ -190,8 +173,6 @@ extension StorageEngine {
 
     // MARK: Commands
 
-    /// Compacts all SSTables of a table into one, with the next steps.
-    package func compact(table id: TableID) { tables[id]?.wantsMajorCompaction = true }
 
     /// Drops memtables; jobs that are under way lose their meaning.
     func forget(_ table: TableState) {
@@ -228,6 +209,7 @@ extension StorageEngine {
                         live: Memtable(slice: slice, expectedPartitions: 0, pool: pool))
                 tables[table.id] = state
                 state.schema = table
+                state.isSingleReplica = keyspace.replication.isSingleReplica
                 state.isLogged = keyspace.durableWrites
                 state.flushDue = nil
                 state.mayCompact = true

@@ -185,14 +185,19 @@ extension StorageEngine {
         let rule = PurgeRule(nowInSeconds: wallSeconds, gcBefore: .min, olderThan: .min)
         return MergeJob(
             title: "flush \(table.name)", scans: [MemtableScan(memtable, slice: slice)],
-            target: target, purge: MergeJob.Purge(rule: rule, others: []))
+            targets: [target], purge: MergeJob.Purge(rule: rule, others: []))
     }
 
     func flushEnded(
         _ merge: MergeJob, _ table: TableState, _ memtable: Memtable, _ generation: Int,
         _ number: UInt64
     ) {
-        let made = sstable(merge, table, number, memtable.lastPosition)
+        let made = merge.outputs.first.map {
+            SSTable(
+                ManifestEntry(
+                    number: number, table: table.id, position: memtable.lastPosition,
+                    createdAt: wallSeconds), $0.metadata)
+        }
         flushSucceeded()
         guard table.generation == generation else {
             // Truncated or dropped meanwhile.
@@ -206,10 +211,7 @@ extension StorageEngine {
         // Until the manifest is durable the table goes on flushing: order is kept.
         table.isFlushing = true
         var edits: [ManifestEdit] = [.flushed(table.id, memtable.lastPosition)]
-        if let made {
-            edits.append(
-                .add(ManifestEntry(number: number, table: table.id, position: made.position)))
-        }
+        if let made { edits.append(.add(made.entry)) }
         manifest.enqueue(edits, .flushed(table, memtable, made, generation: generation))
     }
 

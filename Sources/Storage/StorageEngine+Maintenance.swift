@@ -98,7 +98,7 @@ extension StorageEngine {
     package var flushesWaiting: Int {
         tableList.reduce(0) { $0 + max(0, $1.frozen.count - ($1.isFlushing ? 1 : 0)) }
     }
-    package var compactionsUnderWay: Int { runningCompactions }
+    package var compactionsUnderWay: Int { compactions.count }
 
     /// What is under way or waits, oldest first.
     package var maintenanceTitles: [String] { maintenance.map(\.title) }
@@ -112,7 +112,7 @@ extension StorageEngine {
                 partitions: sstable.metadata.statistics.partitions,
                 rows: sstable.metadata.statistics.rows,
                 tombstones: sstable.metadata.statistics.tombstones,
-                level: Int(manifest.state.entries[sstable.number]?.level ?? 0),
+                level: Int(sstable.entry.level),
                 minimumToken: sstable.metadata.statistics.minimumToken,
                 maximumToken: sstable.metadata.statistics.maximumToken,
                 filterBytes: sstable.metadata.filter.byteCount)
@@ -259,6 +259,7 @@ extension StorageEngine {
             }
             group = made
         }
+        stopCompactions(of: table)
         forget(table)
         let retired = RetiredFiles(
             table: table.id, sstables: takeFiles(table), position: position)
@@ -314,7 +315,7 @@ extension StorageEngine {
                 queue.removeFirst()
                 continue
             }
-            if kind != .verify, sstable.isCompacting || entry.table.isCompacting {
+            if kind != .verify, sstable.isCompacting {
                 task.state = .files(kind, Array(queue))
                 return
             }
@@ -354,7 +355,6 @@ extension StorageEngine {
         plan.skipsDamage = kind == .scrub
         let job = RewriteJob(title: title, plan)
         sstable.isCompacting = true
-        table.isCompacting = true
         run(
             job, .rewrite(job, table, sstable, generation: table.generation, number: number), task,
             outbox)
@@ -427,9 +427,7 @@ extension StorageEngine {
         _ task: MaintenanceTask, _ job: RewriteJob, _ table: TableState, _ sstable: SSTable,
         _ generation: Int, _ number: UInt64, _ failure: DiskFailure?
     ) {
-        guard failure == nil, job.failure == nil, table.generation == generation,
-            let old = manifest.state.entries[sstable.number]
-        else {
+        guard failure == nil, job.failure == nil, table.generation == generation else {
             if let made = job.result { obsoleteFiles.append(made.file) }
             release(table, sstable)
             return goOn(task)
@@ -437,11 +435,10 @@ extension StorageEngine {
         var edits = [ManifestEdit.remove(number: sstable.number)]
         var made: SSTable?
         if let metadata = job.result {
-            var entry = old
+            var entry = sstable.entry
             entry.number = number
             edits.append(.add(entry))
-            made = SSTable(
-                number: number, table: table.id, metadata: metadata, position: sstable.position)
+            made = SSTable(entry, metadata)
         }
         manifest.enqueue(
             edits,
@@ -450,7 +447,6 @@ extension StorageEngine {
     }
 
     private func release(_ table: TableState, _ sstable: SSTable) {
-        table.isCompacting = false
         table.mayCompact = true
         sstable.isCompacting = false
         unpin(sstable)
@@ -468,12 +464,12 @@ extension StorageEngine {
         // A start drops files up to the position of the table's last truncation: these came later.
         let position = LogPosition(packed: log.nextPosition.packed + 1)
         let made = job.taken.map { number, metadata in
-            SSTable(number: number, table: table.id, metadata: metadata, position: position)
+            SSTable(
+                ManifestEntry(
+                    number: number, table: table.id, position: position, createdAt: wallSeconds),
+                metadata)
         }
-        let edits = made.map { sstable in
-            ManifestEdit.add(
-                ManifestEntry(number: sstable.number, table: table.id, position: position))
-        }
+        let edits = made.map { ManifestEdit.add($0.entry) }
         manifest.enqueue(
             edits, .maintenance(.imported(task, table, made, generation: generation)))
     }

@@ -297,7 +297,8 @@ import Testing
         let table = try #require(engine.tables[testTable])
         // Compact the file of the tombstone alone.
         let newest = try #require(table.sstables.last)
-        engine.startCompaction(table, CompactionChoice(inputs: [newest]), harness.outbox)
+        engine.setAutomaticCompaction(table: testTable, false)
+        #expect(engine.compact(files: [newest.metadata.file]).isEmpty)
         try harness.settle()
         #expect(table.sstables.count == 2)
         #expect(try harness.read(everything) == [1])

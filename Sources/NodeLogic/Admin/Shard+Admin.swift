@@ -139,6 +139,10 @@ extension Shard {
         case "compact":
             let options = try AdminOptions(request, ["-s/--split-output"])
             return ["compact"] + (try ids(options.arguments))
+        case "enableautocompaction", "disableautocompaction":
+            let isOn = request.verb == "enableautocompaction"
+            return ["autocompaction", isOn ? "on" : "off"]
+                + (try ids(try AdminOptions(request).arguments))
         case "stop":
             _ = try AdminOptions(request, ["-id/--compaction-id="])
             return ["stop"]
@@ -204,7 +208,10 @@ extension Shard {
         case "compact":
             for id in ids { storage.compact(table: id) }
             return [:]
-        case "stop": return ["stopped": .count(storage.stopMaintenance())]
+        case "stop":
+            let count = storage.compactions.count
+            storage.stopCompactions(table: nil)
+            return ["stopped": .count(storage.stopMaintenance() + count)]
         default: return try immediateTask(words)
         }
         return nil

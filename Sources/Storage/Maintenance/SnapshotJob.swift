@@ -83,7 +83,7 @@ final class SnapshotJob: Job {
         guard case .done(let bytes) = progress else { return progress }
         flushIndex += 1
         if let error = flush.failure { failure = failure ?? "\(error)" }
-        if let made = flush.result { try note(made.file, source: "", made, files) }
+        if let made = flush.outputs.first?.metadata { try note(made.file, source: "", made, files) }
         return .more(bytes: bytes)
     }
 

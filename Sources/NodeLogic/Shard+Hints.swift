@@ -68,7 +68,11 @@ extension Shard {
             return false
         }
         if !applied { replay.failed = true }
-        if replay.outstanding.isEmpty { finishReplay(replay, to: replica) } else { hintReplays[replica] = replay }
+        if replay.outstanding.isEmpty {
+            finishReplay(replay, to: replica)
+        } else {
+            hintReplays[replica] = replay
+        }
         return true
     }
 

@@ -42,12 +42,15 @@ enum ShardNotice: Equatable {
                 let summary = try reader.readString()
                 records.append(
                     MetadataLogRecord(
-                        epoch: epoch, summary: summary, body: [UInt8](try reader.readLengthPrefixed())))
+                        epoch: epoch, summary: summary,
+                        body: [UInt8](try reader.readLengthPrefixed())))
             }
             self = .entries(records)
         case 2:
             var hosts: [HostID] = []
-            for _ in 0..<(try reader.readCount()) { hosts.append(HostID(try reader.readUniqueID())) }
+            for _ in 0..<(try reader.readCount()) {
+                hosts.append(HostID(try reader.readUniqueID()))
+            }
             var epochs: [HostID: UInt64] = [:]
             for _ in 0..<(try reader.readCount()) {
                 let host = HostID(try reader.readUniqueID())

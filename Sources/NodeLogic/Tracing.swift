@@ -51,7 +51,8 @@ enum TimeUUID {
     static func make(microseconds: Int64, sequence: UInt64, node: UInt64) -> UniqueID {
         let time = UInt64(bitPattern: microseconds) &* 10 &+ gregorianOffset &+ sequence % 10
         let high =
-            (time & 0xFFFF_FFFF) << 32 | (time >> 32 & 0xFFFF) << 16 | 0x1000 | (time >> 48 & 0x0FFF)
+            (time & 0xFFFF_FFFF) << 32 | (time >> 32 & 0xFFFF) << 16 | 0x1000
+            | (time >> 48 & 0x0FFF)
         let low = 0x8000_0000_0000_0000 | (sequence / 10 & 0x3FFF) << 48 | node & 0xFFFF_FFFF_FFFF
         return UniqueID(high: high, low: low)
     }

@@ -11,7 +11,8 @@ extension NodeServer {
     package func obey(
         _ request: AdminRequest, answer: @escaping @Sendable (AdminAnswer) -> Void
     ) {
-        let verb = AdminRequest([AdminVerbs.synonyms[request.verb] ?? request.verb] + request.arguments)
+        let verb = AdminRequest(
+            [AdminVerbs.synonyms[request.verb] ?? request.verb] + request.arguments)
         do throws(ServerFailure) {
             switch request.verb {
             case "statusbinary":
@@ -38,7 +39,6 @@ extension NodeServer {
             answer(.refused(error.description))
         }
     }
-
 
     /// The process's own figures.
     private var figures: AdminValue {
@@ -89,7 +89,8 @@ extension NodeServer {
         }
         let number = nextImport.add(1, ordering: .relaxed).oldValue
         let lead = "import-\(number)-"
-        let words = ["import-staged", lead] + request.arguments.filter { $0 != names.dropFirst(2).first }
+        let words =
+            ["import-staged", lead] + request.arguments.filter { $0 != names.dropFirst(2).first }
         // Copying takes its time: not on an event loop.
         importThread.run { [folder, runners] in
             do throws(ServerFailure) {

@@ -194,7 +194,9 @@ extension StorageEngine {
         }
     }
 
-    private func run(_ job: any Job, _ run: MaintenanceRun, _ task: MaintenanceTask, _ outbox: Outbox) {
+    private func run(
+        _ job: any Job, _ run: MaintenanceRun, _ task: MaintenanceTask, _ outbox: Outbox
+    ) {
         task.state = .busy
         start(job, .maintenance(task, run), outbox)
     }

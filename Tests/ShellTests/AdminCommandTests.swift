@@ -12,7 +12,9 @@ import Testing
         #expect(try line.target.description == "127.0.0.2:7299")
         #expect(line.request == ["status", "ks"])
         #expect(line.format == .json)
-        let other = try AdminLine(["--host=localhost", "-F=yaml", "getsstables", "-hf", "ks", "t", "0a"])
+        let other = try AdminLine([
+            "--host=localhost", "-F=yaml", "getsstables", "-hf", "ks", "t", "0a",
+        ])
         #expect(try other.target.description == "127.0.0.1:7199")
         #expect(other.request == ["getsstables", "-hf", "ks", "t", "0a"])
     }

@@ -552,19 +552,22 @@ import Testing
             nextColumnID: 30)
         let renumbering = try manifest.renumbering(for: moved)
         #expect(!renumbering.isIdentity)
-        let target = try restored(source, "n", schema: SnapshotSchema.with([moved], like: source.schema))
+        let target = try restored(
+            source, "n", schema: SnapshotSchema.with([moved], like: source.schema))
         let there = try rows(of: target.engine?.table(testTable)?.sstables.first?.metadata, target)
         let here = try rows(source)
         #expect(there.keys.allSatisfy { here[$0] != nil })
         for (id, row) in there {
             let back = ByteWriter()
             let inverse = ColumnRenumbering(
-                Dictionary(uniqueKeysWithValues: table.allColumns.map { (20 - $0.id.value, $0.id.value) }))
+                Dictionary(
+                    uniqueKeysWithValues: table.allColumns.map { (20 - $0.id.value, $0.id.value) }))
             try row.withUnsafeBytes { _ = try inverse.rewrite(try RowView($0), into: back) }
             let forth = ByteWriter()
             try #require(here[id]).withUnsafeBytes { raw in
                 let known = ColumnRenumbering(
-                    Dictionary(uniqueKeysWithValues: table.allColumns.map { ($0.id.value, $0.id.value) }))
+                    Dictionary(
+                        uniqueKeysWithValues: table.allColumns.map { ($0.id.value, $0.id.value) }))
                 _ = try known.rewrite(try RowView(raw), into: forth)
             }
             #expect(back.array == forth.array)

@@ -72,8 +72,10 @@ package enum AdminVerbs {
     /// As nodetool spells them, in the order of the alphabet.
     package static let all = [
         "cleanup", "clearsnapshot", "clientstats", "compact", "compactionhistory",
-        "compactionstats", "describecluster", "describering", "disablebinary", "disablehandoff",
-        "drain", "enablebinary", "enablehandoff", "failuredetector", "flush", "garbagecollect", "getcompactionthroughput",
+        "compactionstats", "describecluster", "describering", "disableautocompaction",
+        "disablebinary", "disablehandoff", "drain", "enableautocompaction", "enablebinary",
+        "enablehandoff", "failuredetector", "flush", "garbagecollect",
+        "getcompactionthroughput",
         "getendpoints", "getsstables", "gettimeout", "gettraceprobability", "gossipinfo", "import",
         "info", "listpendinghints", "listsnapshots", "pausehandoff", "refresh",
         "resumehandoff", "ring", "scrub", "setcompactionthroughput", "settimeout",

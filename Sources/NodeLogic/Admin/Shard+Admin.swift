@@ -69,7 +69,8 @@ extension Shard {
         control.admin[task] = pending.waiting > 0 ? pending : nil
         guard pending.waiting == 0 else { return }
         let answer =
-            pending.failure.map { AdminAnswer.refused($0) } ?? .value(pending.facts.joined(with: pending.value))
+            pending.failure.map { AdminAnswer.refused($0) }
+            ?? .value(pending.facts.joined(with: pending.value))
         if let lead = pending.staged {
             startAdminJob(SnapshotFolderJob(.unstage(lead)), .unstage(pending.command, answer))
         } else {
@@ -138,6 +139,10 @@ extension Shard {
         case "compact":
             let options = try AdminOptions(request, ["-s/--split-output"])
             return ["compact"] + (try ids(options.arguments))
+        case "enableautocompaction", "disableautocompaction":
+            let isOn = request.verb == "enableautocompaction"
+            return ["autocompaction", isOn ? "on" : "off"]
+                + (try ids(try AdminOptions(request).arguments))
         case "stop":
             _ = try AdminOptions(request, ["-id/--compaction-id="])
             return ["stop"]
@@ -203,7 +208,10 @@ extension Shard {
         case "compact":
             for id in ids { storage.compact(table: id) }
             return [:]
-        case "stop": return ["stopped": .count(storage.stopMaintenance())]
+        case "stop":
+            let count = storage.compactions.count
+            storage.stopCompactions(table: nil)
+            return ["stopped": .count(storage.stopMaintenance() + count)]
         default: return try immediateTask(words)
         }
         return nil

@@ -49,7 +49,8 @@ extension Shard {
     /// What `coterie ring` asks every moment: few words, as fast as can be.
     private func probe() -> AdminValue {
         var live = 0
-        for node in cluster.topology.nodes where node.hostID == host || liveHosts.contains(node.hostID) {
+        for node in cluster.topology.nodes
+        where node.hostID == host || liveHosts.contains(node.hostID) {
             live += 1
         }
         return [
@@ -173,7 +174,9 @@ extension Shard {
                     [
                         "name": .text(keyspace.name),
                         "class": .text(
-                            String(keyspace.replication.strategyClass.split(separator: ".").last ?? "")),
+                            String(
+                                keyspace.replication.strategyClass.split(separator: ".").last ?? "")
+                        ),
                         "options": .map(
                             keyspace.replication.options.sorted { $0.key < $1.key }.map {
                                 AdminField($0.key, .text($0.value))
@@ -213,7 +216,8 @@ extension Shard {
         do throws(CQLValueError) {
             if isHex { return try CQLType.blob.parse("0x" + text) }
             let count = table.partitionKey.count
-            let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
+            let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(
+                String.init)
             guard count == 1 || parts.count == count else {
                 throw CQLValueError(
                     "the key has \(count) components, written with colons between them")

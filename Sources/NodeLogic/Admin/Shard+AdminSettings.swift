@@ -1,7 +1,10 @@
 // Settings that an operator changes while the node runs: every shard has its own copy, so that a change
 // is a task for all of them. They last until the node stops.
 
+internal import Encoding
 internal import Environment
+internal import Model
+internal import Storage
 
 extension Shard {
     /// nodetool's names of timeouts and ours; `null` in nodetool's list is what we do not have.
@@ -69,6 +72,17 @@ extension Shard {
                 throw AdminRefusal(error.description)
             }
             configuration = changed
+            if words[1] == "compaction_throughput" {
+                // The node's rate is shared by its shards.
+                let bytes = changed.storage.compactionThroughputBytesPerSecond
+                storage.compactionThroughputBytesPerSecond =
+                    bytes == 0 ? 0 : max(1, bytes / shardCount)
+            }
+            return [:]
+        case "autocompaction":
+            for id in words.dropFirst(2).compactMap({ UniqueID($0).map { TableID($0) } }) {
+                storage.setAutomaticCompaction(table: id, words[1] == "on")
+            }
             return [:]
         case "traceprobability":
             traceProbability = Double(words[1]) ?? 0

@@ -121,7 +121,8 @@ extension Shard {
         _ former: SchemaSnapshot, epoch: UInt64
     ) -> [TableID: SnapshotRequest] {
         var requests: [TableID: SnapshotRequest] = [:]
-        for table in former.keyspaces.flatMap(\.tables) where cluster.schema.table(table.id) == nil {
+        for table in former.keyspaces.flatMap(\.tables) where cluster.schema.table(table.id) == nil
+        {
             requests[table.id] = automaticSnapshot("dropped-\(epoch)", of: table.id, in: former)
         }
         return requests

@@ -113,7 +113,8 @@ package enum LogInspection {
             : LogRecord.searchBehind(bytes, from: offset + 1, segment: number, seed: seed).count
         return [
             "file": .text(file.text), "segment": .integer(Int64(number)), "records": .count(count),
-            "end": .count(offset), "closed": .bool(isClosed), "sound_records_behind": .count(behind),
+            "end": .count(offset), "closed": .bool(isClosed),
+            "sound_records_behind": .count(behind),
         ]
     }
 
@@ -130,7 +131,9 @@ package enum LogInspection {
     private static func mutation(
         _ bytes: UnsafeRawBufferPointer, at offset: Int, synced: LogPosition?
     ) -> AdminValue {
-        var fields = [AdminField("offset", .count(offset)), AdminField("bytes", .count(bytes.count))]
+        var fields = [
+            AdminField("offset", .count(offset)), AdminField("bytes", .count(bytes.count)),
+        ]
         if let synced { fields.append(AdminField("synced", .text(synced.description))) }
         do throws(MalformedBytes) {
             let view = try MutationView(bytes)

@@ -244,7 +244,8 @@ final class RewriteJob: Job {
         if writer.wantsCut(before: rowKey.count + row.count) {
             writer.cut(
                 before: rowKey,
-                ranges: RangeTombstones.clipped(ranges, from: writer.spanStart, to: [UInt8](rowKey)))
+                ranges: RangeTombstones.clipped(ranges, from: writer.spanStart, to: [UInt8](rowKey))
+            )
             ranges = RangeTombstones.clipped(ranges, from: writer.spanStart, to: nil)
         }
         try writer.addRow(key: rowKey, row: row)

@@ -38,7 +38,9 @@ enum AdminText {
     }
 
     /// YAML, a line for each scalar. Words are quoted as in JSON, which is YAML too.
-    static func yaml(_ value: AdminValue) -> String { lines(value, 0).joined(separator: "\n") + "\n" }
+    static func yaml(_ value: AdminValue) -> String {
+        lines(value, 0).joined(separator: "\n") + "\n"
+    }
 
     private static func lines(_ value: AdminValue, _ depth: Int) -> [String] {
         let indent = String(repeating: "  ", count: depth)
@@ -143,7 +145,8 @@ enum AdminText {
         let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
         func two(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
         let milliseconds = Int(seconds.remainder / 1_000)
-        let fraction = String(repeating: "0", count: 3 - String(milliseconds).count) + "\(milliseconds)"
+        let fraction =
+            String(repeating: "0", count: 3 - String(milliseconds).count) + "\(milliseconds)"
         return "\(year)-\(two(month))-\(two(day))T\(two(rest / 3_600)):\(two(rest / 60 % 60)):"
             + "\(two(rest % 60)).\(fraction)Z"
     }

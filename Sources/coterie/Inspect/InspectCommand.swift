@@ -25,7 +25,8 @@ struct InspectCommand: ParsableCommand {
     struct Place: ParsableArguments {
         @Argument(help: "The file's path.")
         var path: String
-        @Option(help: "The table of an SSTable, as keyspace.table, where its manifest does not tell.")
+        @Option(
+            help: "The table of an SSTable, as keyspace.table, where its manifest does not tell.")
         var table: String?
 
         private var parts: (folder: String, name: String) {
@@ -40,7 +41,9 @@ struct InspectCommand: ParsableCommand {
         func schema() throws -> TableSchema? {
             let metadataPath = parts.folder + "/../metadata.db"
             guard InspectedMetadata.isThere(metadataPath) else {
-                if let table { throw ServerFailure("\(metadataPath) is not there to tell of \(table)") }
+                if let table {
+                    throw ServerFailure("\(metadataPath) is not there to tell of \(table)")
+                }
                 return nil
             }
             let schema = try InspectedMetadata.read(metadataPath).schema

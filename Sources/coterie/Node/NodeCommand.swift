@@ -53,7 +53,8 @@ struct NodeCommand: ParsableCommand {
         let options = try CommandFailure.reporting {
             try NodeOptions(
                 dataFolder: dataFolder, address: NodeArguments.address(address), clientPort: port,
-                peerPort: peerPort, adminPort: adminPort, shardCount: NodeArguments.shardCount(shards),
+                peerPort: peerPort, adminPort: adminPort,
+                shardCount: NodeArguments.shardCount(shards),
                 configuration: NodeArguments.configuration(settings))
         }
         try CommandFailure.reporting {

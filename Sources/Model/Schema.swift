@@ -162,7 +162,9 @@ package final class TableSchema: Sendable {
         }
     }
 
-    package var isCounter: Bool { regulars.contains { $0.type == .counter } }
+    package var isCounter: Bool {
+        regulars.contains { $0.type == .counter } || statics.contains { $0.type == .counter }
+    }
 }
 
 /// How a keyspace is replicated: the class name and its options, as the client gave them.

@@ -85,6 +85,17 @@ package final class RealFileSystem: FileSystem, @unchecked Sendable {
         return Int(status.st_size)
     }
 
+    package func space() throws(DiskFailure) -> VolumeSpace {
+        var status = statvfs()
+        if fstatvfs(folder, &status) != 0 {
+            throw SystemError(call: "statvfs").failure(FileName(path))
+        }
+        let unit = Int(clamping: status.f_frsize)
+        return VolumeSpace(
+            freeBytes: Int(clamping: status.f_bavail).multipliedClamping(by: unit),
+            totalBytes: Int(clamping: status.f_blocks).multipliedClamping(by: unit))
+    }
+
     package func create(_ file: FileName, preallocate: Int) throws(DiskFailure) {
         try check(file)
         precondition(preallocate >= 0)
@@ -263,5 +274,12 @@ package final class RealFileSystem: FileSystem, @unchecked Sendable {
             let result = call()
             if result >= 0 || errno != EINTR { return result }
         }
+    }
+}
+
+extension Int {
+    fileprivate func multipliedClamping(by factor: Int) -> Int {
+        let (product, overflow) = multipliedReportingOverflow(by: factor)
+        return overflow ? .max : product
     }
 }

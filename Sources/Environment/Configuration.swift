@@ -67,6 +67,8 @@ package struct Configuration: Equatable, Sendable {
         package var gossipInterval = Instant.Span.seconds(1)
         package var phiThreshold = 8.0
         package var reconnectDelay = Instant.Span.milliseconds(100)
+        /// A node that starts lets clients in when it has heard every member, at the latest after this.
+        package var settleTime = Instant.Span.seconds(2)
         package init() {}
     }
 

@@ -44,16 +44,32 @@ package struct DiskFailure: Error, Equatable, Sendable, CustomStringConvertible 
     package var description: String { "\(file): \(detail)" }
 }
 
+/// How full the volume of a node's folder is.
+package struct VolumeSpace: Equatable, Sendable {
+    /// What this node may still write.
+    package let freeBytes: Int
+    package let totalBytes: Int
+
+    package init(freeBytes: Int, totalBytes: Int) {
+        self.freeBytes = freeBytes
+        self.totalBytes = totalBytes
+    }
+}
+
 /// The node's folder. Offsets are bytes from the start of the file.
 package protocol FileSystem: AnyObject {
     /// Names in the folder, sorted.
     func list() throws(DiskFailure) -> [FileName]
     func size(of file: FileName) throws(DiskFailure) -> Int
+    /// Bytes that the volume can still take, and its size: for decisions that must not fill it. What
+    /// others write meanwhile makes it an estimate.
+    func space() throws(DiskFailure) -> VolumeSpace
     /// Creates an empty file, replacing one of that name. `preallocate` reserves space without
     /// changing what a reader may trust: unwritten bytes read as zeros.
     func create(_ file: FileName, preallocate: Int) throws(DiskFailure)
     /// Writes at an offset, growing the file if need be.
-    func write(_ file: FileName, at offset: Int, _ bytes: UnsafeRawBufferPointer) throws(DiskFailure)
+    func write(_ file: FileName, at offset: Int, _ bytes: UnsafeRawBufferPointer)
+        throws(DiskFailure)
     /// Appends up to `count` bytes from `offset` to `into`; fewer only at the file's end.
     func read(_ file: FileName, at offset: Int, count: Int, into: ByteWriter) throws(DiskFailure)
     func truncate(_ file: FileName, to size: Int) throws(DiskFailure)

@@ -52,6 +52,8 @@ package enum Effect {
     case clientClose(ConnectionID)
     /// Stops (or goes on) reading from a client that sends faster than it is served.
     case clientReading(ConnectionID, Bool)
+    /// Listen for clients, or stop listening; those that are there stay.
+    case acceptClients(Bool)
     /// From now on keep a link to that node at this address; a second call changes the address.
     case peerLink(HostID, SocketAddress)
     case peerUnlink(HostID)

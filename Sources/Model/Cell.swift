@@ -5,6 +5,8 @@
 //   2. at a tie a tombstone beats an expiring cell, which beats a plain one;
 //   3. then the later local deletion time (or expiry) wins;
 //   4. then the larger value, compared as unsigned bytes, and at last the longer time to live.
+// Counters merge shard by shard instead (CounterShards.swift), and the tombstone of a counter is final:
+// it beats every count, also a later one, and no other deletion takes it away.
 // It is commutative, associative and idempotent; `CellMergePropertyTests` says so.
 
 internal import Encoding
@@ -115,7 +117,8 @@ package struct Cell {
     @inlinable
     package init(
         column: UInt32, flags: Flags, timestamp: Int64, localDeletionTime: UInt32 = 0,
-        timeToLive: UInt32 = 0, path: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0),
+        timeToLive: UInt32 = 0,
+        path: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0),
         value: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0)
     ) {
         self.column = column
@@ -130,6 +133,12 @@ package struct Cell {
     @inlinable package var isTombstone: Bool { flags.contains(.tombstone) }
     @inlinable package var isComplexDeletion: Bool { flags.contains(.complexDeletion) }
     @inlinable package var isExpiring: Bool { flags.contains(.expiring) }
+    /// A count, to be merged by shards.
+    @inlinable package var isCount: Bool { flags.intersection([.counter, .tombstone]) == .counter }
+    /// The deletion of a counter, which is final.
+    @inlinable package var isCounterTombstone: Bool {
+        flags.isSuperset(of: [.counter, .tombstone])
+    }
 
     /// Whether a reader at that second sees its value.
     @inlinable
@@ -138,8 +147,12 @@ package struct Cell {
         return !isExpiring || Int64(localDeletionTime) > nowInSeconds
     }
 
-    /// Whether this version of a cell beats `other` of the same column and path (rules 1 to 4).
+    /// Whether this version of a cell beats `other` of the same column and path (rules 1 to 4). Not for
+    /// two counts, which merge.
     package func wins(over other: Cell) -> Bool {
+        if flags.union(other.flags).contains(.counter), isTombstone != other.isTombstone {
+            return isTombstone
+        }
         if timestamp != other.timestamp { return timestamp > other.timestamp }
         if isTombstone != other.isTombstone { return isTombstone }
         if isExpiring != other.isExpiring { return isExpiring }

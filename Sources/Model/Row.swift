@@ -103,6 +103,7 @@ package struct RowView {
             if let previous, previous.position(comparedTo: cell) >= 0 {
                 throw MalformedBytes("cells out of order", offset: cursor.reader.position)
             }
+            if cell.isCount { try CounterShards(cell.value).validate(timestamp: cell.timestamp) }
             previous = cell
         }
     }
@@ -180,6 +181,25 @@ package struct RowWriter {
 
     /// Appends a cell; its position must be after the one before.
     package func append(_ cell: Cell, into writer: ByteWriter) {
+        let flags = appendHead(cell, into: writer)
+        if flags.isDisjoint(with: [.tombstone, .complexDeletion]) {
+            writer.appendLengthPrefixed(cell.value)
+        }
+    }
+
+    /// Appends a count whose value is what the walk gives: `count` shards.
+    func append(
+        _ cell: Cell, shards: CounterMerge, count: Int, into writer: ByteWriter
+    ) {
+        _ = appendHead(cell, into: writer)
+        writer.appendVarint(UInt64(count * CounterShards.shardBytes))
+        var shards = shards
+        while let shard = shards.next() { CounterShards.append(shard, into: writer) }
+    }
+
+    /// Appends all of a cell but its value.
+    @inline(__always)
+    private func appendHead(_ cell: Cell, into writer: ByteWriter) -> Cell.Flags {
         var flags = cell.flags
         if cell.timestamp == baseTimestamp {
             flags.insert(.sameTimestamp)
@@ -194,8 +214,6 @@ package struct RowWriter {
         }
         if flags.contains(.expiring) { writer.appendLittleEndian(cell.timeToLive) }
         if flags.contains(.hasPath) { writer.appendLengthPrefixed(cell.path) }
-        if flags.isDisjoint(with: [.tombstone, .complexDeletion]) {
-            writer.appendLengthPrefixed(cell.value)
-        }
+        return flags
     }
 }

@@ -29,21 +29,25 @@ package enum RowMerge {
             if let l = leftCell, let r = rightCell {
                 let order = l.position(comparedTo: r)
                 if order < 0 {
-                    assembler.append(l)
+                    try assembler.append(l)
                     leftCell = try left.next()
                 } else if order > 0 {
-                    assembler.append(r)
+                    try assembler.append(r)
                     rightCell = try right.next()
                 } else {
-                    assembler.append(l.wins(over: r) ? l : r)
+                    if l.isCount, r.isCount {
+                        try assembler.append(l, merging: r)
+                    } else {
+                        try assembler.append(l.wins(over: r) ? l : r)
+                    }
                     leftCell = try left.next()
                     rightCell = try right.next()
                 }
             } else if let l = leftCell {
-                assembler.append(l)
+                try assembler.append(l)
                 leftCell = try left.next()
             } else if let r = rightCell {
-                assembler.append(r)
+                try assembler.append(r)
                 rightCell = try right.next()
             } else {
                 return assembler.finish()
@@ -60,7 +64,7 @@ package enum RowMerge {
             liveness: row.liveness, deletion: row.deletion, shadow: shadow,
             originalKey: row.originalKey, writer: writer)
         var cursor = row.cells
-        while let cell = try cursor.next() { assembler.append(cell) }
+        while let cell = try cursor.next() { try assembler.append(cell) }
         return assembler.finish()
     }
 }
@@ -101,7 +105,17 @@ struct RowAssembler {
             originalKey: originalKey, into: writer)
     }
 
-    mutating func append(_ cell: Cell) {
+    mutating func append(_ cell: Cell) throws(MalformedBytes) {
+        if cell.flags.contains(.counter) {
+            if cell.isTombstone {
+                // Final: not even a later deletion takes it away, or older counts would come back.
+                if !hasBegun { begin(baseTimestamp: cell.timestamp) }
+                return rowWriter.append(cell, into: writer)
+            }
+            if !covering.isNone {
+                return try append(cell, merging: nil)
+            }
+        }
         if covering.shadows(cell.timestamp) { return }
         if cell.isComplexDeletion {
             complexColumn = cell.column
@@ -112,6 +126,20 @@ struct RowAssembler {
         }
         if !hasBegun { begin(baseTimestamp: cell.timestamp) }
         rowWriter.append(cell, into: writer)
+    }
+
+    /// Appends what is left of one or two versions of a count.
+    mutating func append(_ cell: Cell, merging other: Cell?) throws(MalformedBytes) {
+        let shards = CounterMerge(
+            try CounterShards(cell.value),
+            try CounterShards(other?.value ?? UnsafeRawBufferPointer(start: nil, count: 0)),
+            shadow: covering)
+        let (count, newest) = shards.measure()
+        if count == 0 { return }
+        var cell = cell
+        cell.timestamp = newest
+        if !hasBegun { begin(baseTimestamp: newest) }
+        rowWriter.append(cell, shards: shards, count: count, into: writer)
     }
 
     func finish() -> Bool { hasBegun }

@@ -25,6 +25,14 @@ package struct PurgeRule: Hashable, Sendable {
         Int64(localDeletionTime) < gcBefore && timestamp < olderThan
     }
 
+    /// Whether a cell that is not live may be forgotten. A counter's tombstone also holds down counts
+    /// that are newer than it, so it goes only when nothing of its partition may lie elsewhere.
+    @inlinable
+    package func purges(_ cell: Cell) -> Bool {
+        purges(timestamp: cell.timestamp, localDeletionTime: cell.localDeletionTime)
+            && (!cell.isCounterTombstone || olderThan == .max)
+    }
+
     @inlinable
     package func purges(_ deletion: Deletion) -> Bool {
         !deletion.isNone
@@ -54,8 +62,7 @@ package enum RowPurge {
             if cell.isLive(nowInSeconds: rule.nowInSeconds) {
                 verdict.isLive = true
             } else if cell.isExpiring && cell.value.count > 0
-                || rule.purges(
-                    timestamp: cell.timestamp, localDeletionTime: cell.localDeletionTime)
+                || rule.purges(cell)
             {
                 verdict.needsRewrite = true
             }
@@ -77,14 +84,10 @@ package enum RowPurge {
         var cursor = row.cells
         while var cell = try cursor.next() {
             if !cell.isLive(nowInSeconds: rule.nowInSeconds) {
-                if rule.purges(
-                    timestamp: cell.timestamp, localDeletionTime: cell.localDeletionTime)
-                {
-                    continue
-                }
+                if rule.purges(cell) { continue }
                 if cell.isExpiring { cell.value = UnsafeRawBufferPointer(start: nil, count: 0) }
             }
-            assembler.append(cell)
+            try assembler.append(cell)
         }
         return assembler.finish()
     }

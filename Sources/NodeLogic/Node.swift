@@ -19,18 +19,23 @@ package enum Node {
     private static let generationName = "generation"
     private static let clockBoundName = "hybrid_clock_bound"
     private static let layoutName = "shard_layout"
+    private static let bootName = "machine_boot"
 
     /// Who the node is in this life.
     package struct Identity: Equatable, Sendable {
         package let host: HostID
         package let incarnation: Incarnation
+        /// The machine has not been started anew since the life before: what that life gave to the
+        /// kernel is all there, synced or not.
+        let isSameBoot: Bool
         /// To be committed before any shard is made.
         package let batch: MetadataBatch
     }
 
-    /// A new incarnation. `newHost` is used if the store knows no host id yet.
+    /// A new incarnation. `newHost` is used if the store knows no host id yet; `boot` names this run of
+    /// the machine's kernel, empty if that is not known.
     package static func begin(
-        _ image: MetadataImage, newHost: HostID
+        _ image: MetadataImage, newHost: HostID, boot: String
     ) throws(ShardStartFailure) -> Identity {
         var host = newHost
         if let text = image.local[hostName] {
@@ -42,9 +47,10 @@ package enum Node {
         let generation = (image.local[generationName].flatMap(UInt32.init) ?? 0) + 1
         return Identity(
             host: host, incarnation: Incarnation(generation),
+            isSameBoot: !boot.isEmpty && image.local[bootName] == boot,
             batch: MetadataBatch([
                 .setLocal(hostName, host.description),
-                .setLocal(generationName, String(generation)),
+                .setLocal(generationName, String(generation)), .setLocal(bootName, boot),
             ]))
     }
 
@@ -115,7 +121,8 @@ package enum Node {
                 incarnation: incarnation, files: files, clock: clock)
         } catch {
             throw ShardStartFailure(
-                "cannot divide the data of \(former.shardCount) shards among \(shardCount): \(error)")
+                "cannot divide the data of \(former.shardCount) shards among \(shardCount): \(error)"
+            )
         }
         // Positions of the former logs mean nothing in the new ones.
         let forgotten = image.truncations.sorted { $0.key.shard < $1.key.shard }.map { key, old in
@@ -135,7 +142,8 @@ package enum Node {
         let current = "g\(preparation.layout.generation)s"
         do {
             var removed = false
-            for name in try files.list() where name.text.first == "g" && !name.text.hasPrefix(current) {
+            for name in try files.list()
+            where name.text.first == "g" && !name.text.hasPrefix(current) {
                 guard name.text.dropFirst().first?.isNumber ?? false else { continue }
                 try files.remove(name)
                 removed = true
@@ -149,20 +157,32 @@ package enum Node {
     /// How far the committed bound lies ahead of what the clock had given out when it was committed.
     static let clockBoundAhead: Int64 = 30_000_000
 
-    /// The node's clock, later than everything that former lives gave out.
+    /// The node's clock, later than everything that left the node in former lives.
     ///
-    /// Beginning at the bound itself would put this node up to half a minute ahead of its peers, who
-    /// take in no stamp that far ahead, and its writes would win over later ones of theirs. A wall
-    /// clock that has passed what was given out at the last commit has not been set back, so all that
-    /// was given out since lies behind it too; only one that has not is replaced by the bound.
+    /// After a kill the shards' bound files are whole, and no more than 100 ms later than what was given
+    /// out (`ClockBoundFile`). After a power loss, or with a file that is damaged, the committed bound
+    /// decides: a wall clock that has passed it is later than all; one that has not was set back, or
+    /// the machine was up again within half a minute, and the clock begins at the bound itself. Then
+    /// this node is up to that far ahead of peers, who take in no such stamps until they catch up.
     package static func makeClock(
-        _ image: MetadataImage, configuration: Configuration, wall: WallTime
-    ) -> HybridClock {
-        let bound = image.local[clockBoundName].flatMap(Int64.init) ?? 0
-        let given = bound - clockBoundAhead
-        let isWallSound = bound == 0 || wall.microseconds >= given
+        _ image: MetadataImage, identity: Identity, files: any FileSystem,
+        configuration: Configuration, wall: WallTime
+    ) throws(ShardStartFailure) -> HybridClock {
+        let filed: Int64?
+        do {
+            filed = try ClockBoundFile.latestBound(files: files)
+        } catch {
+            throw ShardStartFailure("cannot read how far the clock was: \(error)")
+        }
+        let committed = image.local[clockBoundName].flatMap(Int64.init) ?? 0
+        let bound: Int64
+        if identity.isSameBoot, let filed {
+            bound = filed
+        } else {
+            bound = max(filed ?? 0, wall.microseconds >= committed ? 0 : committed)
+        }
         return HybridClock(
-            bound: WallTime(microseconds: isWallSound ? max(given, 0) : bound),
+            bound: WallTime(microseconds: bound),
             maximumAhead: configuration.requests.maximumClockSkew)
     }
 
@@ -173,9 +193,10 @@ package enum Node {
 
     static func slice(_ shard: Int, of count: Int) -> ClosedRange<Int64> {
         let index = ShardIndex(shard)
-        return ShardMap.firstToken(of: index, count: count).value...ShardMap.lastToken(
-            of: index, count: count
-        ).value
+        return ShardMap.firstToken(of: index, count: count)
+            .value...ShardMap.lastToken(
+                of: index, count: count
+            ).value
     }
 
     private static func truncations(

@@ -41,6 +41,8 @@ final class NodeControl {
     var nextClockCheck: Instant
     /// A proposal with this node's addresses is under way.
     var isAnnouncingAddresses = false
+    /// When clients are let in although some member has not been heard; nil: they are in.
+    var settleDeadline: Instant?
     /// What other shards were told last.
     var announcedLive: [HostID] = []
 
@@ -64,10 +66,13 @@ final class NodeControl {
         shardEpochs = Array(repeating: log.installed?.epoch ?? 0, count: start.shardCount)
         clockBound = start.clock.latest
         nextClockCheck = clock.monotonic
+        settleDeadline = clock.monotonic + start.configuration.membership.settleTime
     }
 
     var nextWake: Instant? {
-        [log.deadline, membership.deadline, nextClockCheck, agreed.map(\.deadline).min()]
-            .compactMap { $0 }.min()
+        [
+            log.deadline, membership.deadline, nextClockCheck, settleDeadline,
+            agreed.map(\.deadline).min(),
+        ].compactMap { $0 }.min()
     }
 }

@@ -82,11 +82,26 @@ extension Shard {
             carryOut(control.log.tick(now: now.monotonic))
             keepClockBound(control)
             announceLiveness(control)
+            letClientsIn(control)
         }
     }
 
+    /// A node that has just started knows nobody to be alive, and would refuse its first clients with
+    /// Unavailable. So they are let in when every member has been heard, or has had its time.
+    private func letClientsIn(_ control: NodeControl) {
+        guard let deadline = control.settleDeadline else { return }
+        let isSettled = cluster.topology.nodes.allSatisfy {
+            $0.hostID == host || liveHosts.contains($0.hostID)
+        }
+        guard isSettled || deadline <= now.monotonic else { return }
+        control.settleDeadline = nil
+        outbox.effects.append(.acceptClients(true))
+    }
+
     private func keepClockBound(_ control: NodeControl) {
-        guard control.nextClockCheck <= now.monotonic else { return }
+        // A wall clock that was set far ahead takes the bound along at once.
+        guard control.nextClockCheck <= now.monotonic || control.clockBound < clock.latest
+        else { return }
         control.nextClockCheck = now.monotonic + Self.clockCheckInterval
         let latest = max(clock.latest, now.wall.microseconds)
         guard !control.isRaisingClockBound,
@@ -164,7 +179,8 @@ extension Shard {
 
     // MARK: Messages
 
-    func receiveControl(_ header: PeerHeader, _ body: UnsafeRawBufferPointer) throws(MalformedBytes) {
+    func receiveControl(_ header: PeerHeader, _ body: UnsafeRawBufferPointer) throws(MalformedBytes)
+    {
         guard let control else { return }
         switch header.kind {
         case .gossipSyn, .gossipAck, .gossipAck2:

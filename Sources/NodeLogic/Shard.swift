@@ -37,6 +37,7 @@ package final class Shard {
     let clientAddress: SocketAddress
     let peerAddress: SocketAddress
     let clock: HybridClock
+    var clockBound: ClockBoundFile
     let observer: (any Observer)?
     let effectIDs: EffectIDs
     let storage: StorageEngine
@@ -119,6 +120,8 @@ package final class Shard {
                 files: files, clock: reading)
             hints = try HintStore.open(
                 Node.hintStart(start, effectIDs: effectIDs), files: files, clock: reading)
+            clockBound = try ClockBoundFile(
+                of: start.index, existing: try files.list(), files: files)
         } catch {
             throw ShardStartFailure("shard \(start.index.value) cannot recover: \(error)")
         }
@@ -173,7 +176,7 @@ package final class Shard {
         }
     }
 
-    /// Ends the step: the log append first, then all that depends on it.
+    /// Ends the step: the appends of log and clock first, then all that depends on it.
     private func finishStep() {
         do {
             try storage.endTick(clock: now, outbox: outbox)
@@ -184,6 +187,7 @@ package final class Shard {
         hints.endTick(clock: now, outbox: outbox)
         releaseDurable()
         flushConnections()
+        if !deferred.effects.isEmpty { clockBound.keepAhead(of: clock.latest, outbox: outbox) }
         let base = outbox.bytes.count
         outbox.bytes.append(deferred.bytes.bytes)
         for effect in deferred.effects { outbox.effects.append(effect.shifted(by: base)) }

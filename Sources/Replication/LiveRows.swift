@@ -51,7 +51,9 @@ package struct LiveRows {
             var rows = view.rows
             while let (clustering, encoded) = try rows.next() {
                 row.removeAll()
-                guard try appendLive(encoded, covered: view.shadow(of: clustering)) else { continue }
+                guard try appendLive(encoded, covered: view.shadow(of: clustering)) else {
+                    continue
+                }
                 PartitionWriter.append(key: clustering, row: row.bytes, into: openRows)
                 rowsInOpen += 1
                 count += 1
@@ -107,10 +109,24 @@ package struct LiveRows {
                 continue
             }
             if complexColumn == cell.column, complexDeletion.shadows(cell.timestamp) { continue }
-            writer.append(cell, into: row)
             isLive = true
+            if cell.isCount {
+                try appendTotal(cell, writer)
+            } else {
+                writer.append(cell, into: row)
+            }
         }
         return isLive
+    }
+
+    /// Writes a counter as what a client sees: one number, the sum of its shards.
+    private func appendTotal(_ cell: Cell, _ writer: RowWriter) throws(MalformedBytes) {
+        let total = try CounterShards(cell.value).total.bigEndian
+        withUnsafeBytes(of: total) { value in
+            writer.append(
+                Cell(column: cell.column, flags: [], timestamp: cell.timestamp, value: value),
+                into: row)
+        }
     }
 
     /// Ends the result: `isExhausted` if nothing of the scope lies behind it.

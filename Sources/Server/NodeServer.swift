@@ -52,7 +52,8 @@ package final class NodeServer: @unchecked Sendable {
     private var acceptors: [(Acceptor, OwnThread)] = []
     private var control: ControlSocket?
 
-    /// Starts a node and returns when it listens. `onFailure` is called once, on any thread, when the
+    /// Starts a node and returns when it listens for peers; for clients it listens as soon as the shards
+    /// ask for it. `onFailure` is called once, on any thread, when the
     /// node cannot go on. It must end the process: what the node still held in memory must not act any
     /// more.
     package init(
@@ -64,9 +65,8 @@ package final class NodeServer: @unchecked Sendable {
                 address: options.address, port: options.clientPort
             ).description)
         let folder = try DataFolder(path: options.dataFolder)
-        let clients = try Acceptor(
-            address: Environment.SocketAddress(address: options.address, port: options.clientPort),
-            purpose: "CQL", log: log)
+        let clientGate = try ClientGate(
+            Environment.SocketAddress(address: options.address, port: options.clientPort), log: log)
         let peers = try Acceptor(
             address: Environment.SocketAddress(address: options.address, port: options.peerPort),
             purpose: "peer", log: log)
@@ -84,6 +84,7 @@ package final class NodeServer: @unchecked Sendable {
             files: files,
             helpers: HelperThreads(readers: 4, jobRunners: max(2, options.shardCount)),
             metadataThread: SerialThread(name: "metadata"), store: store, log: log,
+            clientGate: clientGate,
             fail: { reason in
                 if hasFailed.raise() { onFailure(reason) }
             })
@@ -105,7 +106,7 @@ package final class NodeServer: @unchecked Sendable {
             "starting host=\(host) incarnation=\(incarnation.value) shards=\(runners.count) "
                 + "data=\(folder.path) pid=\(ProcessFigures.processID)")
         try recoverShards(beginning)
-        try listen(clients: clients, peers: peers)
+        try listen(peers: peers)
     }
 
     private static func openFiles(_ folder: DataFolder) throws(ServerFailure) -> RealFileSystem {
@@ -140,7 +141,7 @@ package final class NodeServer: @unchecked Sendable {
         if let failure { throw failure }
     }
 
-    private func listen(clients: Acceptor, peers: Acceptor) throws(ServerFailure) {
+    private func listen(peers: Acceptor) throws(ServerFailure) {
         let runners = runners
         control = try ControlSocket(path: folder.controlPath, group: group) {
             [weak self] command, answer in
@@ -150,13 +151,13 @@ package final class NodeServer: @unchecked Sendable {
         let peerThread = try peers.run { socket, _, remote in
             Self.leastLoaded(runners).adoptPeer(socket, remote: remote)
         }
-        let clientThread = try clients.run { socket, local, remote in
+        acceptors = [(peers, peerThread)]
+        try parts.clientGate.begin { socket, local, remote in
             let runner = Self.leastLoaded(runners)
             runner.connectionCount.add(1, ordering: .relaxed)
             runner.adoptClient(socket, local: local, remote: remote)
         }
-        acceptors = [(clients, clientThread), (peers, peerThread)]
-        log.info("listening cql=\(clients.address) peers=\(peers.address)")
+        log.info("listening peers=\(peers.address)")
     }
 
     private static func leastLoaded(_ runners: [ShardRunner]) -> ShardRunner {
@@ -202,6 +203,7 @@ package final class NodeServer: @unchecked Sendable {
     package func stop() {
         log.info("stopping")
         control?.stop()
+        parts.clientGate.end()
         for (acceptor, thread) in acceptors {
             acceptor.stop()
             thread.join()
@@ -243,7 +245,8 @@ private struct Beginning {
             }
             image.apply(batch)
         }
-        identity = try Node.begin(image, newHost: NodeIdentity.newHostID())
+        identity = try Node.begin(
+            image, newHost: NodeIdentity.newHostID(), boot: ProcessFigures.machineBoot())
         try commit(identity.batch)
         let preparation = try Node.prepare(
             image, shardCount: options.shardCount, configuration: options.configuration,
@@ -251,8 +254,9 @@ private struct Beginning {
         try commit(preparation.batch)
         try Node.finish(preparation, files: files)
         layout = preparation.layout
-        clock = Node.makeClock(
-            image, configuration: options.configuration, wall: SystemClocks.wall())
+        clock = try Node.makeClock(
+            image, identity: identity, files: files, configuration: options.configuration,
+            wall: SystemClocks.wall())
         self.image = image
     }
 }

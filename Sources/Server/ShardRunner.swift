@@ -31,13 +31,14 @@ final class NodeParts: @unchecked Sendable {
     let metadataThread: SerialThread
     let store: SQLiteMetadataStore
     let log: NodeLog
+    let clientGate: ClientGate
     /// Ends the node at once; called on any thread, at most once has an effect.
     let fail: @Sendable (String) -> Void
 
     init(
         configuration: Configuration, incarnation: Incarnation, files: RealFileSystem,
         helpers: HelperThreads, metadataThread: SerialThread, store: SQLiteMetadataStore,
-        log: NodeLog, fail: @escaping @Sendable (String) -> Void
+        log: NodeLog, clientGate: ClientGate, fail: @escaping @Sendable (String) -> Void
     ) {
         self.configuration = configuration
         self.incarnation = incarnation
@@ -46,6 +47,7 @@ final class NodeParts: @unchecked Sendable {
         self.metadataThread = metadataThread
         self.store = store
         self.log = log
+        self.clientGate = clientGate
         self.fail = fail
     }
 }
@@ -264,6 +266,7 @@ final class ShardRunner: @unchecked Sendable {
             }
         case .clientClose(let id): connections[id]?.closeAfterFlush()
         case .clientReading(let id, let isOn): connections[id]?.setReading(isOn)
+        case .acceptClients(let isOn): parts.clientGate.set(isOn)
         case .peerLink(let host, let address): keepLink(to: host, at: address)
         case .peerUnlink(let host): links.removeValue(forKey: host)?.close()
         case .peerMessage(let host, let range):

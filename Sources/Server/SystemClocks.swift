@@ -33,6 +33,26 @@ enum SystemClocks {
 package enum ProcessFigures {
     static var processID: Int32 { getpid() }
 
+    /// A name for this run of the machine's kernel, another one after each boot; empty where the
+    /// system has none, which is safe: then nothing that was not synced is relied on.
+    static func machineBoot() -> String {
+        #if canImport(Glibc)
+            let file = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC)
+            if file < 0 { return "" }
+            defer { close(file) }
+            var buffer = [UInt8](repeating: 0, count: 36)
+            guard read(file, &buffer, buffer.count) == buffer.count else { return "" }
+            return String(decoding: buffer, as: UTF8.self)
+        #else
+            var buffer = [UInt8](repeating: 0, count: 64)
+            var count = buffer.count
+            guard sysctlbyname("kern.bootsessionuuid", &buffer, &count, nil, 0) == 0 else {
+                return ""
+            }
+            return String(decoding: buffer.prefix(while: { $0 != 0 }), as: UTF8.self)
+        #endif
+    }
+
     /// Memory that the process holds now (on macOS: the most it ever held).
     static func residentBytes() -> Int {
         #if canImport(Glibc)

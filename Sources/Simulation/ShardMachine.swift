@@ -18,6 +18,8 @@ package struct NodeLaunch {
     package var clientAddress: SocketAddress
     package var peerAddress: SocketAddress
     package var randomSeed: UInt64
+    /// Names the run of the machine's kernel: another one after each power loss.
+    package var boot: String
     package var observer: (any Observer)?
 }
 

@@ -48,6 +48,15 @@ package final class SimulatedDisk: FileSystem {
 
     package func size(of file: FileName) throws(DiskFailure) -> Int { try find(file).size }
 
+    package func space() throws(DiskFailure) -> VolumeSpace {
+        if isDead { throw crashed(FileName("")) }
+        guard capacityBytes != .max else {
+            return VolumeSpace(freeBytes: .max, totalBytes: .max)
+        }
+        return VolumeSpace(
+            freeBytes: max(0, capacityBytes - usedBytes), totalBytes: capacityBytes)
+    }
+
     package func create(_ file: FileName, preallocate: Int) throws(DiskFailure) {
         try crashPoint(file) {
             let created = SimulatedFile(preallocate: preallocate)

@@ -105,6 +105,8 @@ package final class SimulatedNode {
     package internal(set) var life: UInt32 = 0
     /// Of the last life that began.
     package internal(set) var incarnation = Incarnation(0)
+    /// Counts the power losses.
+    var boots = 0
     /// Why the last life ended.
     package internal(set) var lastDeath = ""
     var shards: [SimulatedShard]

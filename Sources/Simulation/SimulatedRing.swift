@@ -49,7 +49,7 @@ package enum SimulatedRing {
         _ clock: ClockReading, _ outboxes: [Outbox]
     ) throws(LaunchFailure) -> NodeBirth {
         do throws(ShardStartFailure) {
-            let identity = try Node.begin(store.image, newHost: launch.host)
+            let identity = try Node.begin(store.image, newHost: launch.host, boot: launch.boot)
             store.commit(identity.batch)
             let preparation = try Node.prepare(
                 store.image, shardCount: launch.shardCount, configuration: launch.configuration,
@@ -57,8 +57,9 @@ package enum SimulatedRing {
             store.commit(preparation.batch)
             try Node.finish(preparation, files: files)
             let image = store.image
-            let hybridClock = Node.makeClock(
-                image, configuration: launch.configuration, wall: clock.wall)
+            let hybridClock = try Node.makeClock(
+                image, identity: identity, files: files, configuration: launch.configuration,
+                wall: clock.wall)
             var machines: [any ShardMachine] = []
             for index in 0..<launch.shardCount {
                 let shard = ShardIndex(index)

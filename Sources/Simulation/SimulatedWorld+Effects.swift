@@ -77,6 +77,8 @@ extension SimulatedWorld {
             let token = node.store.begin(batch)
             let end = time + settings.disk.metadataCommit.sample(&shard.diskStream)
             queue.push(at: end, .metadataCommitted(shard, id, token: token, life: node.life))
+        // A simulated client may come at any time, which is more than the server allows.
+        case .acceptClients: break
         case .commandAnswer(let id, let text):
             commandAnswers.removeValue(forKey: id)?(text)
         case .stopNode(let reason):

@@ -25,7 +25,7 @@ extension SimulatedWorld {
             host: node.host, clientAddress: node.clientAddress, peerAddress: node.peerAddress,
             randomSeed: RandomStream.derivedSeed(
                 settings.seed, "node \(index) life \(node.life)"),
-            observer: observer)
+            boot: "boot \(node.boots)", observer: observer)
         do {
             let birth = try startNode(
                 launch, node.store, node.disk, node.clock.read(now), node.shards.map(\.outbox))
@@ -88,7 +88,10 @@ extension SimulatedWorld {
         deferred[node.index].removeAll()
         node.store.crash(&node.stream)
         node.disk.isDead = true
-        if kind == .powerLoss { node.disk.losePower() }
+        if kind == .powerLoss {
+            node.boots += 1
+            node.disk.losePower()
+        }
         breakLinks(to: node.index, kind: kind)
     }
 

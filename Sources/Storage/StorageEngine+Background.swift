@@ -50,7 +50,7 @@ extension StorageEngine {
         }
     }
 
-    private func sstable(
+    func sstable(
         _ merge: MergeJob, _ table: TableState, _ number: UInt64, _ position: LogPosition
     ) -> SSTable? {
         merge.result.map {
@@ -80,35 +80,6 @@ extension StorageEngine {
                 .add(ManifestEntry(number: number, table: table.id, position: made.position)))
         }
         manifest.enqueue(edits, .flushed(table, memtable, made, generation: generation))
-    }
-
-    private func compactionEnded(
-        _ merge: MergeJob, _ table: TableState, _ inputs: [SSTable], _ generation: Int,
-        _ number: UInt64
-    ) {
-        table.statistics.tombstonesPurged += merge.purgedTombstones
-        let position = inputs.map(\.position).max() ?? .zero
-        let made = sstable(merge, table, number, position)
-        if merge.failure != nil || table.generation != generation {
-            // A damaged input is left as it is: reads of the damaged part fail by name, and the
-            // table is not compacted again until its files change.
-            if let made { obsoleteFiles.append(made.metadata.file) }
-            table.isCompacting = false
-            table.mayCompact = false
-            for input in inputs {
-                input.isCompacting = false
-                input.pins -= 1
-                releaseIfUnused(input)
-            }
-            return
-        }
-        table.statistics.compactions += 1
-        table.statistics.bytesCompacted += merge.bytesWritten
-        var edits = inputs.map { ManifestEdit.remove(number: $0.number) }
-        if made != nil {
-            edits.append(.add(ManifestEntry(number: number, table: table.id, position: position)))
-        }
-        manifest.enqueue(edits, .compacted(table, inputs: inputs, made, generation: generation))
     }
 
     private func take(_ consequence: ManifestConsequence) {
@@ -184,7 +155,7 @@ extension StorageEngine {
     /// When the engine must be stepped next if nothing happens before.
     package var nextWake: Instant? { log.nextWake }
 
-    private func start(_ job: any Job, _ running: RunningJob, _ outbox: Outbox) {
+    func start(_ job: any Job, _ running: RunningJob, _ outbox: Outbox) {
         let id = effectIDs.next()
         jobs[id] = running
         outbox.effects.append(.runJob(id, job))
@@ -258,7 +229,7 @@ extension StorageEngine {
         return (job, number)
     }
 
-    private func target(_ table: TableState, _ number: UInt64) -> MergeJob.Target {
+    func target(_ table: TableState, _ number: UInt64) -> MergeJob.Target {
         let file = Self.sstableName(prefix, number)
         let options = table.schema.options
         let method = options.compression["class"] ?? ""
@@ -274,54 +245,6 @@ extension StorageEngine {
 
     static func sstableName(_ prefix: String, _ number: UInt64) -> FileName {
         FileName("\(prefix)sst-\(number).db")
-    }
-
-    // MARK: Compaction
-
-    private func startCompactions(_ outbox: Outbox) {
-        for table in tableList
-        where !table.isCompacting && runningCompactions < max(1, configuration.concurrentCompactors) {
-            guard table.mayCompact || table.wantsMajorCompaction else { continue }
-            let choice: CompactionChoice?
-            if table.wantsMajorCompaction {
-                choice = table.sstables.isEmpty ? nil : CompactionChoice(inputs: table.sstables)
-            } else {
-                choice = SizeTieredStrategy(table.schema.options.compaction).choose(table.sstables)
-            }
-            table.wantsMajorCompaction = false
-            table.mayCompact = false
-            guard let choice else { continue }
-            startCompaction(table, choice, outbox)
-        }
-    }
-
-    func startCompaction(
-        _ table: TableState, _ choice: CompactionChoice, _ outbox: Outbox
-    ) {
-        let number = manifest.takeNumber()
-        var rule = table.purgeRule(nowInSeconds: wallSeconds)
-        for memtable in [table.live] + table.frozen {
-            rule.olderThan = min(rule.olderThan, memtable.oldestTimestamp)
-        }
-        let others = table.sstables.filter { other in
-            !choice.inputs.contains { $0 === other }
-        }
-        let job = MergeJob(
-            title: "compact \(table.name)",
-            scans: choice.inputs.map { SSTableScan($0.metadata, slice: slice) },
-            target: target(table, number),
-            purge: MergeJob.Purge(rule: rule, others: others.map(\.metadata)))
-        for input in choice.inputs {
-            input.isCompacting = true
-            input.pins += 1
-        }
-        table.isCompacting = true
-        runningCompactions += 1
-        start(
-            job,
-            .compaction(
-                job, table, inputs: choice.inputs, generation: table.generation, number: number),
-            outbox)
     }
 
     // MARK: Commands

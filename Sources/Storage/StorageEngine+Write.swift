@@ -61,6 +61,11 @@ extension StorageEngine {
             }
             previous = cell
             oldest = min(oldest, cell.timestamp)
+            if cell.isCount {
+                let shards = try CounterShards(cell.value)
+                try shards.validate(timestamp: cell.timestamp)
+                if let clocks = shards.clocks { oldest = min(oldest, clocks.lowerBound) }
+            }
         }
     }
 

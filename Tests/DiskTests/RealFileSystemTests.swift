@@ -68,6 +68,12 @@ extension RealFileSystem {
         #expect(try RealFileSystem(path: folder.path).text(one) == "he")
     }
 
+    @Test func tellsHowFullTheVolumeIs() throws {
+        let space = try RealFileSystem(path: folder.path).space()
+        #expect(space.totalBytes > 0)
+        #expect((0...space.totalBytes).contains(space.freeBytes))
+    }
+
     @Test func preallocatedFileReadsAsZeros() throws {
         let files = try RealFileSystem(path: folder.path)
         try files.create(one, preallocate: 10_000)

@@ -60,6 +60,7 @@ struct SmallRandom {
                 cell(UInt32(column), path: nil, writer, raw)
             }
         }
+        if chance(1, outOf: 2) { counter(5, writer, raw) }
         let canonical = ByteWriter()
         _ = try RowMerge.filter(try RowView(raw.bytes), shadow: .none, into: canonical)
         return canonical.array
@@ -68,7 +69,8 @@ struct SmallRandom {
     private mutating func cell(
         _ column: UInt32, path: [UInt8]?, _ writer: RowWriter, _ raw: ByteWriter
     ) {
-        var cell = Cell(column: column, flags: path == nil ? [] : .hasPath, timestamp: Int64(below(8)))
+        var cell = Cell(
+            column: column, flags: path == nil ? [] : .hasPath, timestamp: Int64(below(8)))
         let kind = below(3)
         if kind == 0 { cell.flags.insert(.tombstone) }
         if kind == 1 {
@@ -84,6 +86,27 @@ struct SmallRandom {
                 writer.append(cell, into: raw)
             }
         }
+    }
+
+    /// A count by up to three replicas, or a counter's tombstone.
+    private mutating func counter(_ column: UInt32, _ writer: RowWriter, _ raw: ByteWriter) {
+        if chance(1, outOf: 6) {
+            return writer.append(
+                Cell(
+                    column: column, flags: [.counter, .tombstone], timestamp: Int64(below(8)),
+                    localDeletionTime: UInt32(below(6))), into: raw)
+        }
+        let value = ByteWriter()
+        var newest = noTimestamp
+        for replica in 1...3 where replica == 1 || chance(1, outOf: 2) {
+            let shard = CounterShard(
+                replica: UniqueID(high: UInt64(replica), low: 0), clock: Int64(below(8)),
+                count: Int64(below(5)) - 2)
+            newest = max(newest, shard.clock)
+            CounterShards.append(shard, into: value)
+        }
+        writer.append(
+            Cell(column: column, flags: .counter, timestamp: newest, value: value.bytes), into: raw)
     }
 
     /// Sorted, not overlapping.

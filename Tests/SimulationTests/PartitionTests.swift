@@ -39,6 +39,15 @@ import Testing
         check(scenario)
     }
 
+    @Test(arguments: 1...4 as ClosedRange<UInt64>, [CrashScenario.Trouble.kills, .powerLosses])
+    func whatANodeStampsInALaterLifeWinsHoweverItsClockJumps(
+        _ seed: UInt64, _ trouble: CrashScenario.Trouble
+    ) {
+        var scenario = PartitionScenario(seed: seed, sync: .batch, trouble)
+        scenario.serverTimestamps = true
+        check(scenario)
+    }
+
     @Test(arguments: 1...4 as ClosedRange<UInt64>)
     func whatANodeStampsLaterWinsHoweverItsClockJumps(_ seed: UInt64) {
         var scenario = PartitionScenario(seed: seed, sync: .periodic, .partitions)

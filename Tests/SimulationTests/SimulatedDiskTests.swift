@@ -116,6 +116,7 @@ import Testing
             #expect(failure.reason == .full)
         }
         #expect(try disk.size(of: log) == 900)
+        #expect(try disk.space() == VolumeSpace(freeBytes: 100, totalBytes: 1000))
     }
 
     @Test func theSimulatedMetadataStoreKeepsTheContract() throws {

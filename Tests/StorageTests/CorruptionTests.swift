@@ -10,6 +10,12 @@ import Testing
 @Suite struct CorruptionTests {
     /// An engine with data in SSTables and in the log, closed.
     private func filled(_ seed: Int) throws -> (Harness, Twin) {
+        let (harness, twin, _) = try filledWithLast(seed)
+        return (harness, twin)
+    }
+
+    /// The same, and the twin as it was before the last mutation.
+    private func filledWithLast(_ seed: Int) throws -> (Harness, Twin, Twin) {
         var generator = Generator(seed: UInt64(seed))
         var configuration = Configuration.Storage()
         configuration.blockBytes = 300
@@ -19,7 +25,9 @@ import Testing
             random: RandomStream(seed: UInt64(seed), name: "harness"))
         try harness.open()
         var twin = Twin()
+        var before = twin
         for step in 0..<120 {
+            before = twin
             let mutation = try generator.mutation()
             try harness.apply(mutation)
             try twin.apply(mutation)
@@ -28,7 +36,7 @@ import Testing
             if step % 30 == 20 { harness.engine?.flush(table: nil) }
             try harness.settle()
         }
-        return (harness, twin)
+        return (harness, twin, before)
     }
 
     private func isNamed(_ error: any Error, _ file: FileName) -> Bool {
@@ -41,7 +49,7 @@ import Testing
 
     @Test(arguments: 0..<60)
     func aFlippedByteIsNamedOrHarmless(seed: Int) throws {
-        let (harness, twin) = try filled(seed % 4)
+        let (harness, twin, before) = try filledWithLast(seed % 4)
         var random = RandomStream(seed: UInt64(seed), name: "damage")
         let names = harness.files.names.keys.sorted().filter {
             harness.files.names[$0]?.bytes.isEmpty == false
@@ -62,8 +70,13 @@ import Testing
                 nowInSeconds: 1_000)
             do {
                 let found = try harness.read(command)
+                // The log's last record is not known to be synced: damage there is a torn tail.
+                let isTail =
+                    try file.text.contains("commitlog-")
+                    && found == before.read(command, gcGrace: 1_000_000)
                 #expect(
-                    found == (try twin.read(command, gcGrace: 1_000_000)), "seed \(seed) \(file)")
+                    try isTail || found == twin.read(command, gcGrace: 1_000_000),
+                    "seed \(seed) \(file)")
             } catch {
                 #expect(isNamed(error, file), "seed \(seed) \(file): \(error)")
             }
@@ -103,9 +116,11 @@ import Testing
             }
             var plain = [UInt8](block.bytes)
             for _ in 0...random.below(3) {
-                plain[Int(random.below(UInt64(plain.count)))] = UInt8(truncatingIfNeeded: random.next())
+                plain[Int(random.below(UInt64(plain.count)))] = UInt8(
+                    truncatingIfNeeded: random.next())
             }
-            stored = [0] + withUnsafeBytes(of: UInt32(plain.count).littleEndian) { [UInt8]($0) } + plain
+            stored =
+                [0] + withUnsafeBytes(of: UInt32(plain.count).littleEndian) { [UInt8]($0) } + plain
             let seed = SSTableMetadata.seed(
                 identity: sstable.metadata.identity, offset: entry.offset)
             let crc = CRC32C.checksum(stored, seed: seed)

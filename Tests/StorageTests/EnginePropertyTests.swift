@@ -27,7 +27,8 @@ import Testing
                 let found = try harness.read(command)
                 let expected = try twin.read(command, gcGrace: testGcGrace)
                 let isEqual = found == expected
-                #expect(isEqual, "seed \(seed) step \(step) \(command) \(describe(found, expected))")
+                #expect(
+                    isEqual, "seed \(seed) step \(step) \(command) \(describe(found, expected))")
                 if !isEqual { return }
             }
         }
@@ -80,9 +81,11 @@ extension EnginePropertyTests {
     }
 
     func runAgainstTwin(
-        seed: UInt64, steps: Int, restarts: Bool, gcGrace: Int64 = 1_000_000, _ adjust: (inout Generator) -> Void = { _ in }
+        seed: UInt64, steps: Int, restarts: Bool, gcGrace: Int64 = 1_000_000,
+        _ adjust: (inout Generator) -> Void = { _ in }
     ) throws {
         var generator = Generator(seed: seed)
+        generator.deletesCounters = gcGrace != testGcGrace
         adjust(&generator)
         let harness = Harness(
             schema: testSchema {

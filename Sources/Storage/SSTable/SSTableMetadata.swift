@@ -51,6 +51,9 @@ struct SSTableStatistics: Equatable, Sendable {
         var cells = row.cells
         while let cell = try cells.next() {
             add(timestamp: cell.timestamp)
+            if cell.isCount, let clocks = try CounterShards(cell.value).clocks {
+                add(timestamp: clocks.lowerBound)
+            }
             if cell.localDeletionTime != 0 { add(localDeletionTime: cell.localDeletionTime) }
             if cell.isTombstone || cell.isComplexDeletion { tombstones += 1 }
         }
@@ -175,13 +178,19 @@ final class SSTableMetadata: Sendable {
                 guesses -= 1
                 let first = lastTokens[low]
                 let width = UInt64(bitPattern: lastTokens[high - 1] &- first)
-                if token <= first { middle = low
+                if token <= first {
+                    middle = low
                 } else if width > 0 {
                     let offset = UInt64(bitPattern: token &- first)
-                    if offset >= width { middle = high - 1 } else {
-                        middle = low + Int(
-                            width.dividingFullWidth(
-                                offset.multipliedFullWidth(by: UInt64(high - low - 1))).quotient)
+                    if offset >= width {
+                        middle = high - 1
+                    } else {
+                        middle =
+                            low
+                            + Int(
+                                width.dividingFullWidth(
+                                    offset.multipliedFullWidth(by: UInt64(high - low - 1))
+                                ).quotient)
                     }
                 }
             }
@@ -291,7 +300,8 @@ final class SSTableMetadata: Sendable {
                 base + indexBytes + filterBytes + statisticsBytes == footerStart
             else { throw MalformedBytes("sections do not fill the file", offset: 0) }
             return try decodeTail(
-                file, files, buffer, base: base, lengths: (indexBytes, filterBytes, statisticsBytes),
+                file, files, buffer, base: base,
+                lengths: (indexBytes, filterBytes, statisticsBytes),
                 identity: identity, crc: crc, size: size)
         } catch {
             if error.reason.hasPrefix(newerFormatMark) {
@@ -308,7 +318,8 @@ final class SSTableMetadata: Sendable {
 
     private static func decodeTail(
         _ file: FileName, _ files: any FileSystem, _ buffer: ByteWriter, base: Int,
-        lengths: (index: Int, filter: Int, statistics: Int), identity: UInt64, crc: UInt32, size: Int
+        lengths: (index: Int, filter: Int, statistics: Int), identity: UInt64, crc: UInt32,
+        size: Int
     ) throws(MalformedBytes) -> SSTableMetadata {
         let length = lengths.index + lengths.filter + lengths.statistics
         buffer.removeAll()

@@ -48,6 +48,8 @@ struct Generator {
     /// Where tokens lie; nil: the real hash.
     var tokens: ClosedRange<Int64>?
     var valueBytes = 12
+    /// A counter's tombstone holds down later counts until it is purged: not for tests that purge.
+    var deletesCounters = true
 
     init(seed: UInt64) { random = RandomStream(seed: seed, name: "generator") }
 
@@ -117,6 +119,7 @@ struct Generator {
                 }
             }
         }
+        if !isStatic, random.chance(1, outOf: 4) { counter(7, writer, raw) }
         // Canonical bytes, as every real writer makes them.
         let canonical = ByteWriter()
         _ = try RowMerge.filter(try RowView(raw.bytes), shadow: .none, into: canonical)
@@ -155,6 +158,27 @@ struct Generator {
                         path: path ?? nothing, value: value), into: raw)
             }
         }
+    }
+
+    private mutating func counter(_ column: UInt32, _ writer: RowWriter, _ raw: ByteWriter) {
+        if deletesCounters, random.chance(1, outOf: 10) {
+            let gone = deletion()
+            return writer.append(
+                Cell(
+                    column: column, flags: [.counter, .tombstone], timestamp: gone.timestamp,
+                    localDeletionTime: gone.localDeletionTime), into: raw)
+        }
+        let value = ByteWriter()
+        var newest = noTimestamp
+        for replica in 1...3 where replica == 1 || random.chance(1, outOf: 3) {
+            let shard = CounterShard(
+                replica: UniqueID(high: UInt64(replica), low: 0), clock: timestamp(),
+                count: random.within(-5...5))
+            newest = max(newest, shard.clock)
+            CounterShards.append(shard, into: value)
+        }
+        writer.append(
+            Cell(column: column, flags: .counter, timestamp: newest, value: value.bytes), into: raw)
     }
 
     mutating func ranges() -> [RangeTombstone] {

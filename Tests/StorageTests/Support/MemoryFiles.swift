@@ -33,6 +33,12 @@ final class MemoryFiles: FileSystem {
 
     func list() throws(DiskFailure) -> [FileName] { names.keys.sorted() }
     func size(of file: FileName) throws(DiskFailure) -> Int { try inode(file).bytes.count }
+    /// Bytes of all names together above which a write finds the disk full.
+    var capacityBytes = Int.max
+    private var usedBytes: Int { names.values.reduce(0) { $0 + $1.bytes.count } }
+    func space() throws(DiskFailure) -> VolumeSpace {
+        VolumeSpace(freeBytes: max(0, capacityBytes - usedBytes), totalBytes: capacityBytes)
+    }
     func create(_ file: FileName, preallocate: Int) throws(DiskFailure) {
         try count(file)
         names[file] = Inode()
@@ -42,6 +48,11 @@ final class MemoryFiles: FileSystem {
     ) throws(DiskFailure) {
         try count(file)
         let inode = try inode(file)
+        if capacityBytes != .max, offset + bytes.count > inode.bytes.count,
+            usedBytes + offset + bytes.count - inode.bytes.count > capacityBytes
+        {
+            throw DiskFailure(.full, file: file, detail: "no space left in memory")
+        }
         while inode.bytes.count < offset { inode.bytes.append(0) }
         let end = min(inode.bytes.count, offset + bytes.count)
         inode.bytes.replaceSubrange(offset..<end, with: bytes)

@@ -294,16 +294,14 @@ extension StorageEngine {
     /// Takes a new schema: new tables appear, those that are gone lose their data.
     package func install(_ schema: SchemaSnapshot) {
         self.schema = schema
-        for keyspace in schema.keyspaces {
-            for table in keyspace.tables {
-                if let state = tables[table.id] {
-                    state.schema = table
-                    state.mayCompact = true
-                } else {
-                    tables[table.id] = TableState(
-                        schema: table,
-                        live: Memtable(slice: slice, expectedPartitions: 0, pool: pool))
-                }
+        for table in schema.allTables {
+            if let state = tables[table.id] {
+                state.schema = table
+                state.mayCompact = true
+            } else {
+                tables[table.id] = TableState(
+                    schema: table,
+                    live: Memtable(slice: slice, expectedPartitions: 0, pool: pool))
             }
         }
         for table in tableList where schema.table(table.id) == nil {

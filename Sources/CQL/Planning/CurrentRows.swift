@@ -93,9 +93,9 @@ package final class CurrentRows {
         if let regularRow { try Self.read(try RowView(regularRow), columns, into: &values) }
         guard let clustering, let regularRow, !table.clustering.isEmpty else { return values }
         let first = table.partitionKey.count
-        let row = try RowView(regularRow)
-        if row.originalKey.count > 0 {
-            var reader = ByteReader(row.originalKey)
+        let view = try RowView(regularRow)
+        if view.originalKey.count > 0 {
+            var reader = ByteReader(view.originalKey)
             for slot in table.clustering.indices {
                 let length = Int(try reader.readLittleEndian(Int32.self))
                 values[first + slot] = [UInt8](try reader.readBytes(length))

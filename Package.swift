@@ -40,6 +40,9 @@ let package = Package(
         .systemLibrary(
             name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"]), .brew(["lz4"])]),
         .systemLibrary(
+            name: "CZstd", pkgConfig: "libzstd",
+            providers: [.apt(["libzstd-dev"]), .brew(["zstd"])]),
+        .systemLibrary(
             name: "CSQLite", pkgConfig: "sqlite3",
             providers: [.apt(["libsqlite3-dev"]), .brew(["sqlite3"])]),
         // Bytes: readers, writers, checksums, Murmur3.
@@ -49,7 +52,7 @@ let package = Package(
         // The shared nouns: tokens, keys, rows, cells, schema, and the one merge rule.
         room("Model", ["Encoding"]),
         // Commit log, memtable, SSTables, compaction: one shard's storage engine.
-        room("Storage", ["Model", "Encoding", "Environment", "CLZ4"]),
+        room("Storage", ["Model", "Encoding", "Environment", "CLZ4", "CZstd"]),
         // Lexer, parser, analysis and plans.
         room("CQL", ["Model", "Encoding"]),
         // The frames and messages of the CQL native protocol, for both sides.
@@ -76,7 +79,8 @@ let package = Package(
         // The real world: sockets, event loops, clocks, start and stop.
         room(
             "Server",
-            ["NodeLogic", "Disk", "SQLiteMetadata", "PeerProtocol", "Environment", "Encoding"] + nio),
+            ["NodeLogic", "Disk", "SQLiteMetadata", "PeerProtocol", "Environment", "Encoding"] + nio
+        ),
         // The small CQL client of the shell, the lab and the tests.
         room("NativeClient", ["NativeProtocol", "Model", "Encoding"] + nio),
         // The simulated world: network, disk, clocks, clients, faults.
@@ -107,7 +111,8 @@ let package = Package(
         tests("NativeProtocolTests", ["NativeProtocol", "Model", "Encoding"]),
         tests("TopologyTests", ["Topology", "Model", "Environment", "Encoding"]),
         tests(
-            "MembershipTests", ["Membership", "PeerProtocol", "Topology", "Environment", "Encoding"]),
+            "MembershipTests",
+            ["Membership", "PeerProtocol", "Topology", "Environment", "Encoding"]),
         tests(
             "PeerProtocolTests", ["PeerProtocol", "Topology", "Model", "Environment", "Encoding"]),
         tests(

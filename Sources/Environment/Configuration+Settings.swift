@@ -22,7 +22,8 @@ extension Configuration {
             case size(WritableKeyPath<Configuration, Int>, ClosedRange<Int>)
             case rate(WritableKeyPath<Configuration, Int>)
             case duration(WritableKeyPath<Configuration, Instant.Span>)
-            case commitLogSync
+            /// One of some words; false for another word.
+            case choice([String], (inout Configuration, String) -> Bool)
         }
     }
 
@@ -42,7 +43,11 @@ extension Configuration {
 
     private static var storageSettings: [Setting] {
         [
-            Setting(name: "commitlog_sync", kind: .commitLogSync),
+            Setting(
+                name: "commitlog_sync",
+                kind: .choice(["periodic", "batch", "group"]) {
+                    take(&$0.storage.commitLogSync, CommitLogSync(rawValue: $1))
+                }),
             Setting(name: "commitlog_sync_period", kind: .duration(\.storage.commitLogSyncPeriod)),
             Setting(
                 name: "commitlog_sync_group_window",
@@ -53,6 +58,25 @@ extension Configuration {
             Setting(
                 name: "commitlog_total_space",
                 kind: .size(\.storage.commitLogTotalBytes, (256 << 10)...(1 << 40))),
+            Setting(
+                name: "commit_failure_policy",
+                kind: .choice(["stop", "stop_commit", "ignore", "die"]) {
+                    take(&$0.storage.commitFailurePolicy, CommitFailurePolicy(rawValue: $1))
+                }),
+            Setting(
+                name: "disk_failure_policy",
+                kind: .choice(["stop", "best_effort", "ignore", "die"]) {
+                    take(&$0.storage.diskFailurePolicy, DiskFailurePolicy(rawValue: $1))
+                }),
+            Setting(
+                name: "data_disk_usage_percentage_warn_threshold",
+                kind: .count(\.storage.diskUsageWarnPercentage, -1...100)),
+            Setting(
+                name: "data_disk_usage_percentage_fail_threshold",
+                kind: .count(\.storage.diskUsageFailPercentage, -1...100)),
+            Setting(
+                name: "max_mutation_size",
+                kind: .size(\.storage.maximumMutationBytes, 0...(1 << 30))),
             Setting(
                 name: "memtable_heap_space",
                 kind: .size(\.storage.memtableBytes, (64 << 10)...(1 << 40))),
@@ -196,12 +220,19 @@ extension Configuration {
                     name, value, "a duration with its unit, for example 500ms, 10s or 3h")
             }
             self[keyPath: path] = span
-        case .commitLogSync:
-            guard let sync = CommitLogSync(rawValue: value) else {
-                throw Self.refused(name, value, "periodic, batch or group")
+        case .choice(let words, let take):
+            guard take(&self, value) else {
+                throw Self.refused(
+                    name, value,
+                    words.dropLast().joined(separator: ", ") + " or " + (words.last ?? ""))
             }
-            storage.commitLogSync = sync
         }
+    }
+
+    private static func take<Word>(_ place: inout Word, _ word: Word?) -> Bool {
+        guard let word else { return false }
+        place = word
+        return true
     }
 
     private static func refused(_ name: String, _ value: String, _ form: String) -> SettingFailure {

@@ -21,12 +21,49 @@ package struct Configuration: Equatable, Sendable {
 
     package enum CommitLogSync: String, Equatable, Sendable { case periodic, batch, group }
 
+    /// What a start does when the commit log is damaged before a place that was known synced. (A log
+    /// that cannot be written or synced ends the node whatever the policy says: what is not in the
+    /// log must not be acknowledged.)
+    package enum CommitFailurePolicy: String, Equatable, Sendable {
+        /// The start fails, and names file and offset.
+        case stop, die
+        /// The node starts with what could be read and refuses writes; the damaged file stays.
+        case stopCommit = "stop_commit"
+        /// What could be read is used, also behind the damage.
+        case ignore
+    }
+
+    /// What happens when a flush or a compaction cannot read or write. A full disk is no failure under
+    /// any of them but `die`: writes are refused while it lasts, and reads go on.
+    package enum DiskFailurePolicy: String, Equatable, Sendable {
+        /// The node ends.
+        case stop, die
+        /// Serves what it can: a compaction is given up, a flush is tried again.
+        case bestEffort = "best_effort"
+        case ignore
+    }
+
     package struct Storage: Equatable, Sendable {
         /// When acknowledged writes are synced: on a timer, or before they are answered.
         package var commitLogSync = CommitLogSync.periodic
         package var commitLogSyncPeriod = Instant.Span.seconds(10)
         package var commitLogSyncGroupWindow = Instant.Span.milliseconds(15)
         package var commitLogSegmentBytes = 32 << 20
+        package var commitFailurePolicy = CommitFailurePolicy.stop
+        package var diskFailurePolicy = DiskFailurePolicy.stop
+        /// How long what failed for want of disk space waits for its next attempt.
+        package var diskRetryDelay = Instant.Span.seconds(1)
+        /// How full the volume may be before clients are warned, and before writes are refused, in
+        /// percent; -1: not watched.
+        package var diskUsageWarnPercentage = -1
+        package var diskUsageFailPercentage = -1
+        package var diskUsageCheckInterval = Instant.Span.seconds(30)
+        /// Larger mutations are refused; 0: half a segment.
+        package var maximumMutationBytes = 0
+        /// `maximumMutationBytes` with its default worked out.
+        package var largestMutationBytes: Int {
+            maximumMutationBytes > 0 ? maximumMutationBytes : commitLogSegmentBytes / 2
+        }
         /// Of one shard. It bounds how much a start has to replay.
         package var commitLogTotalBytes = 128 << 20
         /// All memtables of one shard together; half of it in one table makes that one flush.

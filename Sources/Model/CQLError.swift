@@ -1,7 +1,6 @@
 // The errors that a client sees, one case for each body of the native protocol (v5 specification,
 // section 9). A message of one room becomes one of these in one place and is encoded in another.
 
-
 /// What kind of write timed out or failed, by its name on the wire.
 package enum WriteType: String, Sendable {
     case simple = "SIMPLE"
@@ -37,6 +36,8 @@ package enum CQLError: Error, Equatable, Sendable {
     case writeFailure(
         String, consistency: ConsistencyLevel, received: Int, required: Int,
         failures: [ReplicaFailure], type: WriteType)
+    /// A function or an operator could not compute a value.
+    case functionFailure(String, keyspace: String, function: String, arguments: [String])
     /// The text carries `line L:C` first.
     case syntax(String)
     case unauthorized(String)
@@ -65,6 +66,7 @@ package enum CQLError: Error, Equatable, Sendable {
             .overloaded(let text), .bootstrapping(let text), .truncateError(let text),
             .syntax(let text), .unauthorized(let text), .invalid(let text),
             .configuration(let text), .alreadyExists(let text, _, _), .unprepared(let text, _),
+            .functionFailure(let text, _, _, _),
             .unavailable(let text, _, _, _), .writeTimeout(let text, _, _, _, _),
             .readTimeout(let text, _, _, _, _), .readFailure(let text, _, _, _, _, _),
             .writeFailure(let text, _, _, _, _, _), .conditionalTimeout(let text, _, _, _, _),

@@ -57,7 +57,7 @@ package enum CQLInteger {
 
     /// Reads `-?[0-9]+` (a leading plus sign too). Nil if the text has another form or too many
     /// digits.
-    static func parse(_ text: some StringProtocol) -> [UInt8]? {
+    package static func parse(_ text: some StringProtocol) -> [UInt8]? {
         var rest = Array(text.utf8)[...]
         var isNegative = false
         if let sign = rest.first, sign == UInt8(ascii: "-") || sign == UInt8(ascii: "+") {

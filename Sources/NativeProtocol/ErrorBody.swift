@@ -39,6 +39,7 @@ package enum ErrorBody {
         case .conditionalUnknown: version >= .v5 ? 0x1700 : 0x1100
         case .readTimeout: 0x1200
         case .readFailure: version >= .v4 ? 0x1300 : 0x0000
+        case .functionFailure: version >= .v4 ? 0x1400 : 0x0000
         case .writeFailure: version >= .v4 ? 0x1500 : 0x0000
         case .syntax: 0x2000
         case .unauthorized: 0x2100
@@ -87,6 +88,11 @@ package enum ErrorBody {
             append(consistency, received, required, to: writer)
             append(failures, version, to: writer)
             writer.appendProtocolString(type.rawValue)
+        case .functionFailure(_, let keyspace, let function, let arguments):
+            guard version >= .v4 else { return }
+            writer.appendProtocolString(keyspace)
+            writer.appendProtocolString(function)
+            writer.appendStringList(arguments)
         case .alreadyExists(_, let keyspace, let table):
             writer.appendProtocolString(keyspace)
             writer.appendProtocolString(table)
@@ -156,6 +162,12 @@ package enum ErrorBody {
             return .readFailure(
                 text, consistency: consistency, received: received, required: required,
                 failures: failures, dataPresent: try reader.readUInt8() != 0)
+        case 0x1400:
+            let keyspace = try reader.readProtocolString()
+            let function = try reader.readProtocolString()
+            return .functionFailure(
+                text, keyspace: keyspace, function: function,
+                arguments: try reader.readStringList())
         case 0x1500:
             let (consistency, received, required) = try counts(&reader)
             let failures = try failures(&reader, version)

@@ -12,6 +12,9 @@ struct Deadlines<Key> {
         var head = 0
     }
 
+    /// How many kinds there are before empty queues are looked for.
+    private static var usualQueues: Int { 32 }
+
     private var queues: [Queue] = []
 
     /// The earliest deadline.
@@ -26,6 +29,10 @@ struct Deadlines<Key> {
 
     /// Adds a request that began `now` and may take `span`.
     mutating func add(_ key: Key, span: Instant.Span, now: Instant) {
+        if queues.count >= Self.usualQueues {
+            // Clients may ask for any span (`USING TIMEOUT`): queues that nothing waits in go.
+            queues.removeAll { $0.head == $0.entries.count }
+        }
         let index = queues.firstIndex { $0.span == span } ?? queues.count
         if index == queues.count { queues.append(Queue(span: span)) }
         queues[index].entries.append((now + span, key))

@@ -29,6 +29,8 @@ final class ClientRequest {
     /// The batch whose entries are removed when all of its writes are through.
     var loggedBatch: LoggedBatch?
     var trace: RequestTrace?
+    /// How long the client lets the request take, if it says so (`USING TIMEOUT`).
+    var timeout: Instant.Span?
 
     init(connection: ConnectionID, stream: Int16, version: ProtocolVersion) {
         self.connection = connection

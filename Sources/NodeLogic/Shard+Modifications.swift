@@ -77,11 +77,7 @@ extension Shard {
         if parts.contains(where: \.plan.isConditional) {
             noteConditional(first.plan.table, client)
             let request = try ConditionalRequest(
-                parts.map {
-                    ConditionalRequest.Part(
-                        plan: $0.plan, values: RetainedValues(copying: $0.values))
-                },
-                context, isBatch: kind != nil)
+                parts.map { (plan: $0.plan, values: $0.values) }, context, isBatch: kind != nil)
             try startConditional(
                 request, commit: order.consistency, serial: parameters.serialConsistency, client)
             return

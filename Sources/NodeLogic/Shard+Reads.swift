@@ -127,9 +127,7 @@ extension Shard {
         if required == 1, observer == nil, session.client.trace == nil,
             session.topology.host(at: living[0]) == host, owner(of: token) == index
         {
-            if case .range = command.scope, shardCount > 1 {
-                // The read may have to be cut at the end of this shard's slice.
-            } else {
+            guard case .range = command.scope, shardCount > 1 else {
                 readAlone(command, token, living[0], session)
                 return
             }
@@ -149,7 +147,8 @@ extension Shard {
         send(operation.firstSends, id, pending)
         // What was answered at once needs no deadline.
         guard reads[id] != nil else { return }
-        deadlines.add(.read(id), span: timeout(of: command), now: now.monotonic)
+        deadlines.add(
+            .read(id), span: timeout(of: command, for: session.client), now: now.monotonic)
     }
 
     /// Reads where this shard's own answer is enough: unless it must wait for the disk, nothing has to be
@@ -178,7 +177,8 @@ extension Shard {
                 localReads[tag] = LocalRead(
                     reader: .operation(id, wantsDigest: false), command: command,
                     coveredThrough: nil)
-                deadlines.add(.read(id), span: timeout(of: command), now: now.monotonic)
+                deadlines.add(
+                    .read(id), span: timeout(of: command, for: session.client), now: now.monotonic)
             }
         } catch {
             readFailed(
@@ -194,7 +194,8 @@ extension Shard {
         }
     }
 
-    private func timeout(of command: ReadCommand) -> Instant.Span {
+    private func timeout(of command: ReadCommand, for client: ClientRequest) -> Instant.Span {
+        if let timeout = client.timeout { return timeout }
         if case .partition = command.scope { return configuration.requests.readTimeout }
         return configuration.requests.rangeTimeout
     }
@@ -209,7 +210,8 @@ extension Shard {
         }
         let living = session.placement.replicas(of: token).filter { isAlive($0, topology) }
         let here = living.filter { topology.datacenter(of: $0) == own }
-        let remote = session.consistency.isLocal
+        let remote =
+            session.consistency.isLocal
             ? [] : living.filter { topology.datacenter(of: $0) != own }
         let ours = here.filter { topology.host(at: $0) == host }
         return ours + here.filter { topology.host(at: $0) != host } + remote
@@ -252,7 +254,7 @@ extension Shard {
             command.encode(into: bodyScratch)
             sendRequest(
                 .read, to: target, token: pending.token, request: id,
-                budget: timeout(of: command), trace: trace
+                budget: timeout(of: command, for: pending.session.client), trace: trace
             ) { writer in
                 ReadRequest(wantsDigest: send.wantsDigest, command: bodyScratch.bytes)
                     .encode(into: writer)
@@ -263,7 +265,8 @@ extension Shard {
     /// A replica's answer came over the network or from another shard.
     func receiveReadResponse(_ header: PeerHeader, _ response: ReadResponse) {
         switch response {
-        case .data(let bytes): readAnswered(header.request, by: header.sender, .data([UInt8](bytes)))
+        case .data(let bytes):
+            readAnswered(header.request, by: header.sender, .data([UInt8](bytes)))
         case .digest(let id):
             readAnswered(
                 header.request, by: header.sender,
@@ -288,7 +291,8 @@ extension Shard {
             take(step, id, pending)
         } catch {
             reads[id] = nil
-            readFailed(pending.session.client, .serverError("a replica's answer is malformed: \(error)"))
+            readFailed(
+                pending.session.client, .serverError("a replica's answer is malformed: \(error)"))
         }
     }
 

@@ -86,7 +86,8 @@ extension Shard {
         let text = try request.text.string()
         let keyspace = request.keyspace ?? connection.keyspace
         let id = PreparedStatements.id(text: text, keyspace: keyspace)
-        if let known = id.withBytes({ prepared.find($0) }), known.plan.epoch == cluster.schema.epoch {
+        if let known = id.withBytes({ prepared.find($0) }), known.plan.epoch == cluster.schema.epoch
+        {
             answer(client, prepared: known.answer)
             return
         }
@@ -143,6 +144,9 @@ extension Shard {
             trace.request = text
             trace.note("Planned: \(text)", now: now.monotonic)
         }
+        if let timeout = try plan.timeoutNanoseconds(values) {
+            client.timeout = Instant.Span(nanoseconds: timeout)
+        }
         switch plan.plan {
         case .modification(let modification):
             try checkWritable(modification.table)
@@ -170,6 +174,7 @@ extension Shard {
                     "\(strategy) is kept with the table, but Coterie compacts all tables by size "
                         + "tiers yet")
             }
+            client.warnings += change.storageNotices
             startSchemaChange(
                 text, keyspace: parameters.keyspace ?? connection.keyspace, client)
         }
@@ -199,6 +204,9 @@ extension Shard {
                 throw .invalid(
                     "Invalid statement in batch: only UPDATE, INSERT and DELETE statements are "
                         + "allowed.")
+            }
+            guard plan.timeout == nil else {
+                throw .invalid("USING TIMEOUT is not allowed for a statement inside of a batch")
             }
             try checkWritable(modification.table)
             let values = parameters.values.slice(part.values)
@@ -253,11 +261,16 @@ extension Shard {
         run.isDriving = true
         repeat {
             run.readEnded = false
-            guard let command = run.execution.nextCommand() else {
-                finishSelect(client, run)
+            do throws(CQLError) {
+                guard let command = try run.execution.nextCommand() else {
+                    finishSelect(client, run)
+                    break
+                }
+                startRead(command, consistency: run.consistency, client: client)
+            } catch {
+                readFailed(client, error)
                 break
             }
-            startRead(command, consistency: run.consistency, client: client)
         } while run.readEnded && !client.isAnswered
         run.isDriving = false
     }

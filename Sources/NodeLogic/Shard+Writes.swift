@@ -102,7 +102,8 @@ extension Shard {
         let id = requestIDs.next()
         writes[id] = write
         deadlines.add(
-            .write(id), span: configuration.requests.writeTimeout, now: now.monotonic)
+            .write(id), span: client.timeout ?? configuration.requests.writeTimeout,
+            now: now.monotonic)
         observe(
             .writeSent(
                 table: table.value, token: token.value, timestamp: timestamp,
@@ -145,7 +146,7 @@ extension Shard {
         }
         sendRequest(
             .mutation, to: target, token: write.token, request: id,
-            budget: configuration.requests.writeTimeout, trace: trace
+            budget: write.client?.timeout ?? configuration.requests.writeTimeout, trace: trace
         ) { writer in
             write.mutation.withBytes { MutationRequest(mutation: $0).encode(into: writer) }
         }

@@ -91,6 +91,7 @@ extension Configuration {
         configuration.storage.commitLogSyncPeriod = .milliseconds(stream.within(50...1_000))
         configuration.storage.commitLogSyncGroupWindow = .milliseconds(stream.within(1...20))
         configuration.storage.commitLogSegmentBytes = (16 << 10) << Int(stream.below(4))
+        configuration.storage.maximumMutationBytes = 1 << 20
         configuration.storage.commitLogTotalBytes = 1 << 20
         configuration.storage.memtableBytes = (64 << 10) << Int(stream.below(4))
         configuration.storage.blockBytes = 512 << Int(stream.below(4))

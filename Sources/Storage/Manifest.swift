@@ -276,7 +276,11 @@ final class ManifestJob: Job {
         try ManifestFile.mark(file).withBytes { (raw) throws(DiskFailure) in
             try files.write(file, at: offset + bytes.count, raw)
         }
-        if let replaced { try files.remove(replaced) }
+        if let replaced {
+            do { try files.remove(replaced) } catch  where error.reason == .notFound {
+                // An attempt before this one came so far.
+            }
+        }
         return .done(bytes: bytes.count)
     }
 }
@@ -291,7 +295,7 @@ final class RemoveObsoleteJob: Job {
 
     func step(_ files: any FileSystem, budgetBytes: Int) throws(DiskFailure) -> JobProgress {
         for name in names {
-            do { try files.remove(name) } catch where error.reason == .notFound {
+            do { try files.remove(name) } catch  where error.reason == .notFound {
                 // Gone already: an earlier life removed it.
             }
         }

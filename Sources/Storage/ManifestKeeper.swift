@@ -25,6 +25,8 @@ struct ManifestKeeper {
     private var queue: [(edits: [ManifestEdit], consequence: ManifestConsequence)] = []
     private var inFlight: [ManifestConsequence] = []
     private var isBusy = false
+    /// The bytes that the job under way writes, for another attempt.
+    private var written: (offset: Int, bytes: [UInt8], replaced: FileName?)?
 
     /// Goes on with a manifest of `size` bytes that holds `state` alone.
     init(state: ManifestState, prefix: String, fileNumber: UInt64, size: Int) {
@@ -82,17 +84,32 @@ struct ManifestKeeper {
             let bytes = ManifestFile.header(file) + ManifestFile.record(state.checkpoint, file)
             size = bytes.count + LogRecord.headerBytes
             checkpointSize = size
-            return ManifestJob(file: file, offset: 0, bytes: bytes, replacing: old)
+            return job(at: 0, bytes, replacing: old)
         }
         let bytes = ManifestFile.record(edits, file)
         let offset = size
         size += bytes.count + LogRecord.headerBytes
-        return ManifestJob(file: file, offset: offset, bytes: bytes, replacing: nil)
+        return job(at: offset, bytes, replacing: nil)
+    }
+
+    private mutating func job(
+        at offset: Int, _ bytes: [UInt8], replacing replaced: FileName?
+    ) -> ManifestJob {
+        written = (offset, bytes, replaced)
+        return ManifestJob(file: file, offset: offset, bytes: bytes, replacing: replaced)
+    }
+
+    /// The job that failed once more: it writes the same bytes to the same place.
+    func retriedJob() -> ManifestJob? {
+        guard isBusy, let written else { return nil }
+        return ManifestJob(
+            file: file, offset: written.offset, bytes: written.bytes, replacing: written.replaced)
     }
 
     /// The job has ended: what its edits were for.
     mutating func jobEnded() -> [ManifestConsequence] {
         isBusy = false
+        written = nil
         let done = inFlight
         inFlight.removeAll()
         return done

@@ -3,8 +3,8 @@
 //     endTick: log append -> due syncs -> full memtables freeze -> flush jobs -> compaction jobs
 //              -> manifest job -> removal job
 //
-// One flush at a time for each table, oldest memtable first, so that `flushedPosition` is a prefix of
-// the log; compactions up to `concurrentCompactors`; one manifest job at a time.
+// Compactions run up to `concurrentCompactors`, manifest jobs one at a time; flushes have their own
+// file. A step in which nothing of this is due looks at a few flags and goes.
 
 internal import Encoding
 package import Environment
@@ -20,22 +20,35 @@ extension StorageEngine {
         _ event: Event, clock: ClockReading, outbox: Outbox
     ) throws(StorageError) -> Bool {
         switch event {
-        case .logSynced(let id): return log.receiveSynced(id)
+        case .logSynced(let id):
+            guard log.receiveSynced(id) else { return false }
+            mayReleaseSegments = true
+            isSyncLate = log.isSyncLate(clock.monotonic)
+            return true
         case .blockRead(let id, let result): return receiveBlock(id, result, outbox: outbox)
         case .jobEnded(let id, _, let failure):
-            let isPreparation = failure == nil ? log.receivePrepared(id) : log.isPreparation(id)
-            guard let job = jobs.removeValue(forKey: id) else {
-                if isPreparation, let failure { throw .disk(failure) }
-                return isPreparation
+            if log.isPreparation(id) {
+                if let failure {
+                    try preparationFailed(failure, now: clock.monotonic)
+                } else {
+                    log.receivePrepared()
+                    preparationSucceeded()
+                }
+                return true
             }
-            if let failure { throw .disk(failure) }
-            try jobEnded(job)
+            guard let job = jobs.removeValue(forKey: id) else { return false }
+            mayReleaseSegments = true
+            if let failure {
+                try jobFailed(job, failure, now: clock.monotonic)
+            } else {
+                try jobEnded(job, now: clock.monotonic)
+            }
             return true
         default: return false
         }
     }
 
-    private func jobEnded(_ job: RunningJob) throws(StorageError) {
+    private func jobEnded(_ job: RunningJob, now: Instant) throws(StorageError) {
         switch job {
         case .flush(let merge, let table, let memtable, let generation, let number):
             table.isFlushing = false
@@ -45,8 +58,10 @@ extension StorageEngine {
             runningCompactions -= 1
             compactionEnded(merge, table, inputs, generation, number)
         case .manifest:
-            for consequence in manifest.jobEnded() { take(consequence) }
+            manifestSucceeded()
+            for consequence in manifest.jobEnded() { take(consequence, now: now) }
         case .removal: isRemovingFiles = false
+        case .usage(let job): usageChecked(job, now: now)
         }
     }
 
@@ -58,46 +73,10 @@ extension StorageEngine {
         }
     }
 
-    private func flushEnded(
-        _ merge: MergeJob, _ table: TableState, _ memtable: Memtable, _ generation: Int,
-        _ number: UInt64
-    ) {
-        let made = sstable(merge, table, number, memtable.lastPosition)
-        guard table.generation == generation else {
-            // Truncated or dropped meanwhile.
-            if let made { obsoleteFiles.append(made.metadata.file) }
-            memtable.pins -= 1
-            if memtable.isRetired, memtable.pins == 0 { memtable.recycle() }
-            return
-        }
-        table.statistics.flushes += 1
-        table.statistics.bytesFlushed += merge.bytesWritten
-        // Until the manifest is durable the table goes on flushing: order is kept.
-        table.isFlushing = true
-        var edits: [ManifestEdit] = [.flushed(table.id, memtable.lastPosition)]
-        if let made {
-            edits.append(
-                .add(ManifestEntry(number: number, table: table.id, position: made.position)))
-        }
-        manifest.enqueue(edits, .flushed(table, memtable, made, generation: generation))
-    }
-
-    private func take(_ consequence: ManifestConsequence) {
+    private func take(_ consequence: ManifestConsequence, now: Instant) {
         switch consequence {
         case .flushed(let table, let memtable, let made, let generation):
-            table.isFlushing = false
-            memtable.pins -= 1
-            guard table.generation == generation else {
-                if let made { obsoleteFiles.append(made.metadata.file) }
-                if memtable.isRetired, memtable.pins == 0 { memtable.recycle() }
-                return
-            }
-            precondition(table.frozen.first === memtable, "flushes end out of order")
-            table.frozen.removeFirst()
-            table.flushedPosition = max(table.flushedPosition, memtable.lastPosition)
-            if let made { table.sstables.append(made) }
-            table.mayCompact = true
-            memtable.retire()
+            flushBecameDurable(table, memtable, made, generation, now: now)
         case .compacted(let table, let inputs, let made, let generation):
             table.isCompacting = false
             if table.generation == generation {
@@ -139,10 +118,15 @@ extension StorageEngine {
     package func endTick(clock: ClockReading, outbox: Outbox) throws(StorageError) {
         wallSeconds = clock.wall.seconds
         log.endTick(clock: clock, outbox: outbox)
-        freezeFullMemtables()
-        startFlushes(outbox)
+        isSyncLate = log.isSyncLate(clock.monotonic)
+        freezeFullMemtables(clock.monotonic)
+        retryFailed(clock.monotonic, outbox)
+        startFlushes(clock.monotonic, outbox)
         startCompactions(outbox)
-        obsoleteFiles += log.release(before: firstNeededSegment)
+        if mayReleaseSegments {
+            mayReleaseSegments = false
+            obsoleteFiles += log.release(before: firstNeededSegment)
+        }
         if let job = manifest.nextJob() { start(job, .manifest, outbox) }
         if !obsoleteFiles.isEmpty, !isRemovingFiles {
             isRemovingFiles = true
@@ -150,10 +134,21 @@ extension StorageEngine {
             obsoleteFiles.removeAll()
             start(job, .removal, outbox)
         }
+        watchDiskUsage(clock.monotonic, outbox)
     }
 
     /// When the engine must be stepped next if nothing happens before.
-    package var nextWake: Instant? { log.nextWake }
+    package var nextWake: Instant? {
+        var wake = log.nextWake
+        func consider(_ other: Instant?) {
+            if let other { wake = wake.map { min($0, other) } ?? other }
+        }
+        if !periodicTables.isEmpty { consider(nextPeriodicFlush) }
+        consider(flushRetry)
+        consider(manifestRetry)
+        consider(nextUsageCheck)
+        return wake
+    }
 
     func start(_ job: any Job, _ running: RunningJob, _ outbox: Outbox) {
         let id = effectIDs.next()
@@ -161,98 +156,35 @@ extension StorageEngine {
         outbox.effects.append(.runJob(id, job))
     }
 
-    /// The first segment with a mutation that no SSTable holds.
-    private var firstNeededSegment: UInt32 {
-        var needed = log.active.number
-        for table in tableList {
-            if let oldest = table.oldestUnflushed { needed = min(needed, oldest.segment) }
-        }
-        return needed
-    }
-
-    // MARK: Flushing
-
-    private func freezeFullMemtables() {
-        let half = configuration.memtableBytes / 2
-        var total = 0
-        var largest: TableState?
-        for table in tableList {
-            let bytes = table.live.isEmpty ? 0 : table.live.bytes
-            if table.wantsFlush || bytes >= half && bytes > 0 {
-                freeze(table)
-                continue
-            }
-            total += bytes
-            if bytes > largest?.live.bytes ?? 0 { largest = table }
-        }
-        if total >= half, let largest { freeze(largest) }
-        if log.totalBytes > configuration.commitLogTotalBytes { freezeOldest() }
-    }
-
-    /// Freezes the tables that keep the oldest segment from being freed.
-    private func freezeOldest() {
-        let oldest = firstNeededSegment
-        guard oldest < log.active.number else { return }
-        for table in tableList where table.frozen.isEmpty {
-            if let first = table.live.firstPosition, first.segment == oldest { freeze(table) }
-        }
-    }
-
-    func freeze(_ table: TableState) {
-        table.wantsFlush = false
-        guard !table.live.isEmpty else { return }
-        let full = table.live
-        full.freeze()
-        table.frozen.append(full)
-        table.live = Memtable(
-            slice: slice, expectedPartitions: full.partitionCount, pool: pool)
-    }
-
-    private func startFlushes(_ outbox: Outbox) {
-        for table in tableList where !table.isFlushing {
-            guard let memtable = table.frozen.first else { continue }
-            table.isFlushing = true
-            let (job, number) = makeFlush(table, memtable)
-            memtable.pins += 1
-            start(
-                job,
-                .flush(job, table, memtable, generation: table.generation, number: number), outbox)
-        }
-    }
-
-    func makeFlush(_ table: TableState, _ memtable: Memtable) -> (MergeJob, UInt64) {
-        let number = manifest.takeNumber()
-        let rule = PurgeRule(nowInSeconds: wallSeconds, gcBefore: .min, olderThan: .min)
-        let job = MergeJob(
-            title: "flush \(table.name)", scans: [MemtableScan(memtable, slice: slice)],
-            target: target(table, number), purge: MergeJob.Purge(rule: rule, others: []))
-        return (job, number)
-    }
-
     func target(_ table: TableState, _ number: UInt64) -> MergeJob.Target {
         let file = Self.sstableName(prefix, number)
-        let options = table.schema.options
-        let method = options.compression["class"] ?? ""
         return MergeJob.Target(
             file: file,
             identity: Array(file.text.utf8).withUnsafeBytes {
                 Murmur3.hash128($0, seed: UInt64(effectIDs.incarnation.value)).0
-            },
-            blockBytes: configuration.blockBytes,
-            compresses: !method.isEmpty && options.compression["enabled"] != "false",
-            falsePositiveChance: options.bloomFilterFalsePositiveChance)
+            }, layout: layout(of: table.schema))
     }
+
+    /// How the files of a table are to be written. A chunk length other than the default's makes blocks
+    /// larger or smaller in proportion, up to a limit: a point read decompresses a whole block.
+    func layout(of schema: TableSchema) -> SSTableLayout {
+        let compression = TableCompression(stored: schema.options.compression)
+        let chunk = min(compression.chunkBytes, Self.largestChunkBytes)
+        return SSTableLayout(
+            table: schema.id,
+            blockBytes: max(
+                1, configuration.blockBytes * chunk / TableCompression.defaultChunkBytes),
+            compression: compression,
+            falsePositiveChance: schema.options.bloomFilterFalsePositiveChance)
+    }
+
+    private static var largestChunkBytes: Int { 1 << 20 }
 
     static func sstableName(_ prefix: String, _ number: UInt64) -> FileName {
         FileName("\(prefix)sst-\(number).db")
     }
 
     // MARK: Commands
-
-    /// Freezes and flushes a table's memtable, or all of them, with the next steps.
-    package func flush(table id: TableID?) {
-        for table in tableList where id == nil || table.id == id { table.wantsFlush = true }
-    }
 
     /// Compacts all SSTables of a table into one, with the next steps.
     package func compact(table id: TableID) { tables[id]?.wantsMajorCompaction = true }
@@ -264,6 +196,7 @@ extension StorageEngine {
     ) throws(StorageError) -> LogPosition {
         let position = log.nextPosition
         guard let table = tables[id] else { throw .unknownTable(id) }
+        mayReleaseSegments = true
         forget(table)
         table.flushedPosition = position
         manifest.enqueue(
@@ -294,15 +227,20 @@ extension StorageEngine {
     /// Takes a new schema: new tables appear, those that are gone lose their data.
     package func install(_ schema: SchemaSnapshot) {
         self.schema = schema
-        for table in schema.allTables {
-            if let state = tables[table.id] {
-                state.schema = table
-                state.mayCompact = true
-            } else {
-                tables[table.id] = TableState(
+        let stored = schema.keyspaces.flatMap { keyspace in
+            keyspace.tables.map { (table: $0, isLogged: keyspace.durableWrites) }
+        }
+        for (table, isLogged) in stored + schema.localTables.map({ ($0, true) }) {
+            let state =
+                tables[table.id]
+                ?? TableState(
                     schema: table,
                     live: Memtable(slice: slice, expectedPartitions: 0, pool: pool))
-            }
+            tables[table.id] = state
+            state.schema = table
+            state.isLogged = isLogged
+            state.flushDue = nil
+            state.mayCompact = true
         }
         for table in tableList where schema.table(table.id) == nil {
             forget(table)
@@ -311,5 +249,7 @@ extension StorageEngine {
         }
         lastTable = nil
         tableList = tables.values.sorted { $0.id < $1.id }
+        periodicTables = tableList.filter { $0.schema.options.memtableFlushPeriodMilliseconds > 0 }
+        mayReleaseSegments = true
     }
 }

@@ -79,4 +79,18 @@ extension StorageEngine {
         }
         manifest.enqueue(edits, .compacted(table, inputs: inputs, made, generation: generation))
     }
+
+    /// A compaction could not read or write: all stays as it was, until the table's files change.
+    func compactionFailed(_ job: RunningJob) {
+        guard case .compaction(_, let table, let inputs, _, let number) = job else { return }
+        runningCompactions -= 1
+        obsoleteFiles.append(Self.sstableName(prefix, number))
+        table.isCompacting = false
+        table.mayCompact = false
+        for input in inputs {
+            input.isCompacting = false
+            input.pins -= 1
+            releaseIfUnused(input)
+        }
+    }
 }

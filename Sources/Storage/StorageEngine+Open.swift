@@ -2,8 +2,10 @@
 //
 //     manifest -> SSTables' tails -> files that nobody names go -> log replay -> a new segment
 //
-// Memtables that get too full during the replay are flushed on the spot. Every start writes a new
-// manifest with a checkpoint alone.
+// The replay fills memtables under the same budget as later writes do. It flushes on the spot, the
+// largest first, only when three quarters of it are used: what a log of the usual size holds fits, and
+// is flushed in the background after the start. Every start writes a new manifest with a checkpoint
+// alone.
 
 internal import Encoding
 package import Environment
@@ -15,7 +17,8 @@ extension StorageEngine {
         _ start: StorageStart, files: any FileSystem, clock: ClockReading
     ) throws(StorageError) -> StorageEngine {
         let loaded = try loadManifest(start.prefix, files)
-        var replay = try CommitLogReplay(prefix: start.prefix, files: files)
+        var replay = try CommitLogReplay(
+            prefix: start.prefix, policy: start.configuration.commitFailurePolicy, files: files)
         let number = replay.highestNumber + 1
         let segment = CommitLog.segment(start.prefix, number, incarnation: start.incarnation)
         let engine = StorageEngine(
@@ -35,6 +38,7 @@ extension StorageEngine {
         try engine.loadSSTables(&state, files, prefix: start.prefix)
         try engine.replay(&replay, start, &state, files)
         try engine.begin(state, replay, start, segment, loaded, files)
+        try engine.beginDiskState(files, now: clock.monotonic)
         return engine
     }
 
@@ -97,6 +101,7 @@ extension StorageEngine {
     ) throws(StorageError) {
         var skipped = 0
         manifest = ManifestKeeper(state: state, prefix: prefix, fileNumber: 0, size: 0)
+        let fullBytes = configuration.memtableBytes / 4 * 3
         try replay.run { (bytes, position, file) throws(StorageError) in
             do throws(MalformedBytes) {
                 let mutation = try MutationView(bytes)
@@ -117,21 +122,26 @@ extension StorageEngine {
                     CorruptionError(
                         file: file, offset: Int(position.offset), detail: "mutation: \(error)"))
             }
-            if let table = table(try Self.tableID(bytes)),
-                table.live.bytes >= configuration.memtableBytes / 2
-            {
+            if pool.usedBytes >= fullBytes, let table = largestTable {
                 try flushNow(table, files)
             }
         }
         state = manifest.state
         replayReport = replay.report
         replayReport.skipped = skipped
+        replayReport.corruption = replay.corruption
+        if let corruption = replay.corruption, configuration.commitFailurePolicy == .stopCommit {
+            damagedLog = corruption
+        }
     }
 
-    private static func tableID(_ bytes: UnsafeRawBufferPointer) throws(StorageError) -> TableID {
-        do throws(MalformedBytes) { return try MutationView(bytes).table } catch {
-            throw .malformed(error)
+    /// The table with the largest live memtable that holds something.
+    var largestTable: TableState? {
+        var largest: TableState?
+        for table in tableList where !table.live.isEmpty {
+            if table.live.bytes > largest?.live.bytes ?? 0 { largest = table }
         }
+        return largest
     }
 
     /// Flushes a table's memtable at once: at start only. The manifest's state knows of it, its file

@@ -1,7 +1,12 @@
 // The write path.
 //
-// Cost of a one-row write of 116 bytes: one walk that checks the row, one copy with a CRC32C into the
-// log's buffer, one directory lookup, one copy into the arena. No allocation outside the arena.
+//     admits? -- no --> the shard keeps the mutation and asks again (`WriteThrottle`)
+//        | yes
+//     apply: checks -> record into the tick's buffer -> live memtable
+//
+// Cost of a one-row write of 116 bytes: one comparison with the budget, one walk that checks the row,
+// one copy with a CRC32C into the log's buffer, one directory lookup, one copy into the arena. No
+// allocation outside the arena.
 
 internal import Encoding
 package import Environment
@@ -10,24 +15,35 @@ package import Model
 extension StorageEngine {
     /// Makes a mutation part of the shard's data: a log record in this step's buffer, and the memtable.
     /// Nothing that depends on it may leave before the step's `endTick`. On an error nothing happened.
+    ///
+    /// Returns the position that must be synced before the mutation is durable; `.zero` for a table of a
+    /// keyspace without `durable_writes`, which lives in memtables alone until it is flushed.
     @discardableResult
     package func apply(
         _ mutation: MutationView, clock: ClockReading
     ) throws(StorageError) -> LogPosition {
         guard let table = table(mutation.table) else { throw .unknownTable(mutation.table) }
         guard slice.contains(mutation.token) else { throw .outsideSlice(token: mutation.token) }
+        if let writeRefusal { throw writeRefusal }
+        if mutation.bytes.count > maximumMutationBytes {
+            throw .mutationTooLarge(bytes: mutation.bytes.count, limit: maximumMutationBytes)
+        }
         do throws(MalformedBytes) {
             let partition = try PartitionView(mutation.partition)
             let oldest = try Self.check(partition)
-            let position = log.append(mutation.bytes)
+            let isLogged = table.isLogged
+            let position = isLogged ? log.append(mutation.bytes) : log.nextPosition
             try table.live.apply(
                 token: mutation.token, key: mutation.key, partition, oldestTimestamp: oldest,
-                position: position, scratch: mergeScratch)
-            return position
+                position: position, isLogged: isLogged, scratch: mergeScratch)
+            return isLogged ? position : .zero
         } catch {
             throw .malformed(error)
         }
     }
+
+    /// Larger mutations are refused.
+    package var maximumMutationBytes: Int { configuration.largestMutationBytes }
 
     /// Walks over the whole partition once: it is well-formed, and this is its oldest timestamp.
     static func check(_ partition: PartitionView) throws(MalformedBytes) -> Int64 {

@@ -73,6 +73,11 @@ package struct ReplayReport: Equatable, Sendable {
     /// Segments whose end was torn, and the sound records behind the tear.
     package var tornSegments = 0
     package var droppedRecords = 0
+    /// Segments with damage that the policy let us live with, the first damage, and the records read
+    /// behind it.
+    package var damagedSegments = 0
+    package var corruption: CorruptionError?
+    package var recoveredRecords = 0
 }
 
 /// Figures of one table.
@@ -121,6 +126,32 @@ package final class StorageEngine {
     /// The wall clock of the last step, in seconds: for the purge rules of jobs.
     var wallSeconds: Int64 = 0
 
+    // Taking in writes (`+Flush`).
+    var throttle: WriteThrottle
+    /// Somebody was told to wait and has not been admitted since.
+    var hasWaited = false
+    /// The log's syncs lag too far behind to take more (`periodic` mode).
+    var isSyncLate = false
+    /// What a step has to look at.
+    var isFlushWanted = false
+    var mayFlush = false
+    var mayReleaseSegments = true
+    /// Tables with a `memtable_flush_period_in_ms`.
+    var periodicTables: [TableState] = []
+
+    // What the disk said (`+DiskState`).
+    /// Why no write is taken; `updateRefusal` works it out of what follows.
+    package internal(set) var writeRefusal: StorageError?
+    var damagedLog: CorruptionError?
+    var segmentFailure: DiskFailure?
+    var flushFailure: StorageError?
+    var flushRetry: Instant?
+    var manifestFailure: DiskFailure?
+    var manifestRetry: Instant?
+    /// In percent, if it is watched.
+    var diskUsage: Int?
+    var nextUsageCheck: Instant?
+
     /// Reads that were parked and have ended; the shard takes them after each event.
     package var completedReads: [CompletedRead] = []
     package internal(set) var replayReport = ReplayReport()
@@ -132,6 +163,7 @@ package final class StorageEngine {
         effectIDs = start.effectIDs
         schema = start.schema
         pool = ArenaPool(limitBytes: start.configuration.memtableBytes)
+        throttle = WriteThrottle(limitBytes: start.configuration.memtableBytes)
         cache = BlockCache(limitBytes: start.configuration.blockCacheBytes)
         runner = ReadRunner(cache: cache, slice: start.slice)
         wallSeconds = clock.wall.seconds
@@ -168,11 +200,8 @@ package final class StorageEngine {
         return statistics
     }
 
-    /// Bytes of all memtables, live and frozen. Above `memtableBytes` flushing lags behind writing, and
-    /// the shard should take in less.
-    package var memtableBytes: Int {
-        tableList.reduce(0) { $0 + $1.live.bytes + $1.frozen.reduce(0) { $0 + $1.bytes } }
-    }
+    /// Bytes of all memtables, live and frozen, and of those that only a job or a read still holds.
+    package var memtableBytes: Int { pool.usedBytes }
 }
 
 /// One table as the engine has it.
@@ -188,6 +217,12 @@ final class TableState {
     private(set) var view: TableView
     /// All mutations of the table up to here are in SSTables, or truncated.
     var flushedPosition = LogPosition.zero
+    /// Mutations go into the log (`durable_writes` of the keyspace).
+    var isLogged = true
+    /// When the live memtable is flushed by `memtable_flush_period_in_ms`.
+    var flushDue: Instant?
+    /// When the flush under way was started.
+    var flushBegan = Instant(nanoseconds: 0)
     /// Raised by truncation: what jobs that began before bring back is not wanted.
     var generation = 0
     var isFlushing = false
@@ -217,7 +252,12 @@ final class TableState {
     }
 
     /// The first log position that only memtables hold; nil without one.
-    var oldestUnflushed: LogPosition? { (frozen.first ?? live).firstPosition ?? live.firstPosition }
+    var oldestUnflushed: LogPosition? {
+        for memtable in frozen {
+            if let position = memtable.firstPosition { return position }
+        }
+        return live.firstPosition
+    }
 
     var name: String { "\(schema.keyspace).\(schema.name)" }
 }
@@ -235,4 +275,5 @@ enum RunningJob {
     case compaction(MergeJob, TableState, inputs: [SSTable], generation: Int, number: UInt64)
     case manifest
     case removal
+    case usage(DiskUsageJob)
 }

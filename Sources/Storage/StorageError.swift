@@ -20,7 +20,7 @@ package struct CorruptionError: Error, Equatable, Sendable, CustomStringConverti
 }
 
 /// Why the engine could not do what it was asked.
-package enum StorageError: Error, Equatable, Sendable, CustomStringConvertible {
+package indirect enum StorageError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The disk failed: writes must stop.
     case disk(DiskFailure)
     /// A file is damaged: that read fails, other replicas may answer.
@@ -32,6 +32,10 @@ package enum StorageError: Error, Equatable, Sendable, CustomStringConvertible {
     case unknownTable(TableID)
     /// The token belongs to another shard.
     case outsideSlice(token: Int64)
+    /// The mutation does not fit into the commit log; nothing was applied.
+    case mutationTooLarge(bytes: Int, limit: Int)
+    /// No write is taken for now; nothing was applied. Reads go on.
+    case refused(WriteRefusal)
     /// The read needed more rounds of block reads than is allowed.
     case tooManyRounds(Int)
 
@@ -39,11 +43,38 @@ package enum StorageError: Error, Equatable, Sendable, CustomStringConvertible {
         switch self {
         case .disk(let failure): "disk: \(failure)"
         case .corruption(let error): "corruption: \(error)"
-        case .newerFormat(let file, let version): "\(file) has the newer format \(version)"
+        case .newerFormat(let file, let version):
+            "\(file) was written by a newer version of Coterie (its format is \(version)): start "
+                + "that version again, or one that knows the format"
         case .malformed(let error): "malformed bytes: \(error)"
         case .unknownTable(let table): "unknown table \(table)"
         case .outsideSlice(let token): "token \(token) is not of this shard"
+        case .mutationTooLarge(let bytes, let limit):
+            "mutation of \(bytes) bytes, the limit is \(limit) (max_mutation_size)"
+        case .refused(let refusal): "writes are refused: \(refusal)"
         case .tooManyRounds(let rounds): "gave up after \(rounds) rounds of block reads"
+        }
+    }
+}
+
+/// Why an engine takes no writes although it serves reads.
+package enum WriteRefusal: Equatable, Sendable, CustomStringConvertible {
+    /// The disk had no room for a file that writing needs. Goes when a later attempt succeeds.
+    case diskFull(DiskFailure)
+    /// The volume is fuller than `data_disk_usage_percentage_fail_threshold` allows.
+    case diskUsage(percentage: Int, limit: Int)
+    /// A flush fails again and again, and the memory for memtables is used up.
+    case flushFailing(StorageError)
+    /// The commit log was damaged, and the policy is `stop_commit`. Stays until the next start.
+    case damagedLog(CorruptionError)
+
+    package var description: String {
+        switch self {
+        case .diskFull(let failure): "the disk is full (\(failure))"
+        case .diskUsage(let percentage, let limit):
+            "the disk is \(percentage) % full, the limit is \(limit) %"
+        case .flushFailing(let error): "memtables cannot be flushed (\(error))"
+        case .damagedLog(let error): "the commit log is damaged (\(error))"
         }
     }
 }

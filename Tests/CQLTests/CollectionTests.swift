@@ -149,10 +149,6 @@ import Testing
                 "INSERT INTO t (k, c, s) VALUES (1, 1, ['a'])",
                 "Invalid list literal for s of type set<text>"
             ),
-            (
-                "SELECT writetime(s) FROM t",
-                "writetime of a collection is not supported by Coterie yet"
-            ),
         ]
         for (statement, expected) in cases {
             #expect(bench.failure(statement) == .invalid(expected), "\(statement)")

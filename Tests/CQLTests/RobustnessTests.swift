@@ -106,7 +106,7 @@ private func lines(ofFixture name: String) throws -> [String] {
             switch prepared.plan {
             case .select(let plan):
                 var execution = try SelectExecution(plan, bound, context)
-                _ = execution.nextCommand()
+                _ = try execution.nextCommand()
             case .modification(let plan):
                 let sink = MutationSink()
                 try plan.build(bound, context, into: sink)
@@ -133,7 +133,7 @@ private func lines(ofFixture name: String) throws -> [String] {
         var failures = 0
         for _ in 0..<3_000 {
             var execution = try SelectExecution(plan, BoundValues(), context, pageSize: 100)
-            let next = execution.nextCommand()
+            let next = try execution.nextCommand()
             let command = try #require(next)
             var bytes = try bench.store.read(command)
             for _ in 0...random.below(3) {

@@ -280,7 +280,7 @@ struct Bench {
             var execution = try SelectExecution(
                 plan, bound, context, pageSize: pageSize, pagingState: state)
             var rounds = 0
-            while let command = execution.nextCommand() {
+            while let command = try execution.nextCommand() {
                 let writer = ByteWriter()
                 command.encode(into: writer)
                 var reader = ByteReader(writer.bytes)

@@ -42,6 +42,7 @@ func smallConfiguration(_ random: inout RandomStream) -> Configuration.Storage {
         [.periodic, .batch, .group][Int(random.below(3))]
     configuration.commitLogSyncPeriod = .seconds(1)
     configuration.commitLogSegmentBytes = [700, 4_000, 1 << 20][Int(random.below(3))]
+    configuration.maximumMutationBytes = 1 << 20
     configuration.commitLogTotalBytes = [6_000, 30_000, 1 << 30][Int(random.below(3))]
     configuration.memtableBytes = [6_000, 20_000, 1 << 20][Int(random.below(3))]
     configuration.blockBytes = [64, 300, 4_096][Int(random.below(3))]

@@ -19,11 +19,28 @@ extension Parser {
                 using.timestamp = try parseIntegerValue()
             } else if timeToLiveAllowed, accept(.ttl) {
                 using.timeToLive = try parseIntegerValue()
+            } else if atTimeout {
+                using.timeout = try parseTimeout()
             } else {
                 throw timeToLiveAllowed ? noAlternative : mismatch("K_TIMESTAMP")
             }
-        } while timeToLiveAllowed && accept(.and)
+        } while accept(.and)
         return using
+    }
+
+    /// Whether `TIMEOUT` stands here, which is a word of Scylla's CQL and in all other places a name.
+    var atTimeout: Bool { current.kind == .identifier && current.text == "timeout" }
+
+    /// `TIMEOUT 50ms` or `TIMEOUT ?`
+    mutating func parseTimeout() throws(CQLError) -> Term {
+        advance()
+        if current.kind == .duration {
+            let literal = Literal(kind: .duration, text: current.text)
+            advance()
+            return .literal(literal)
+        }
+        guard let marker = try acceptMarker() else { throw mismatch("DURATION") }
+        return .marker(marker)
     }
 
     private mutating func parseInsert() throws(CQLError) -> InsertSyntax {
@@ -35,11 +52,15 @@ extension Parser {
                 throw noAlternative
             }
             let value = try parseTerm()
-            if accept(.default), !accept(.null) { try expect(.unset) }
+            var missing = InsertSyntax.MissingColumns.null
+            if accept(.default), !accept(.null) {
+                try expect(.unset)
+                missing = .unset
+            }
             let ifNotExists = try parseIfNotExists()
             return InsertSyntax(
                 table: table, columns: [], values: [value], ifNotExists: ifNotExists,
-                using: try parseUsing(), isJSON: true)
+                using: try parseUsing(), json: missing)
         }
         try expect(.leftParenthesis)
         let columns = try commaSeparated { (parser) throws(CQLError) in
@@ -53,7 +74,7 @@ extension Parser {
         let ifNotExists = try parseIfNotExists()
         return InsertSyntax(
             table: table, columns: columns, values: values, ifNotExists: ifNotExists,
-            using: try parseUsing(), isJSON: false)
+            using: try parseUsing(), json: nil)
     }
 
     private mutating func parseUpdate() throws(CQLError) -> UpdateSyntax {

@@ -48,6 +48,11 @@ extension Parser {
             try expect(.filtering)
             select.allowsFiltering = true
         }
+        if at(.using) {
+            advance()
+            guard atTimeout else { throw mismatch("K_TIMEOUT") }
+            select.timeout = try parseTimeout()
+        }
         return select
     }
 

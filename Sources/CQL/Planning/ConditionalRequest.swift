@@ -13,14 +13,9 @@ package import Model
 /// A conditional statement being executed. Owned by its request.
 package final class ConditionalRequest {
     /// A statement with its values.
-    package struct Part {
+    private struct Part {
         let plan: ModificationPlan
         let values: RetainedValues
-
-        package init(plan: ModificationPlan, values: RetainedValues) {
-            self.plan = plan
-            self.values = values
-        }
     }
 
     /// Rows for the client.
@@ -47,10 +42,16 @@ package final class ConditionalRequest {
     /// The rows to read, sorted.
     private var slices: [ClusteringSlice] = []
 
-    /// Checks what depends on the values. The parts are not empty, and one of them is conditional.
+    /// Checks what depends on the values, and keeps a copy of them. There is at least one statement, and
+    /// one of them is conditional.
     package init(
-        _ parts: [Part], _ context: ExecutionContext, isBatch: Bool
+        _ statements: [(plan: ModificationPlan, values: BoundValues)], _ context: ExecutionContext,
+        isBatch: Bool
     ) throws(CQLError) {
+        var parts: [Part] = []
+        for (plan, values) in statements {
+            parts.append(Part(plan: plan, values: try plan.retained(values, context)))
+        }
         self.parts = parts
         self.context = context
         self.isBatch = isBatch
@@ -202,7 +203,7 @@ package final class ConditionalRequest {
         defer { sink.removeAll() }
         var context = context
         context.timestamp = timestamp
-        for part in parts { try part.plan.build(part.values.values, context, into: sink) }
+        for part in parts { try part.plan.buildRows(part.values.values, context, into: sink) }
         try sink.mergePartitions()
         guard let entry = sink.entries.first else { return nil }
         precondition(sink.entries.count == 1, "a conditional request of several partitions")

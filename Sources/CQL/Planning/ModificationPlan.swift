@@ -57,12 +57,18 @@ package final class ModificationPlan: Sendable {
     private let isSingleRow: Bool
     /// The hot path, for a row whose values are all bound.
     private let boundRow: BoundRow?
+    /// For INSERT JSON: where the values of the markers are found, which are none of the client's.
+    private let json: JSONInsert?
+    /// Whether its markers are the columns of a JSON text.
+    var isJSON: Bool { json != nil }
 
     init(
         table: TableSchema, effect: Effect, partition: [KeyRestriction],
         clustering: [ClusteringRestriction], cells: [CellSource], timestamp: PlannedTerm?,
-        timeToLive: PlannedTerm?, isStaticOnly: Bool, condition: ConditionPlan? = nil
+        timeToLive: PlannedTerm?, isStaticOnly: Bool, condition: ConditionPlan? = nil,
+        json: JSONInsert? = nil
     ) {
+        self.json = json
         self.table = table
         self.condition = condition
         self.requiresRead = cells.contains { $0.operation.requiresRead }
@@ -107,6 +113,30 @@ package final class ModificationPlan: Sendable {
     ///
     /// `values` holds as many values as the statement has markers.
     package func build(
+        _ values: BoundValues, _ context: ExecutionContext, into sink: MutationSink
+    ) throws(CQLError) {
+        if let json {
+            try json.withValues(values, context, table) { (found) throws(CQLError) in
+                try buildRows(found, context, into: sink)
+            }
+        } else {
+            try buildRows(values, context, into: sink)
+        }
+    }
+
+    /// A copy of the values, with those of INSERT JSON taken out of their text: for `buildRows`, and for
+    /// whatever else looks at the plan's terms.
+    func retained(
+        _ values: BoundValues, _ context: ExecutionContext
+    ) throws(CQLError) -> RetainedValues {
+        guard let json else { return RetainedValues(copying: values) }
+        return try json.withValues(values, context, table) { (found) throws(CQLError) in
+            RetainedValues(copying: found)
+        }
+    }
+
+    /// `build` with values that `retained` gave.
+    func buildRows(
         _ values: BoundValues, _ context: ExecutionContext, into sink: MutationSink
     ) throws(CQLError) {
         var stamp = Stamp(timestamp: context.timestamp, nowInSeconds: context.nowInSeconds)

@@ -8,8 +8,8 @@ indirect enum PlannedSelector: Sendable {
     /// A column by its place in `SELECT *`.
     case column(Int)
     case term(PlannedTerm)
-    case writeTime(Int)
-    case timeToLive(Int)
+    /// When a column, or its parts, were written, or how long they still live.
+    case cellTime(CellTimeSelection)
     /// The token of the row's partition.
     case token
     case function(ScalarFunction, [PlannedSelector], place: Int)
@@ -19,17 +19,76 @@ indirect enum PlannedSelector: Sendable {
     case field(PlannedSelector, Int, CQLType)
     /// The value of a key of a map, or an element of a set if it is there.
     case element(PlannedSelector, PlannedTerm, CQLType)
+    /// The entries of a map, or the elements of a set, from one key to another, both included.
+    case slice(PlannedSelector, from: PlannedTerm?, to: PlannedTerm?, CQLType)
+    /// A tuple or user-defined type made of its fields.
+    case fields([PlannedSelector])
+    /// A list, set or map made of its parts, or a vector.
+    case collection(CQLType, [PlannedSelector])
 }
 
 extension PlannedSelector {
+    /// The expressions that this one is made of.
+    private var parts: [PlannedSelector] {
+        switch self {
+        case .function(_, let items, _), .fields(let items), .collection(_, let items): items
+        case .field(let inner, _, _), .element(let inner, _, _), .slice(let inner, _, _, _): [inner]
+        case .column, .term, .cellTime, .token, .aggregate: []
+        }
+    }
+
     /// Whether the expression holds values of its own.
     var holdsTerms: Bool {
         switch self {
-        case .term: true
-        case .function(_, let arguments, _): arguments.contains(where: \.holdsTerms)
-        case .field(let inner, _, _): inner.holdsTerms
-        case .element: true
-        case .column, .writeTime, .timeToLive, .token, .aggregate: false
+        case .term, .element, .slice: true
+        case .cellTime(let selection): selection.holdsTerms
+        default: parts.contains(where: \.holdsTerms)
+        }
+    }
+
+    /// Whether the expression is made of aggregates' results.
+    var isAggregate: Bool {
+        if case .aggregate = self { return true }
+        return parts.contains(where: \.isAggregate)
+    }
+
+    /// The expression with everything that is not made of aggregates taken from the first row: that one is
+    /// gone when the result is written.
+    func ofFirstRow(_ aggregates: inout [PlannedAggregate]) -> PlannedSelector {
+        guard isAggregate else {
+            aggregates.append(PlannedAggregate(kind: .first, argument: self, type: .blob))
+            return .aggregate(aggregates.count - 1)
+        }
+        func mapped(_ items: [PlannedSelector]) -> [PlannedSelector] {
+            items.map { $0.ofFirstRow(&aggregates) }
+        }
+        switch self {
+        case .function(let function, let items, let place):
+            return .function(function, mapped(items), place: place)
+        case .fields(let items): return .fields(mapped(items))
+        case .collection(let type, let items): return .collection(type, mapped(items))
+        case .field(let inner, let index, let type):
+            return .field(inner.ofFirstRow(&aggregates), index, type)
+        case .element(let inner, let key, let type):
+            return .element(inner.ofFirstRow(&aggregates), key, type)
+        case .slice(let inner, let from, let to, let type):
+            return .slice(inner.ofFirstRow(&aggregates), from: from, to: to, type)
+        case .column, .term, .cellTime, .token, .aggregate: return self
+        }
+    }
+
+    /// Whether it looks at when the parts of collections were written.
+    var needsElementTimes: Bool {
+        if case .cellTime(let selection) = self { return selection.isMultiCell }
+        return parts.contains(where: \.needsElementTimes)
+    }
+
+    /// Adds the places of all columns that the expression looks at.
+    func collectSlots(_ slots: inout Set<Int>) {
+        switch self {
+        case .column(let slot): slots.insert(slot)
+        case .cellTime(let selection): slots.insert(selection.slot)
+        default: for part in parts { part.collectSlots(&slots) }
         }
     }
 
@@ -37,22 +96,51 @@ extension PlannedSelector {
     func resolved(
         _ values: BoundValues, _ context: ExecutionContext
     ) throws(CQLError) -> PlannedSelector {
+        func resolved(_ items: [PlannedSelector]) throws(CQLError) -> [PlannedSelector] {
+            var result: [PlannedSelector] = []
+            for item in items { result.append(try item.resolved(values, context)) }
+            return result
+        }
         switch self {
         case .term(let term):
             let value = try term.bytes(values, context, "selection")
             return .term(value.map { .constant($0) } ?? .null)
         case .function(let function, let arguments, let place):
-            var resolved: [PlannedSelector] = []
-            for argument in arguments { resolved.append(try argument.resolved(values, context)) }
-            return .function(function, resolved, place: place)
+            return .function(function, try resolved(arguments), place: place)
+        case .fields(let items): return .fields(try resolved(items))
+        case .collection(let type, let items): return .collection(type, try resolved(items))
         case .field(let inner, let index, let type):
             return .field(try inner.resolved(values, context), index, type)
         case .element(let inner, let key, let type):
-            guard let bytes = try key.bytes(values, context, "selection") else {
-                throw .invalid("Invalid null value for element selection")
-            }
-            return .element(try inner.resolved(values, context), .constant(bytes), type)
-        case .column, .writeTime, .timeToLive, .token, .aggregate: return self
+            return .element(
+                try inner.resolved(values, context), try Self.key(key, values, context), type)
+        case .slice(let inner, let from, let to, let type):
+            return .slice(
+                try inner.resolved(values, context), from: try Self.bound(from, values, context),
+                to: try Self.bound(to, values, context), type)
+        case .cellTime(let selection):
+            return .cellTime(try selection.resolved(values, context))
+        case .column, .token, .aggregate: return self
+        }
+    }
+
+    static func key(
+        _ term: PlannedTerm, _ values: BoundValues, _ context: ExecutionContext
+    ) throws(CQLError) -> PlannedTerm {
+        guard let bytes = try term.bytes(values, context, "element selection") else {
+            throw .invalid("Invalid null value for element selection")
+        }
+        return .constant(bytes)
+    }
+
+    static func bound(
+        _ term: PlannedTerm?, _ values: BoundValues, _ context: ExecutionContext
+    ) throws(CQLError) -> PlannedTerm? {
+        guard let term else { return nil }
+        switch try term.evaluate(values, context) {
+        case .unset: return nil
+        case .null: throw .invalid("Invalid null value for slice selection")
+        case .bytes(let bytes): return .constant(bytes)
         }
     }
 
@@ -89,307 +177,134 @@ extension PlannedSelector {
             }
         }
     }
-}
 
-/// An aggregate with the expression it runs over.
-struct PlannedAggregate: Sendable {
-    enum Kind: String, Sendable {
-        case countRows, count, min, max, sum
-        case average = "avg"
-        /// The value in the first row, for plain columns beside aggregates.
-        case first
+    /// The places of the entries of a set or map that lie between two keys.
+    static func places(
+        in value: [UInt8], _ type: CQLType, from: [UInt8]?, to: [UInt8]?
+    ) -> (parts: [[UInt8]], places: Range<Int>) {
+        let parts = CollectionFunctions.parts(of: value, type) ?? []
+        var step = 1
+        if case .map = type { step = 2 }
+        let element = type.parts.first ?? .blob
+        func order(_ part: [UInt8], _ bound: [UInt8]) -> Int {
+            part.withUnsafeBytes { a in bound.withUnsafeBytes { b in element.compare(a, b) } }
+        }
+        let keys = stride(from: 0, to: parts.count, by: step).map { parts[$0] }
+        let start = from.flatMap { from in keys.firstIndex { order($0, from) >= 0 } }
+        let first = from == nil ? 0 : start ?? keys.count
+        let end = to.flatMap { to in keys.firstIndex { order($0, to) > 0 } } ?? keys.count
+        return (parts, first..<max(first, end))
     }
 
-    let kind: Kind
-    let argument: PlannedSelector?
-    /// The type of the argument; `min`, `max`, `sum`, `avg` and `first` give the same.
+    /// The entries of a set or map between two keys, as a set or map.
+    static func slice(
+        of value: [UInt8], _ type: CQLType, from: [UInt8]?, to: [UInt8]?
+    ) -> [UInt8] {
+        let (parts, places) = places(in: value, type, from: from, to: to)
+        var step = 1
+        if case .map = type { step = 2 }
+        return SystemValue.collection(
+            count: places.count,
+            Array(parts[(places.lowerBound * step)..<(places.upperBound * step)]))
+    }
+}
+
+/// `writetime`, `maxwritetime` and `ttl` of a column, of a part of it, or of several.
+struct CellTimeSelection: Sendable {
+    /// Which of the column's cells are looked at.
+    enum Part: Sendable {
+        case all
+        case field(Int)
+        case element(PlannedTerm)
+        case slice(from: PlannedTerm?, to: PlannedTerm?)
+    }
+
+    let kind: Selector.WriteTimeKind
+    /// The column, by its place in `SELECT *`.
+    let slot: Int
     let type: CQLType
-}
+    let part: Part
 
-/// Compiles select lists.
-struct SelectorCompiler {
-    let table: TableSchema
-    var terms: TermCompiler
-    var aggregates: [PlannedAggregate] = []
+    /// Whether the column has a cell for each part.
+    var isMultiCell: Bool { type.isMultiCell }
 
-    typealias Typed = (selector: PlannedSelector, type: CQLType, name: String)
-
-    /// The expression, its type, and how its result column is called.
-    mutating func compile(_ selector: Selector) throws(CQLError) -> Typed {
-        switch selector {
-        case .column(let name):
-            guard let column = table.column(named: name) else {
-                throw .invalid(
-                    "Undefined column name \(Identifier.quoted(name)) in table"
-                        + " \(table.keyspace).\(table.name)")
-            }
-            return (.column(table.slot(of: column)), column.type, name)
-        case .term(let term): return try constant(term)
-        case .countRows: return aggregate(.countRows, nil, .bigint, "count")
-        case .writeTime(let kind, let inner): return try writeTime(kind, inner)
-        case .function(let name, let arguments): return try call(name, arguments)
-        case .cast(let inner, let syntax): return try cast(inner, syntax)
-        case .typeHint(let syntax, .term(let term)):
-            let type = try TypeResolution(keyspace: table.keyspace, types: terms.types)
-                .resolve(syntax)
-            let planned = try terms.compile(term, as: type, for: "[selection]")
-            return (.term(planned), type, "(\(syntax))\(term.sourceText)")
-        case .field(let inner, let field):
-            let (planned, type, name) = try compile(inner)
-            guard case .userDefined(let definition, _) = type else {
-                throw .invalid(
-                    "Invalid field selection: \(name) of type \(type.cqlName) is not a user type")
-            }
-            guard let index = definition.fields.firstIndex(where: { $0.name == field }) else {
-                throw .invalid("\(name) of type \(definition.name) has no field \(field)")
-            }
-            return (
-                .field(planned, index, type), definition.fields[index].type,
-                "\(name).\(Identifier.quoted(field))"
-            )
-        case .element(let inner, let key):
-            let (planned, type, name) = try compile(inner)
-            let label = "\(name)[\(key.sourceText)]"
-            switch type {
-            case .map(let keyType, let valueType, _):
-                let term = try terms.compile(key, as: keyType, for: "key(\(name))")
-                return (.element(planned, term, type), valueType, label)
-            case .set(let element, _):
-                let term = try terms.compile(key, as: element, for: "value(\(name))")
-                return (.element(planned, term, type), element, label)
-            default:
-                throw .invalid(
-                    "Invalid element selection: \(name) is of type \(type.cqlName) is not a set or map"
-                )
-            }
-        case .slice: throw Self.unsupported("Selection of slices of collections")
-        case .arithmetic, .negation: throw Self.unsupported("Arithmetic")
-        case .tuple, .list, .set, .map, .typeHint:
-            throw Self.unsupported("Selection of collection, tuple and user-defined type literals")
+    /// Whether the result is a list of times.
+    var isList: Bool {
+        guard isMultiCell, kind != .maximumWriteTime else { return false }
+        switch part {
+        case .all, .slice: return true
+        case .field, .element: return false
         }
     }
 
-    private static func unsupported(_ what: String) -> CQLError {
-        .invalid("\(what) is not supported by Coterie yet")
-    }
-
-    private mutating func constant(_ term: Term) throws(CQLError) -> Typed {
-        let type: CQLType
-        switch term {
-        case .literal(let literal):
-            switch literal.kind {
-            case .string: type = .text
-            case .integer: type = Int32(literal.text) == nil ? .bigint : .int
-            case .float: type = .double
-            case .boolean: type = .boolean
-            case .duration: type = .duration
-            case .uuid: type = .uuid
-            case .hexadecimal: type = .blob
-            }
-        default:
-            throw .invalid(
-                "Cannot infer type for term \(term.sourceText) in selection clause (try using a cast"
-                    + " to force a type)")
-        }
-        return (
-            .term(try terms.compile(term, as: type, for: "[selection]")), type, term.sourceText
-        )
-    }
-
-    private mutating func writeTime(
-        _ kind: Selector.WriteTimeKind, _ inner: Selector
-    ) throws(CQLError) -> Typed {
-        guard case .column(let name) = inner else {
-            throw Self.unsupported("\(kind.rawValue) of an element or field")
-        }
-        guard case (.column(let slot), let type, _) = try compile(inner) else {
-            throw .invalid("Invalid argument for \(kind.rawValue)")
-        }
-        let column = table.allColumns[slot]
-        guard !column.isPrimaryKey else {
-            throw .invalid(
-                "Cannot use selection function \(kind.rawValue) on PRIMARY KEY part \(name)")
-        }
-        guard !type.isMultiCell else { throw Self.unsupported("\(kind.rawValue) of a collection") }
-        let label = "\(kind.rawValue)(\(Identifier.quoted(name)))"
-        if kind == .timeToLive { return (.timeToLive(slot), .int, label) }
-        return (.writeTime(slot), .bigint, label)
-    }
-
-    private mutating func cast(_ inner: Selector, _ syntax: TypeSyntax) throws(CQLError) -> Typed {
-        let (planned, from, name) = try compile(inner)
-        let to = try TypeResolution(keyspace: table.keyspace, types: terms.types).resolve(syntax)
-        guard let function = ScalarFunction.conversion(from: from, to: to) else {
-            throw .invalid("\(from.cqlName) cannot be cast to \(to.cqlName)")
-        }
-        return (
-            .function(function, [planned], place: terms.nextCall()), to,
-            "cast(\(name) as \(syntax))"
-        )
-    }
-
-    // MARK: Calls
-
-    private mutating func call(
-        _ name: QualifiedName, _ arguments: [Selector]
-    ) throws(CQLError) -> Typed {
-        guard name.keyspace == nil || name.keyspace == "system" else {
-            throw .invalid("Unknown function '\(name)'")
-        }
-        let plain = name.name.lowercased()
-        if plain == "token" { return try token(arguments) }
-        if let kind = PlannedAggregate.Kind(rawValue: plain), kind != .countRows, kind != .first {
-            return try aggregateCall(kind, arguments)
-        }
-        let candidates = ScalarFunction.candidates(plain)
-        guard !candidates.isEmpty else { throw .invalid("Unknown function '\(name)'") }
-        for candidate in candidates where candidate.arguments.count == arguments.count {
-            var attempt = self
-            var planned: [PlannedSelector] = []
-            var names: [String] = []
-            var fits = true
-            for (argument, type) in zip(arguments, candidate.arguments) {
-                if case .term(let term) = argument {
-                    do throws(CQLError) {
-                        planned.append(
-                            .term(try attempt.terms.compile(term, as: type, for: "argument")))
-                    } catch {
-                        // A constant that is no value of the type rules this signature out.
-                        fits = false
-                        break
-                    }
-                    names.append(term.sourceText)
-                    continue
-                }
-                let (selector, actual, label) = try attempt.compile(argument)
-                fits = fits && type.accepts(actual)
-                planned.append(selector)
-                names.append(label)
-            }
-            guard fits else { continue }
-            let place = attempt.terms.nextCall()
-            self = attempt
-            return (
-                .function(candidate.function, planned, place: place), candidate.result,
-                "system.\(plain)(\(names.joined(separator: ", ")))"
-            )
-        }
-        throw .invalid(
-            "Invalid call to function \(name), none of its type signatures match (known type"
-                + " signatures: "
-                + candidates.map { candidate in
-                    "system.\(plain) : (\(candidate.arguments.map(\.cqlName).joined(separator: ", ")))"
-                        + " -> \(candidate.result.cqlName)"
-                }.joined(separator: ", ") + ")")
-    }
-
-    private func token(_ arguments: [Selector]) throws(CQLError) -> Typed {
-        let key = table.partitionKey.map(\.name)
-        guard arguments == key.map(Selector.column) else {
-            throw .invalid(
-                "The token() function must be applied to all partition key components, in order: "
-                    + key.joined(separator: ", "))
-        }
-        let names = key.map { Identifier.quoted($0) }.joined(separator: ", ")
-        return (.token, .bigint, "system.token(\(names))")
-    }
-
-    private mutating func aggregate(
-        _ kind: PlannedAggregate.Kind, _ argument: PlannedSelector?, _ type: CQLType, _ name: String
-    ) -> Typed {
-        aggregates.append(PlannedAggregate(kind: kind, argument: argument, type: type))
-        let result: CQLType = kind == .count || kind == .countRows ? .bigint : type
-        return (.aggregate(aggregates.count - 1), result, name)
-    }
-
-    private mutating func aggregateCall(
-        _ kind: PlannedAggregate.Kind, _ arguments: [Selector]
-    ) throws(CQLError) -> Typed {
-        guard arguments.count == 1, let argument = arguments.first else {
-            throw .invalid(
-                "Invalid number of arguments in call to function system.\(kind.rawValue): 1 required"
-                    + " but \(arguments.count) provided")
-        }
-        if kind == .count, case .term = argument {
-            return aggregate(.countRows, nil, .bigint, "count")
-        }
-        let before = aggregates.count
-        let (selector, type, name) = try compile(argument)
-        guard aggregates.count == before else {
-            throw .invalid(
-                "aggregate functions cannot be used as arguments of aggregate functions")
-        }
-        switch kind {
-        case .sum, .average:
-            switch type {
-            case .tinyint, .smallint, .int, .bigint, .counter, .float, .double: break
-            case .varint, .decimal:
-                throw Self.unsupported("\(kind.rawValue)() of \(type.cqlName)")
-            default:
-                throw .invalid(
-                    "Invalid call to function \(kind.rawValue), none of its type signatures match")
-            }
-        case .min, .max, .count, .countRows, .first: break
-        }
-        return aggregate(kind, selector, type, "system.\(kind.rawValue)(\(name))")
-    }
-}
-
-/// The running value of an aggregate.
-struct Accumulator {
-    let aggregate: PlannedAggregate
-    private var count: Int64 = 0
-    private var best: [UInt8]?
-    private var integer: Int64 = 0
-    private var real = 0.0
-    private var hasFirst = false
-
-    init(_ aggregate: PlannedAggregate) { self.aggregate = aggregate }
-
-    /// Takes in a row's value of the argument; nil is null and is skipped except by `countRows`.
-    mutating func add(_ value: [UInt8]?) {
-        switch aggregate.kind {
-        case .countRows: count += 1
-        case .count: if value != nil { count += 1 }
-        case .first:
-            if !hasFirst { best = value }
-            hasFirst = true
-        case .min, .max:
-            guard let value else { return }
-            guard let current = best else {
-                best = value
-                return
-            }
-            let order = value.withUnsafeBytes { a in
-                current.withUnsafeBytes { b in aggregate.type.compare(a, b) }
-            }
-            if aggregate.kind == .min ? order < 0 : order > 0 { best = value }
-        case .sum, .average:
-            guard let value, let number = Number(value, aggregate.type) else { return }
-            count += 1
-            switch number {
-            case .integer(let value): integer = integer &+ value
-            case .real(let value): real += value
-            }
+    var holdsTerms: Bool {
+        switch part {
+        case .element, .slice: true
+        case .all, .field: false
         }
     }
 
-    /// The result: zero for empty sums and averages, null for empty minima.
-    var result: [UInt8]? {
-        switch aggregate.kind {
-        case .countRows, .count: return SystemValue.bigEndian(count)
-        case .first, .min, .max: return best
-        case .sum: return total(divisor: 1)
-        case .average: return total(divisor: max(count, 1))
+    func resolved(
+        _ values: BoundValues, _ context: ExecutionContext
+    ) throws(CQLError) -> CellTimeSelection {
+        let resolved: Part
+        switch part {
+        case .all, .field: return self
+        case .element(let key):
+            resolved = .element(try PlannedSelector.key(key, values, context))
+        case .slice(let from, let to):
+            resolved = .slice(
+                from: try PlannedSelector.bound(from, values, context),
+                to: try PlannedSelector.bound(to, values, context))
+        }
+        return CellTimeSelection(kind: kind, slot: slot, type: type, part: resolved)
+    }
+
+    /// The result for a row; nil for null.
+    func evaluate(_ slot: RowOutput.Slot, nowInSeconds: Int64) -> [UInt8]? {
+        guard let value = slot.value else { return nil }
+        guard isMultiCell else { return serialized(slot.time, nowInSeconds) }
+        let times = chosen(slot.elementTimes, Array(value))
+        if kind == .maximumWriteTime {
+            return times.compactMap { $0?.timestamp }.max().map { SystemValue.bigEndian($0) }
+        }
+        guard isList else {
+            return times.first.flatMap { $0.flatMap { serialized($0, nowInSeconds) } }
+        }
+        if times.isEmpty { return nil }
+        return times.reduce(into: SystemValue.bigEndian(Int32(times.count))) { bytes, time in
+            let part = time.flatMap { serialized($0, nowInSeconds) }
+            bytes += SystemValue.bigEndian(Int32(part?.count ?? -1)) + (part ?? [])
         }
     }
 
-    private func total(divisor: Int64) -> [UInt8]? {
-        switch aggregate.type {
-        case .float, .double:
-            return Number.real(real / Double(divisor)).bytes(as: aggregate.type)
-        default:
-            return Number.integer(integer / divisor).bytes(as: aggregate.type)
+    private func chosen(_ times: [RowOutput.CellTime?], _ value: [UInt8]) -> [RowOutput.CellTime?] {
+        func constant(_ term: PlannedTerm?) -> [UInt8]? {
+            if case .constant(let bytes)? = term { bytes } else { nil }
         }
+        switch part {
+        case .all:
+            guard case .userDefined(let definition, _) = type else { return times }
+            let missing = max(definition.fields.count - times.count, 0)
+            return times + Array(repeating: nil, count: missing)
+        case .field(let index): return index < times.count ? [times[index]] : []
+        case .element(let key):
+            let bound = constant(key)
+            let places = PlannedSelector.places(in: value, type, from: bound, to: bound).places
+            return Array(times[places.clamped(to: times.indices)])
+        case .slice(let from, let to):
+            let places = PlannedSelector.places(
+                in: value, type, from: constant(from), to: constant(to)
+            ).places
+            return Array(times[places.clamped(to: times.indices)])
+        }
+    }
+
+    private func serialized(_ time: RowOutput.CellTime, _ nowInSeconds: Int64) -> [UInt8]? {
+        guard kind == .timeToLive else {
+            return time.timestamp == noTimestamp ? nil : SystemValue.bigEndian(time.timestamp)
+        }
+        guard time.timeToLive > 0 else { return nil }
+        return SystemValue.bigEndian(Int32(clamping: Int64(time.expiresAt) - nowInSeconds))
     }
 }

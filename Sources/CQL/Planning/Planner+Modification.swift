@@ -9,10 +9,21 @@ extension Planner {
         let table = try table(Self.tableName(statement))
         var compiler = compiler(table, markers)
         let plan = try modification(statement, table, &compiler)
+        let timeout = try timeout(Self.using(statement).timeout, &compiler)
         return PreparedPlan(
             plan: .modification(plan), bindMarkers: try Self.specifications(compiler),
-            partitionKeyBindIndexes: Self.partitionKeyIndexes(.keys(plan.partition)),
-            resultColumns: [], tableID: table.id, epoch: schema.epoch)
+            partitionKeyBindIndexes: plan.isJSON
+                ? [] : Self.partitionKeyIndexes(.keys(plan.partition)),
+            resultColumns: [], tableID: table.id, epoch: schema.epoch, timeout: timeout)
+    }
+
+    private static func using(_ statement: Statement) -> UsingClause {
+        switch statement {
+        case .insert(let syntax): syntax.using
+        case .update(let syntax): syntax.using
+        case .delete(let syntax): syntax.using
+        default: UsingClause()
+        }
     }
 
     private static func tableName(_ statement: Statement) throws(CQLError) -> QualifiedName {
@@ -86,10 +97,12 @@ extension Planner {
     private func insert(
         _ syntax: InsertSyntax, _ table: TableSchema, _ compiler: inout TermCompiler
     ) throws(CQLError) -> ModificationPlan {
-        guard !syntax.isJSON else { throw .invalid("INSERT JSON is not supported by Coterie yet") }
         guard !table.isCounter else {
             throw .invalid(
                 "INSERT statements are not allowed on counter tables, use UPDATE instead")
+        }
+        if let missing = syntax.json {
+            return try insertJSON(syntax, missing, table, &compiler)
         }
         guard syntax.columns.count == syntax.values.count else {
             throw .invalid("Unmatched column names/values")
@@ -131,6 +144,30 @@ extension Planner {
             clustering: given.map { .equal(terms[$0.name] ?? .null) }, cells: cells,
             timestamp: timestamp, timeToLive: timeToLive, isStaticOnly: isStaticOnly,
             condition: syntax.ifNotExists ? .notExists : nil)
+    }
+
+    /// INSERT JSON: an INSERT of all columns, whose values are found in the text when it is executed.
+    private func insertJSON(
+        _ syntax: InsertSyntax, _ missing: InsertSyntax.MissingColumns, _ table: TableSchema,
+        _ compiler: inout TermCompiler
+    ) throws(CQLError) -> ModificationPlan {
+        guard let value = syntax.values.first else { throw .invalid("INSERT JSON takes a text") }
+        let (timestamp, timeToLive) = try times(syntax.using, &compiler)
+        let json = JSONInsert(
+            text: try compiler.compile(value, as: .text, for: "[json]"), missing: missing,
+            timestamp: timestamp, timeToLive: timeToLive, columns: table.allColumns)
+        func marker(_ column: ColumnSchema) -> PlannedTerm {
+            .marker(table.slot(of: column), column.type)
+        }
+        return ModificationPlan(
+            table: table, effect: .write(marksRow: true),
+            partition: table.partitionKey.map { .equal(marker($0)) },
+            clustering: table.clustering.map { .equal(marker($0)) },
+            cells: (table.statics + table.regulars).map {
+                ModificationPlan.CellSource(column: $0, term: marker($0))
+            },
+            timestamp: json.timestampMarker, timeToLive: json.timeToLiveMarker, isStaticOnly: false,
+            condition: syntax.ifNotExists ? .notExists : nil, json: json)
     }
 
     // MARK: UPDATE
@@ -417,11 +454,19 @@ extension Planner {
             timestamp = try compiler.compile(term, as: .bigint, for: "[timestamp]")
             merge(compiler)
         }
+        var timeoutCompiler = TermCompiler(
+            keyspace: keyspace ?? "", table: "", types: [], markerNames: markers)
+        let timeout = try timeout(syntax.using.timeout, &timeoutCompiler)
+        merge(timeoutCompiler)
         var modifications: [ModificationPlan] = []
         for statement in syntax.statements {
             let table = try table(Self.tableName(statement))
             var compiler = compiler(table, markers)
             let plan = try modification(statement, table, &compiler)
+            guard Self.using(statement).timeout == nil else {
+                throw .invalid(
+                    "USING TIMEOUT is not allowed for a statement inside of a batch")
+            }
             guard timestamp == nil || plan.timestamp == nil else {
                 throw .invalid(
                     "Timestamp must be set either on BATCH or individual statements")
@@ -440,9 +485,10 @@ extension Planner {
             plan: .batch(
                 BatchPlan(kind: syntax.kind, modifications: modifications, timestamp: timestamp)),
             bindMarkers: bound,
-            partitionKeyBindIndexes: tables.count == 1
+            partitionKeyBindIndexes: tables.count == 1 && modifications[0].isJSON == false
                 ? Self.partitionKeyIndexes(.keys(modifications[0].partition)) : [],
-            resultColumns: [], tableID: tables.count == 1 ? tables.first : nil, epoch: schema.epoch)
+            resultColumns: [], tableID: tables.count == 1 ? tables.first : nil, epoch: schema.epoch,
+            timeout: timeout)
     }
 }
 

@@ -7,10 +7,6 @@ extension Planner {
         _ syntax: SelectSyntax, _ markers: [String?]
     ) throws(CQLError) -> PreparedPlan {
         let table = try table(syntax.table)
-        guard !syntax.isJSON else { throw .invalid("SELECT JSON is not supported by Coterie yet") }
-        guard syntax.groupBy.isEmpty else {
-            throw .invalid("GROUP BY is not supported by Coterie yet")
-        }
         var selectors = SelectorCompiler(table: table, terms: compiler(table, markers))
         var planned: [PlannedSelector] = []
         var results: [ColumnSpecification] = []
@@ -29,27 +25,26 @@ extension Planner {
             planned.append(selector)
             results.append(result(item.alias ?? name, type))
         }
-        if !selectors.aggregates.isEmpty {
-            // Beside aggregates, what is not one shows the first row's value.
-            for (index, selector) in planned.enumerated() where !selector.isAggregate {
-                selectors.aggregates.append(
-                    PlannedAggregate(
-                        kind: .first, argument: selector, type: results[index].type))
-                planned[index] = .aggregate(selectors.aggregates.count - 1)
-            }
-        }
+        let selected = planned + selectors.aggregates.compactMap(\.argument)
         var terms = selectors.terms
         let restrictions = try RestrictionAnalysis.analyse(
             syntax.relations, table: table, kind: .select,
             allowsFiltering: syntax.allowsFiltering, compiler: &terms)
-        if syntax.isDistinct { try checkDistinct(planned, restrictions, table, results) }
+        let grouping = try grouping(syntax, restrictions, table, &terms)
+        if !selectors.aggregates.isEmpty || grouping != nil {
+            // Beside aggregates, what is not one shows the first row's value.
+            for index in planned.indices {
+                planned[index] = planned[index].ofFirstRow(&selectors.aggregates)
+            }
+        }
+        if syntax.isDistinct { try checkDistinct(selected, restrictions, table, results) }
         let isReversed = try checkOrdering(syntax.orderings, restrictions, table)
         var perPartitionLimit: PlannedTerm?
         if let term = syntax.perPartitionLimit {
             guard !syntax.isDistinct else {
                 throw .invalid("PER PARTITION LIMIT is not allowed with SELECT DISTINCT queries")
             }
-            guard selectors.aggregates.isEmpty else {
+            guard selectors.aggregates.isEmpty || grouping != nil else {
                 throw .invalid("PER PARTITION LIMIT is not allowed with aggregate queries.")
             }
             perPartitionLimit = try limit(
@@ -63,11 +58,13 @@ extension Planner {
             aggregates: selectors.aggregates, restrictions: restrictions,
             isDistinct: syntax.isDistinct, isReversed: isReversed,
             hasOrdering: !syntax.orderings.isEmpty, limit: limit,
-            perPartitionLimit: perPartitionLimit)
+            perPartitionLimit: perPartitionLimit, grouping: grouping, isJSON: syntax.isJSON)
+        let timeout = try timeout(syntax.timeout, &terms)
         return PreparedPlan(
             plan: .select(plan), bindMarkers: try Self.specifications(terms),
             partitionKeyBindIndexes: Self.partitionKeyIndexes(restrictions.partition),
-            resultColumns: results, tableID: table.id, epoch: schema.epoch)
+            resultColumns: plan.resultColumns, tableID: table.id, epoch: schema.epoch,
+            timeout: timeout)
     }
 
     private func limit(
@@ -81,6 +78,111 @@ extension Planner {
         }
         return planned
     }
+
+    // MARK: GROUP BY
+
+    private static let groupOrder =
+        "Group by currently only support groups of columns following their declared order in the PRIMARY"
+        + " KEY"
+
+    private func grouping(
+        _ syntax: SelectSyntax, _ restrictions: Restrictions, _ table: TableSchema,
+        _ terms: inout TermCompiler
+    ) throws(CQLError) -> Grouping? {
+        guard !syntax.groupBy.isEmpty else { return nil }
+        var grouping = Grouping()
+        let keyColumns = table.partitionKey + table.clustering
+        var next = 0
+        for selector in syntax.groupBy {
+            guard grouping.expressions.isEmpty else {
+                throw .invalid(
+                    "Functions are only supported on the last element of the GROUP BY clause")
+            }
+            let column: ColumnSchema
+            if case .column(let name) = selector {
+                guard let found = table.column(named: name) else {
+                    throw .invalid(
+                        "Undefined column name \(Identifier.quoted(name)) in table"
+                            + " \(table.keyspace).\(table.name)")
+                }
+                guard found.isPrimaryKey else {
+                    throw .invalid(
+                        "Group by is currently only supported on the columns of the PRIMARY KEY, got"
+                            + " \(name)")
+                }
+                column = found
+            } else {
+                let (expression, found) = try groupFunction(selector, table, &terms)
+                grouping.expressions.append(expression)
+                column = found
+            }
+            while true {
+                guard next < keyColumns.count else { throw .invalid(Self.groupOrder) }
+                let candidate = keyColumns[next]
+                next += 1
+                if case .clustering = candidate.kind {
+                    grouping.parts.append(
+                        candidate.id == column.id && !grouping.expressions.isEmpty
+                            ? .expression(0) : .column(table.slot(of: candidate)))
+                }
+                if candidate.id == column.id { break }
+                guard restrictions.equalColumns.contains(candidate.name) else {
+                    throw .invalid(Self.groupOrder)
+                }
+            }
+        }
+        guard next >= table.partitionKey.count else {
+            throw .invalid("Group by is not supported on only a part of the partition key")
+        }
+        guard grouping.parts.isEmpty || !syntax.isDistinct else {
+            throw .invalid(
+                "Grouping on clustering columns is not allowed for SELECT DISTINCT queries")
+        }
+        return grouping
+    }
+
+    /// A function over a clustering column, which may stand last.
+    private func groupFunction(
+        _ selector: Selector, _ table: TableSchema, _ terms: inout TermCompiler
+    ) throws(CQLError) -> (PlannedSelector, ColumnSchema) {
+        guard case .function(let name, _) = selector else {
+            throw .invalid(
+                "Only column names and monotonic functions are supported in the GROUP BY clause, got:"
+                    + " \(selector.sourceText)")
+        }
+        if SelectorCompiler.aggregateKind(name) != nil || selector == .countRows {
+            throw .invalid(
+                "Aggregate functions are not supported within the GROUP BY clause, got:"
+                    + " system.\(name.name)")
+        }
+        var compiler = SelectorCompiler(table: table, terms: terms)
+        let (expression, _, _) = try compiler.compile(selector)
+        guard case .function(.floor, _, _) = expression else {
+            throw .invalid(
+                "Only monotonic functions are supported in the GROUP BY clause. Got: system.\(name.name)"
+            )
+        }
+        terms = compiler.terms
+        var slots: Set<Int> = []
+        expression.collectSlots(&slots)
+        let columns = slots.sorted().map { table.allColumns[$0] }
+        guard let column = columns.first else {
+            throw .invalid(
+                "GROUP BY functions must have one clustering column name as parameter")
+        }
+        guard columns.count == 1 else {
+            throw .invalid(
+                "GROUP BY functions accept only one clustering column as parameter, got:"
+                    + " \(columns.map(\.name).joined(separator: ","))")
+        }
+        guard case .clustering = column.kind else {
+            throw .invalid(
+                "Group by functions are only supported on clustering columns, got \(column.name)")
+        }
+        return (expression, column)
+    }
+
+    // MARK: Checks
 
     private func checkDistinct(
         _ selectors: [PlannedSelector], _ restrictions: Restrictions, _ table: TableSchema,
@@ -157,17 +259,5 @@ extension Planner {
             isReversed = reverses
         }
         return isReversed ?? false
-    }
-}
-
-extension PlannedSelector {
-    /// Whether the expression is made of aggregates' results.
-    var isAggregate: Bool {
-        switch self {
-        case .aggregate: true
-        case .function(_, let arguments, _): arguments.contains(where: \.isAggregate)
-        case .field(let inner, _, _), .element(let inner, _, _): inner.isAggregate
-        case .column, .term, .writeTime, .timeToLive, .token: false
-        }
     }
 }

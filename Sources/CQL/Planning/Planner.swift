@@ -111,6 +111,17 @@ package struct Planner {
             types: find(keyspace: table.keyspace)?.types ?? [], markerNames: markers)
     }
 
+    /// USING TIMEOUT with its marker.
+    func timeout(
+        _ term: Term?, _ compiler: inout TermCompiler
+    ) throws(CQLError) -> PlannedTimeout? {
+        guard let term else { return nil }
+        let timeout = PlannedTimeout(
+            term: try compiler.compile(term, as: .duration, for: "[timeout]"))
+        if timeout.term.isConstant { _ = try timeout.nanoseconds(BoundValues()) }
+        return timeout
+    }
+
     /// The markers that hold the whole partition key; empty if it isn't all bound.
     static func partitionKeyIndexes(_ restriction: PartitionRestriction) -> [Int] {
         guard case .keys(let keys) = restriction else { return [] }

@@ -15,6 +15,13 @@ package struct PreparedPlan: Sendable {
     package let tableID: TableID?
     /// The epoch of the schema that it was planned with.
     package let epoch: UInt64
+    /// `USING TIMEOUT`: a duration.
+    package var timeout: PlannedTimeout?
+
+    /// How long the request may take, if the statement says so.
+    package func timeoutNanoseconds(_ values: BoundValues) throws(CQLError) -> Int64? {
+        try timeout?.nanoseconds(values)
+    }
 
     /// The values in the order of the markers, for values that the client bound by name.
     package func ordered(_ values: BoundValues) throws(CQLError) -> BoundValues {
@@ -35,6 +42,34 @@ package struct PreparedPlan: Sendable {
             throw .invalid(
                 "Invalid amount of bind variables: expected \(bindMarkers.count), got \(values.count)"
             )
+        }
+    }
+}
+
+/// `USING TIMEOUT`, an addition of Scylla's: how long one request may take.
+package struct PlannedTimeout: Sendable {
+    let term: PlannedTerm
+
+    /// The time in nanoseconds; nil if it is unset.
+    func nanoseconds(_ values: BoundValues) throws(CQLError) -> Int64? {
+        let context = ExecutionContext(timestamp: 0, nowInSeconds: 0)
+        switch try term.evaluate(values, context) {
+        case .unset: return nil
+        case .null: throw .invalid("Timeout value cannot be null")
+        case .bytes(let bytes):
+            guard let duration = bytes.withUnsafeBytes({ CQLDuration($0) }) else {
+                throw .invalid("Timeout value is no duration")
+            }
+            guard duration.months == 0, duration.days == 0 else {
+                throw .invalid("Timeout values cannot be expressed in days/months")
+            }
+            guard duration.nanoseconds >= 0 else {
+                throw .invalid("Timeout values must be non-negative")
+            }
+            guard duration.nanoseconds % 1_000_000 == 0 else {
+                throw .invalid("Timeout values cannot have granularity finer than milliseconds")
+            }
+            return duration.nanoseconds
         }
     }
 }

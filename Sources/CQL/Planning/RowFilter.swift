@@ -26,6 +26,8 @@ struct RowFilter: Sendable {
     enum Operand: Sendable {
         case term(PlannedTerm)
         case list(InOperand)
+        /// An entry of a map.
+        case entry(key: PlannedTerm, value: PlannedTerm)
     }
 
     let target: Target
@@ -51,13 +53,17 @@ struct RowFilter: Sendable {
         case .tuple: name = "tuple"
         case .token: name = "partition key token"
         }
-        switch operand {
-        case .term(let term):
+        func value(_ term: PlannedTerm) throws(CQLError) -> [UInt8] {
             switch try term.evaluate(values, context) {
-            case .bytes(let bytes): return BoundFilter(filter: self, values: [bytes])
+            case .bytes(let bytes): return bytes
             case .null: throw .invalid("Invalid null value in condition for column \(name)")
             case .unset: throw .invalid("Invalid unset value for column \(name)")
             }
+        }
+        switch operand {
+        case .term(let term): return BoundFilter(filter: self, values: [try value(term)])
+        case .entry(let key, let content):
+            return BoundFilter(filter: self, values: [try value(key), try value(content)])
         case .list(let list):
             return BoundFilter(filter: self, values: try list.evaluate(values, context, name))
         }
@@ -94,17 +100,26 @@ struct BoundFilter {
     }
 
     private func accepts(_ actual: UnsafeRawBufferPointer, _ type: CQLType) -> Bool {
+        if case .entry = filter.operand {
+            guard values.count == 2, case .map(_, let content, _) = type,
+                let found = PlannedSelector.part(of: Array(actual), type, key: values[0])
+            else { return false }
+            return found.withUnsafeBytes { a in
+                values[1].withUnsafeBytes { b in content.compare(a, b) == 0 }
+            }
+        }
         switch filter.comparison {
-        case .in:
-            return values.contains { other in
+        case .in, .notIn:
+            let isAmong = values.contains { other in
                 other.withUnsafeBytes { type.compare(actual, $0) == 0 }
             }
+            return isAmong == (filter.comparison == .in)
         case .between:
             guard values.count == 2 else { return false }
             return values[0].withUnsafeBytes { type.compare(actual, $0) >= 0 }
                 && values[1].withUnsafeBytes { type.compare(actual, $0) <= 0 }
-        case .contains, .containsKey:
-            return contains(actual, type)
+        case .contains, .containsKey: return contains(actual, type)
+        case .notContains, .notContainsKey: return !contains(actual, type)
         default:
             guard let other = values.first else { return false }
             return Self.holds(
@@ -121,7 +136,9 @@ struct BoundFilter {
             let element: CQLType
             switch type {
             case .map(let key, let value, _):
-                let matches = isKey == (filter.comparison == .containsKey)
+                let asksForKey =
+                    filter.comparison == .containsKey || filter.comparison == .notContainsKey
+                let matches = isKey == asksForKey
                 element = isKey ? key : value
                 isKey.toggle()
                 if !matches { continue }
@@ -144,7 +161,16 @@ struct BoundFilter {
                 return 0
             }
         }
-        if filter.comparison == .in { return values.contains { order($0) == 0 } }
+        switch filter.comparison {
+        case .in: return values.contains { order($0) == 0 }
+        case .notIn: return !values.contains { order($0) == 0 }
+        case .between:
+            guard values.count == 2, let low = order(values[0]), let high = order(values[1]) else {
+                return false
+            }
+            return low >= 0 && high <= 0
+        default: break
+        }
         guard let other = values.first, let order = order(other) else { return false }
         return Self.holds(filter.comparison, order)
     }

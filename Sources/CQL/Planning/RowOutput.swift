@@ -9,6 +9,13 @@ struct RowOutput {
     struct Slot {
         /// nil for null.
         var value: UnsafeRawBufferPointer?
+        var time = CellTime()
+        /// For each part of a column that has a cell for each, if the query asks; nil for an absent field.
+        var elementTimes: [CellTime?] = []
+    }
+
+    /// When a cell was written, and how long it lives.
+    struct CellTime {
         var timestamp: Int64 = noTimestamp
         var timeToLive: UInt32 = 0
         var expiresAt: UInt32 = 0
@@ -18,6 +25,7 @@ struct RowOutput {
     private let context: ExecutionContext
     /// Without bind markers: the frame that holds bound values is gone when rows come.
     private let selectors: [PlannedSelector]
+    private let groupExpressions: [PlannedSelector]
     /// How many rows there may be; aggregates take in all rows and give one.
     let limit: Int
     /// The current row, by the place in `SELECT *`. The bytes are somebody else's.
@@ -44,6 +52,11 @@ struct RowOutput {
         } else {
             selectors = plan.selectors
         }
+        var expressions: [PlannedSelector] = []
+        for expression in plan.grouping?.expressions ?? [] {
+            expressions.append(try expression.resolved(values, context))
+        }
+        groupExpressions = expressions
         accumulators = []
         for aggregate in plan.aggregates {
             accumulators.append(
@@ -55,11 +68,18 @@ struct RowOutput {
         }
     }
 
-    var isAggregating: Bool { !accumulators.isEmpty }
-    var isFull: Bool { !isAggregating && rowCount >= limit }
+    var isAggregating: Bool { plan.isAggregating }
+    var isFull: Bool { (!isAggregating || plan.grouping != nil) && rowCount >= limit }
 
     /// Makes the row current, in memory of our own, and takes it if it satisfies the filters.
     mutating func add(_ row: SystemRow, _ filters: [BoundFilter]) throws(CQLError) -> Bool {
+        guard try set(row, filters) else { return false }
+        try emit()
+        return true
+    }
+
+    /// Makes the row current, in memory of our own. False if it does not satisfy the filters.
+    mutating func set(_ row: SystemRow, _ filters: [BoundFilter]) throws(CQLError) -> Bool {
         scratch.removeAll()
         var ranges: [ByteRange?] = []
         for value in row {
@@ -69,9 +89,7 @@ struct RowOutput {
         for (index, range) in ranges.enumerated() {
             slots[index] = Slot(value: range.map { scratch[$0] })
         }
-        guard accepts(filters) else { return false }
-        try emit()
-        return true
+        return accepts(filters)
     }
 
     /// Whether the current row satisfies all filters.
@@ -92,18 +110,48 @@ struct RowOutput {
             return
         }
         rowCount += 1
-        if let plain = plan.plainSlots {
+        if plan.isJSON {
+            try writeRow()
+        } else if let plain = plan.plainSlots {
             for slot in plain { append(slots[slot].value) }
         } else {
             for selector in selectors { append(try evaluate(selector)) }
         }
     }
 
-    /// Writes the one row of a query with aggregates.
+    /// Writes the row that the aggregates make of the rows taken so far, and begins anew.
+    mutating func closeGroup() throws(CQLError) {
+        rowCount += 1
+        try writeRow()
+        for index in accumulators.indices { accumulators[index].reset() }
+    }
+
+    /// Writes the one row of a query with aggregates and without groups.
     mutating func finish() throws(CQLError) {
-        guard isAggregating else { return }
-        rowCount = 1
-        for selector in selectors { append(try evaluate(selector)) }
+        guard isAggregating, plan.grouping == nil else { return }
+        try closeGroup()
+    }
+
+    private mutating func writeRow() throws(CQLError) {
+        guard plan.isJSON else {
+            for selector in selectors { append(try evaluate(selector)) }
+            return
+        }
+        var values: [[UInt8]?] = []
+        for selector in selectors { values.append(try evaluate(selector)) }
+        append(Array(JSONText.row(plan.jsonNames, plan.jsonTypes, values).utf8))
+    }
+
+    /// What tells a group from the next: the values of the grouping columns of the current row.
+    func groupKey(_ grouping: Grouping) throws(CQLError) -> [[UInt8]?] {
+        var key: [[UInt8]?] = []
+        for part in grouping.parts {
+            switch part {
+            case .column(let slot): key.append(slots[slot].value.map { Array($0) })
+            case .expression(let index): key.append(try evaluate(groupExpressions[index]))
+            }
+        }
+        return key
     }
 
     /// Puts these rows in the place of those taken so far.
@@ -134,28 +182,51 @@ struct RowOutput {
         switch selector {
         case .column(let slot): return slots[slot].value.map { Array($0) }
         case .term(let term): return try term.bytes(BoundValues(), context, "selection")
-        case .writeTime(let slot):
-            let slot = slots[slot]
-            guard slot.value != nil, slot.timestamp != noTimestamp else { return nil }
-            return SystemValue.bigEndian(slot.timestamp)
-        case .timeToLive(let slot):
-            let slot = slots[slot]
-            guard slot.value != nil, slot.timeToLive > 0 else { return nil }
-            return SystemValue.bigEndian(
-                Int32(clamping: Int64(slot.expiresAt) - context.nowInSeconds))
+        case .cellTime(let selection):
+            return selection.evaluate(
+                slots[selection.slot], nowInSeconds: context.nowInSeconds)
         case .token: return SystemValue.bigEndian(token)
         case .function(let function, let arguments, let place):
             var evaluated: [[UInt8]?] = []
             for argument in arguments { evaluated.append(try evaluate(argument)) }
             return try function.evaluate(evaluated, context, place: place)
-        case .aggregate(let index): return accumulators[index].result
+        case .aggregate(let index): return try accumulators[index].result()
         case .field(let inner, let index, let type):
             return try evaluate(inner).flatMap { PlannedSelector.part(of: $0, type, field: index) }
         case .element(let inner, let key, let type):
-            guard let value = try evaluate(inner),
-                let wanted = try key.bytes(BoundValues(), context, "selection")
-            else { return nil }
+            guard let value = try evaluate(inner), let wanted = Self.constant(key) else {
+                return nil
+            }
             return PlannedSelector.part(of: value, type, key: wanted)
+        case .slice(let inner, let from, let to, let type):
+            return try evaluate(inner).map {
+                PlannedSelector.slice(
+                    of: $0, type, from: Self.constant(from), to: Self.constant(to))
+            }
+        case .fields(let parts):
+            var bytes: [UInt8] = []
+            for part in parts {
+                let value = try evaluate(part)
+                bytes += SystemValue.bigEndian(Int32(value?.count ?? -1)) + (value ?? [])
+            }
+            return bytes
+        case .collection(let type, let parts):
+            var values: [[UInt8]] = []
+            for part in parts {
+                guard let value = try evaluate(part) else {
+                    throw .invalid("null is not supported inside collections")
+                }
+                values.append(value)
+            }
+            if case .vector(let element, _) = type {
+                return Array(values.map { PlannedTerm.vectorElement(element, $0) }.joined())
+            }
+            return PlannedTerm.collection(type, values)
         }
+    }
+
+    /// A value that was computed before the first row.
+    private static func constant(_ term: PlannedTerm?) -> [UInt8]? {
+        if case .constant(let bytes)? = term { bytes } else { nil }
     }
 }

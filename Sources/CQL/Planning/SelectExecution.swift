@@ -55,6 +55,13 @@ package struct SelectExecution {
     private var sortedRows: [(clustering: [UInt8], row: [UInt8])] = []
     private lazy var clusteringValues = ByteWriter()
     private var clusteringRanges: [ByteRange] = []
+    /// What tells the current group from the next; nil outside of groups.
+    private var group: [[UInt8]?]?
+    /// The clustering keys of the group's first and last row.
+    private var groupFirst: [UInt8] = []
+    /// Whether the current group has taken in a row.
+    private var hasEmitted = false
+    private var groupLast: [UInt8] = []
     // Only for tables that have collections which aren't frozen.
     private let rowCollections: ByteWriter?
     private let staticCollections: ByteWriter?
@@ -106,7 +113,7 @@ package struct SelectExecution {
             }
         case .everything: source = .range(start: .min, end: .max)
         }
-        let isAggregating = !plan.aggregates.isEmpty
+        let isAggregating = plan.isAggregating && plan.grouping == nil
         self.pageSize = isAggregating ? nil : pageSize
         remaining = isAggregating ? .max : limit
         remainingInPage = isAggregating ? .max : pageSize ?? .max
@@ -159,11 +166,12 @@ package struct SelectExecution {
     // MARK: Asking
 
     /// The next read to carry out, or nil when the page is complete.
-    package mutating func nextCommand() -> ReadCommand? {
+    package mutating func nextCommand() throws(CQLError) -> ReadCommand? {
         guard !isFinished, remaining > 0, remainingInPage > 0 else { return nil }
-        let isCounting = filters.isEmpty && plan.aggregates.isEmpty && !needsSorting
+        let countsRows = filters.isEmpty && plan.grouping == nil
+        let isCounting = countsRows && !plan.isAggregating && !needsSorting
         let rowLimit = isCounting ? min(remaining, remainingInPage) : Self.fetchSize
-        let perPartition = filters.isEmpty ? perPartitionLimit : .max
+        let perPartition = countsRows || plan.isDistinct ? perPartitionLimit : .max
         switch source {
         case .key, .keys:
             guard keyIndex < keyCount else { return nil }
@@ -172,15 +180,17 @@ package struct SelectExecution {
             if let clustering = open?.clustering { slices = rest(of: slices, after: clustering) }
             if slices?.isEmpty == true || remainingInPartition <= 0 {
                 // Nothing that is wanted can follow the last row that was read.
+                try reporting { (execution) throws in try execution.closePartition() }
                 open = nil
                 keyIndex += 1
                 remainingInPartition = perPartitionLimit
-                return nextCommand()
+                if isPageComplete { stop(hasMore: keyIndex < keyCount) }
+                return try nextCommand()
             }
             return ReadCommand(
                 table: plan.table.id, scope: .partition(token: token, key: key), slices: slices,
                 reversed: plan.isReversed, nowInSeconds: context.nowInSeconds, rowLimit: rowLimit,
-                partitionRowLimit: filters.isEmpty ? remainingInPartition : .max)
+                partitionRowLimit: countsRows ? remainingInPartition : .max)
         case .range(let start, let end):
             var scope = ReadCommand.TokenScope(start: start, end: end)
             if let scannedKey {
@@ -244,8 +254,15 @@ package struct SelectExecution {
     package mutating func consume(
         _ result: ReadResultView, scannedThrough: Int64? = nil
     ) throws(CQLError) {
+        try reporting { (execution) throws in try execution.consumeResult(result, scannedThrough) }
+    }
+
+    /// Runs `body` with its errors as a client's.
+    private mutating func reporting(
+        _ body: (inout SelectExecution) throws -> Void
+    ) throws(CQLError) {
         do {
-            try consumeResult(result, scannedThrough)
+            try body(&self)
         } catch let error as CQLError {
             throw error
         } catch {
@@ -384,10 +401,14 @@ package struct SelectExecution {
                 continue
             }
             open?.hadLiveRows = true
-            guard remainingInPartition > 0 else { continue }
+            guard remainingInPartition > 0 || group != nil else { continue }
             try readClustering(clustering, row)
             guard output.accepts(filters) else { continue }
-            try give(clustering)
+            guard try take(clustering) else {
+                // The row begins a group that the next page shows.
+                rowsEnded = false
+                return false
+            }
             if isPageComplete {
                 rowsEnded = rows.reader.isAtEnd
                 return false
@@ -419,6 +440,7 @@ package struct SelectExecution {
     {
         var found = false
         var assembly = CollectionAssembly()
+        var times: [(slot: Int, elements: [RowOutput.CellTime?])] = []
         var cells = row.cells
         while let cell = try cells.next() {
             guard cell.column < plan.slotByColumnID.count else { continue }
@@ -430,20 +452,37 @@ package struct SelectExecution {
                     throw MalformedBytes(
                         "a cell with a path in a table without collections", offset: 0)
                 }
-                try assembly.add(
-                    cell, slot: Int(slot), type: plan.columns[Int(slot)].type, into: writer)
+                let type = plan.columns[Int(slot)].type
+                try assembly.add(cell, slot: Int(slot), type: type, into: writer)
+                if plan.needsElementTimes { try note(cell, slot: Int(slot), type, &times) }
                 continue
             }
             output.slots[Int(slot)] = RowOutput.Slot(
-                value: cell.value, timestamp: cell.timestamp, timeToLive: cell.timeToLive,
-                expiresAt: cell.localDeletionTime)
+                value: cell.value, time: RowOutput.CellTime(cell))
         }
         guard let writer else { return found }
         // The writer's memory stays where it is from here on until the next row.
         for (slot, range) in assembly.finish(into: writer) {
             output.slots[slot] = RowOutput.Slot(value: writer[range])
         }
+        for (slot, elements) in times { output.slots[slot].elementTimes = elements }
         return found
+    }
+
+    /// Notes when an element or field was written.
+    private func note(
+        _ cell: Cell, slot: Int, _ type: CQLType,
+        _ times: inout [(slot: Int, elements: [RowOutput.CellTime?])]
+    ) throws(MalformedBytes) {
+        if times.last?.slot != slot { times.append((slot, [])) }
+        if case .userDefined = type {
+            var path = ByteReader(cell.path)
+            let field = Int(try path.readBigEndian(UInt16.self))
+            while times[times.count - 1].elements.count < field {
+                times[times.count - 1].elements.append(nil)
+            }
+        }
+        times[times.count - 1].elements.append(RowOutput.CellTime(cell))
     }
 
     private mutating func readClustering(
@@ -469,21 +508,65 @@ package struct SelectExecution {
         }
     }
 
+    // MARK: Groups
+
+    /// Takes the current row into its group, or gives it out where there are no groups. False if it
+    /// belongs to the next page.
+    private mutating func take(_ clustering: UnsafeRawBufferPointer?) throws(CQLError) -> Bool {
+        guard let grouping = plan.grouping else {
+            try give(clustering)
+            return true
+        }
+        let key = try output.groupKey(grouping)
+        if group == nil || key != group {
+            try closeGroup(atEndOfPartition: false)
+            if isPageComplete { return false }
+            guard remainingInPartition > 0 else { return true }
+            group = key
+            hasEmitted = false
+            groupFirst = clustering.map { Array($0) } ?? []
+        }
+        // A distinct partition is one row, however many came.
+        if plan.isDistinct, hasEmitted { return true }
+        hasEmitted = true
+        groupLast.removeAll(keepingCapacity: true)
+        if let clustering { groupLast.append(contentsOf: clustering) }
+        try output.emit()
+        return true
+    }
+
+    /// Gives out the row of the group that is complete, if there is one.
+    private mutating func closeGroup(atEndOfPartition: Bool) throws(CQLError) {
+        guard group != nil else { return }
+        group = nil
+        let start = output.rows.count
+        try output.closeGroup()
+        if needsSorting { sort(rowFrom: start, groupFirst) }
+        groupLast.withUnsafeBytes {
+            count(atEndOfPartition || $0.isEmpty ? nil : $0)
+        }
+    }
+
     /// Gives out the current row.
     private mutating func give(_ clustering: UnsafeRawBufferPointer?) throws(CQLError) {
-        guard !needsSorting else {
-            let start = output.rows.count
-            try output.emit()
-            let row = Array(
-                output.rows[ByteRange(offset: start, count: output.rows.count - start)])
-            sortedRows.append((clustering.map { Array($0) } ?? [], row))
-            remainingInPartition -= 1
-            return
-        }
+        let start = output.rows.count
         try output.emit()
+        if needsSorting { sort(rowFrom: start, clustering.map { Array($0) } ?? []) }
+        count(clustering)
+    }
+
+    /// Keeps the row that was written last to be put in order at the end.
+    private mutating func sort(rowFrom start: Int, _ clustering: [UInt8]) {
+        let range = ByteRange(offset: start, count: output.rows.count - start)
+        sortedRows.append((clustering, Array(output.rows[range])))
+    }
+
+    /// Counts a row that was given out. `clustering` is where its partition goes on.
+    private mutating func count(_ clustering: UnsafeRawBufferPointer?) {
+        if remainingInPartition != .max { remainingInPartition -= 1 }
+        guard !needsSorting else { return }
         if remaining != .max { remaining -= 1 }
         if remainingInPage != .max { remainingInPage -= 1 }
-        if remainingInPartition != .max { remainingInPartition -= 1 }
         guard pageSize != nil, isPageComplete, let open else { return }
         lastGiven = PagingState(
             token: open.token, key: open.key,
@@ -498,6 +581,11 @@ package struct SelectExecution {
             open = nil
             remainingInPartition = perPartitionLimit
         }
+        try showStaticRow(of: partition)
+        try closeGroup(atEndOfPartition: true)
+    }
+
+    private mutating func showStaticRow(of partition: OpenPartition) throws {
         guard !partition.hadLiveRows, !partition.staticRow.isEmpty,
             !plan.restrictions.restrictsRows,
             !isPageComplete
@@ -511,7 +599,7 @@ package struct SelectExecution {
                 staticCollections?.removeAll()
                 let isLive = try readCells(try RowView(bytes), collections: staticCollections)
                 guard isLive else { return }
-                if output.accepts(filters) { try give(nil) }
+                if output.accepts(filters) { _ = try take(nil) }
             }
         }
     }
@@ -533,6 +621,15 @@ package struct SelectExecution {
             }
             output.replaceRows(order.prefix(remaining).map { sortedRows[$0].row })
         }
+        if group != nil { try closeGroup(atEndOfPartition: true) }
         try output.finish()
+    }
+}
+
+extension RowOutput.CellTime {
+    init(_ cell: Cell) {
+        self.init(
+            timestamp: cell.timestamp, timeToLive: cell.timeToLive,
+            expiresAt: cell.localDeletionTime)
     }
 }

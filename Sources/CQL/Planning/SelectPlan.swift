@@ -11,6 +11,12 @@ package final class SelectPlan: Sendable {
     let aggregates: [PlannedAggregate]
     let restrictions: Restrictions
     let isDistinct: Bool
+    /// GROUP BY, if there is one.
+    let grouping: Grouping?
+    /// Whether each row is given as one text of JSON, with these names and types in it.
+    let isJSON: Bool
+    let jsonNames: [String]
+    let jsonTypes: [CQLType]
     /// Against the clustering order.
     let isReversed: Bool
     let hasOrdering: Bool
@@ -25,16 +31,28 @@ package final class SelectPlan: Sendable {
     /// The place of each column in `SELECT *`, by its id; −1 for ids that are no column any more.
     let slotByColumnID: [Int32]
     let columns: [ColumnSchema]
+    /// Whether it is asked when the parts of collections were written.
+    let needsElementTimes: Bool
     /// Whether the table has columns with a cell for each element.
     let hasCollections: Bool
 
     init(
         table: TableSchema, resultColumns: [ColumnSpecification], selectors: [PlannedSelector],
         aggregates: [PlannedAggregate], restrictions: Restrictions, isDistinct: Bool,
-        isReversed: Bool, hasOrdering: Bool, limit: PlannedTerm?, perPartitionLimit: PlannedTerm?
+        isReversed: Bool, hasOrdering: Bool, limit: PlannedTerm?, perPartitionLimit: PlannedTerm?,
+        grouping: Grouping? = nil, isJSON: Bool = false
     ) {
         self.table = table
-        self.resultColumns = resultColumns
+        self.grouping = grouping
+        self.isJSON = isJSON
+        self.resultColumns =
+            isJSON
+            ? [
+                ColumnSpecification(
+                    keyspace: table.keyspace, table: table.name, name: "[json]", type: .text)
+            ] : resultColumns
+        jsonNames = isJSON ? resultColumns.map(\.name) : []
+        jsonTypes = isJSON ? resultColumns.map(\.type) : []
         self.selectors = selectors
         self.aggregates = aggregates
         self.restrictions = restrictions
@@ -55,14 +73,20 @@ package final class SelectPlan: Sendable {
         }
         self.plainSlots = plain
         self.selectsTerms = selectors.contains(where: \.holdsTerms)
+        self.needsElementTimes =
+            (selectors + aggregates.compactMap(\.argument)).contains(where: \.needsElementTimes)
         let clusteringSlots =
             table.partitionKey.count..<(table.partitionKey.count + table.clustering.count)
         var looked: Set<Int> = []
         for selector in selectors { selector.collectSlots(&looked) }
+        grouping?.collectSlots(&looked)
         for aggregate in aggregates { aggregate.argument?.collectSlots(&looked) }
         for filter in restrictions.filters { looked.formUnion(filter.slots) }
         self.needsClustering = looked.contains { clusteringSlots.contains($0) }
     }
+
+    /// Whether several rows become one.
+    var isAggregating: Bool { !aggregates.isEmpty }
 
     /// Whether rows have to be filtered one by one.
     var isFiltering: Bool { !restrictions.filters.isEmpty }
@@ -104,20 +128,36 @@ package final class SelectPlan: Sendable {
         let keyCount = table.partitionKey.count
         var previousKey: ArraySlice<[UInt8]?> = []
         var inPartition = 0
+        let allowed = isDistinct ? 1 : perPartition ?? .max
+        var group: [[UInt8]?]?
         for row in isReversed ? reversedInPartitions(rows, keyCount) : rows {
             precondition(row.count == columns.count, "a row in memory with other columns")
             if output.isFull { break }
             if row[..<keyCount] != previousKey {
+                if group != nil { try output.closeGroup() }
+                group = nil
                 previousKey = row[..<keyCount]
                 inPartition = 0
                 var components: [[UInt8]] = []
                 for component in previousKey { components.append(component ?? []) }
                 output.token = Token.of(try PartitionKeyBuilder.serialize(components)).value
             }
-            let allowed = isDistinct ? 1 : perPartition ?? .max
-            guard inPartition < allowed else { continue }
-            if try output.add(row, filters) { inPartition += 1 }
+            guard let grouping else {
+                if inPartition < allowed, try output.add(row, filters) { inPartition += 1 }
+                continue
+            }
+            guard try output.set(row, filters) else { continue }
+            let key = try output.groupKey(grouping)
+            if key != group {
+                if group != nil { try output.closeGroup() }
+                group = nil
+                guard inPartition < allowed, !output.isFull else { continue }
+                group = key
+                inPartition += 1
+            }
+            if group != nil { try output.emit() }
         }
+        if group != nil { try output.closeGroup() }
         try output.finish()
         return SelectResult(rows: output.rows.array, rowCount: output.rowCount)
     }
@@ -148,14 +188,21 @@ package struct SelectResult: Equatable, Sendable {
     }
 }
 
-extension PlannedSelector {
-    /// Adds the places of all columns that the expression looks at.
+/// GROUP BY: a prefix of the clustering columns, whose last one a function may coarsen. The partition key
+/// always belongs to it.
+struct Grouping: Sendable {
+    enum Part: Sendable {
+        /// A column by its place in `SELECT *`.
+        case column(Int)
+        /// The expression of that number.
+        case expression(Int)
+    }
+
+    var parts: [Part] = []
+    var expressions: [PlannedSelector] = []
+
     func collectSlots(_ slots: inout Set<Int>) {
-        switch self {
-        case .column(let slot), .writeTime(let slot), .timeToLive(let slot): slots.insert(slot)
-        case .function(_, let arguments, _): for item in arguments { item.collectSlots(&slots) }
-        case .field(let inner, _, _), .element(let inner, _, _): inner.collectSlots(&slots)
-        case .term, .token, .aggregate: break
-        }
+        for case .column(let slot) in parts { slots.insert(slot) }
+        for expression in expressions { expression.collectSlots(&slots) }
     }
 }

@@ -42,7 +42,9 @@ enum TableProperties {
                     ? 0.1 : 0.01
             }
         }
-        if let map = try reader.map("compression") { options.compression = try compression(map) }
+        if let map = try reader.map("compression") {
+            options.compression = try TableCompression.read(map).canonical
+        }
         if let map = try reader.map("extensions") { options.extensions = try extensions(map) }
         if let text = try reader.text("memtable") { options.memtable = try memtable(text) }
         if let text = try reader.text("read_repair") { options.readRepair = try readRepair(text) }
@@ -208,58 +210,6 @@ enum TableProperties {
                     + " integer")
         }
         return value
-    }
-
-    private static let compressionPackage = "org.apache.cassandra.io.compress."
-    private static let compressors = [
-        "DeflateCompressor", "LZ4Compressor", "NoopCompressor", "SnappyCompressor",
-        "ZstdCompressor",
-    ]
-    private static let compressionOptions = [
-        "chunk_length_in_kb", "class", "compression_level", "crc_check_chance", "enabled",
-        "lz4_compressor_type", "lz4_high_compressor_level", "min_compress_ratio",
-    ]
-
-    private static func compression(_ map: [String: String]) throws(CQLError) -> [String: String] {
-        if let unknown = map.keys.filter({ !compressionOptions.contains($0) }).min() {
-            throw .configuration("Unknown compression options \(unknown)")
-        }
-        if map.isEmpty { return ["enabled": "false"] }
-        if let text = map["enabled"] {
-            guard let isEnabled = PropertyReader.boolean(text) else {
-                throw .configuration("Invalid value '\(text)' for 'enabled' compression sub-option")
-            }
-            if !isEnabled {
-                guard map.count == 1 else {
-                    throw .configuration(
-                        "If the 'enabled' option is set to false no other options must be specified"
-                    )
-                }
-                return ["enabled": "false"]
-            }
-        }
-        guard let given = map["class"] else {
-            throw .configuration("Missing sub-option 'class' for the 'compression' option.")
-        }
-        if given.isEmpty { return ["enabled": "false"] }
-        let fullName = given.contains(".") ? given : compressionPackage + given
-        guard fullName.hasPrefix(compressionPackage),
-            compressors.contains(String(fullName.dropFirst(compressionPackage.count)))
-        else {
-            throw .configuration("Could not create Compression for type \(fullName)")
-        }
-        let chunk = map["chunk_length_in_kb"] ?? "16"
-        guard let kilobytes = Int32(chunk), kilobytes > 0 else {
-            throw .configuration(
-                "Invalid value for chunk_length_in_kb: \(chunk) is not a positive integer")
-        }
-        guard kilobytes & (kilobytes - 1) == 0 else {
-            throw .configuration("chunk_length_in_kb must be a power of 2")
-        }
-        var result = map.filter { $0.key != "enabled" }
-        result["class"] = fullName
-        result["chunk_length_in_kb"] = String(kilobytes)
-        return result
     }
 
     private static func extensions(_ map: [String: String]) throws(CQLError) -> [String: [UInt8]] {

@@ -158,14 +158,18 @@ package struct SelectSyntax: Equatable, Sendable {
     package var perPartitionLimit: Term?
     package var limit: Term?
     package var allowsFiltering = false
+    /// `USING TIMEOUT`: a duration.
+    package var timeout: Term?
 }
 
 // MARK: Writing
 
-/// `USING TIMESTAMP … AND TTL …`
+/// `USING TIMESTAMP … AND TTL … AND TIMEOUT …`
 package struct UsingClause: Equatable, Sendable {
     package var timestamp: Term?
     package var timeToLive: Term?
+    /// How long the request may take: a duration.
+    package var timeout: Term?
 }
 
 package struct InsertSyntax: Equatable, Sendable {
@@ -174,8 +178,13 @@ package struct InsertSyntax: Equatable, Sendable {
     package let values: [Term]
     package let ifNotExists: Bool
     package let using: UsingClause
-    /// INSERT JSON, which names no columns.
-    package let isJSON: Bool
+    /// INSERT JSON, which names no columns: what becomes of those that the text does not name.
+    package let json: MissingColumns?
+
+    package enum MissingColumns: Equatable, Sendable {
+        case null
+        case unset
+    }
 }
 
 package enum Assignment: Equatable, Sendable {

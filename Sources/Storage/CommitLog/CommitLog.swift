@@ -35,10 +35,13 @@ final class CommitLog {
     private var activeEnd: Int
     /// Older segments, by rising number, with their sizes.
     private(set) var closed: [(segment: Segment, bytes: Int)]
+    private var closedBytes: Int
     private var spare: Segment?
     /// Freed files that wait for a new life.
     private var recyclable: [FileName] = []
     private var preparation: (id: EffectID, segment: Segment)?
+    /// When to try again to prepare a segment.
+    private var preparationRetry: Instant?
     private let buffer = ByteWriter(capacity: 1 << 16)
 
     private(set) var syncedPosition: LogPosition
@@ -47,12 +50,16 @@ final class CommitLog {
     private var isSyncRequested = false
     private var syncRequestedAt: Instant?
     private var nextPeriodicSync: Instant?
+    /// When the oldest record was appended that no sync asked for covers.
+    private var unsyncedSince: Instant?
     private(set) var bytesWritten = 0
 
     private struct Sync {
         let id: EffectID
         let segment: UInt32
         let position: LogPosition
+        /// When the oldest record that it covers was appended, or later.
+        let since: Instant
         var isDone = false
     }
 
@@ -104,6 +111,7 @@ final class CommitLog {
         self.effectIDs = effectIDs
         self.active = active
         self.closed = closed
+        closedBytes = closed.reduce(0) { $0 + $1.bytes }
         activeEnd = Self.headerBytes
         appendedPosition = LogPosition(segment: active.number, offset: UInt32(Self.headerBytes))
         syncedPosition = appendedPosition
@@ -123,7 +131,7 @@ final class CommitLog {
     }
 
     /// All bytes of all segments.
-    var totalBytes: Int { closed.reduce(activeEnd + buffer.count) { $0 + $1.bytes } }
+    var totalBytes: Int { closedBytes + activeEnd + buffer.count }
 
     /// Emits this step's append, the syncs that are due, and the making of the next segment.
     func endTick(clock: ClockReading, outbox: Outbox) {
@@ -140,20 +148,23 @@ final class CommitLog {
             bytesWritten += buffer.count
             buffer.removeAll()
             appendedPosition = LogPosition(segment: active.number, offset: UInt32(activeEnd))
+            if unsyncedSince == nil { unsyncedSince = clock.monotonic }
             if nextPeriodicSync == nil {
                 nextPeriodicSync = clock.monotonic + configuration.commitLogSyncPeriod
             }
         }
         if isFull, let spare {
-            beginSync(outbox)
+            beginSync(clock, outbox)
             closed.append((active, activeEnd))
+            closedBytes += activeEnd
             active = spare
             activeEnd = Self.headerBytes
             appendedPosition = LogPosition(segment: active.number, offset: UInt32(activeEnd))
             self.spare = nil
         }
         startDueSyncs(clock, outbox)
-        if spare == nil, preparation == nil { prepareSpare(outbox) }
+        let mayPrepare = preparationRetry.map { $0 <= clock.monotonic } ?? true
+        if spare == nil, preparation == nil, mayPrepare { prepareSpare(outbox) }
     }
 
     // MARK: Syncing
@@ -182,27 +193,33 @@ final class CommitLog {
             switch configuration.commitLogSync {
             case .group:
                 let since = syncRequestedAt ?? clock.monotonic
-                isDue = !isBusy
+                isDue =
+                    !isBusy
                     && clock.monotonic >= since + configuration.commitLogSyncGroupWindow
             case .batch, .periodic: isDue = !isBusy
             }
         }
         if let due = nextPeriodicSync, clock.monotonic >= due { isDue = true }
-        if isDue { beginSync(outbox) }
+        if isDue { beginSync(clock, outbox) }
     }
 
     /// Whether a sync under way covers all that was appended.
     private var isEverythingAsked: Bool {
-        syncedPosition >= appendedPosition || syncs.last.map { $0.position >= appendedPosition } ?? false
+        syncedPosition >= appendedPosition
+            || syncs.last.map { $0.position >= appendedPosition } ?? false
     }
 
-    private func beginSync(_ outbox: Outbox) {
+    private func beginSync(_ clock: ClockReading, _ outbox: Outbox) {
         isSyncRequested = false
         syncRequestedAt = nil
         nextPeriodicSync = nil
         guard !isEverythingAsked else { return }
         let id = effectIDs.next()
-        syncs.append(Sync(id: id, segment: active.number, position: appendedPosition))
+        syncs.append(
+            Sync(
+                id: id, segment: active.number, position: appendedPosition,
+                since: unsyncedSince ?? clock.monotonic))
+        unsyncedSince = nil
         outbox.effects.append(.logSync(id, active.file))
     }
 
@@ -217,9 +234,22 @@ final class CommitLog {
         return true
     }
 
-    /// When a sync falls due.
+    /// In `periodic` mode, a sync under way has taken so long that more than one and a half periods of
+    /// writes would be lost with the power: no more writes are to be taken until it comes back.
+    func isSyncLate(_ now: Instant) -> Bool {
+        guard configuration.commitLogSync == .periodic, let oldest = syncs.first else {
+            return false
+        }
+        let period = configuration.commitLogSyncPeriod.nanoseconds
+        return (now - oldest.since).nanoseconds > period + period / 2
+    }
+
+    /// When a sync falls due, or a segment is to be prepared.
     var nextWake: Instant? {
         var wake = nextPeriodicSync
+        if let retry = preparationRetry, preparation == nil {
+            wake = wake.map { min($0, retry) } ?? retry
+        }
         if isSyncRequested, configuration.commitLogSync == .group, let since = syncRequestedAt {
             let due = since + configuration.commitLogSyncGroupWindow
             wake = wake.map { min($0, due) } ?? due
@@ -239,16 +269,22 @@ final class CommitLog {
                 number: number, identity: Self.identity(prefix, number, incarnation)),
             bytes: configuration.commitLogSegmentBytes)
         let id = effectIDs.next()
+        preparationRetry = nil
         preparation = (id, segment)
         outbox.effects.append(.runJob(id, job))
     }
 
-    /// Takes the end of a preparation; false if it is not the log's.
-    func receivePrepared(_ id: EffectID) -> Bool {
-        guard let preparation, preparation.id == id else { return false }
-        spare = preparation.segment
-        self.preparation = nil
-        return true
+    /// Takes the end of a preparation.
+    func receivePrepared() {
+        spare = preparation?.segment
+        preparation = nil
+    }
+
+    /// The segment could not be made. The file that it was to be made of may have either name by now:
+    /// the next attempt makes a new one.
+    func preparationFailed(retryAt: Instant) {
+        preparation = nil
+        preparationRetry = retryAt
     }
 
     func isPreparation(_ id: EffectID) -> Bool { preparation.map { $0.id == id } ?? false }
@@ -263,6 +299,7 @@ final class CommitLog {
             first.segment.number < syncedPosition.segment
         {
             closed.removeFirst()
+            closedBytes -= first.bytes
             if recyclable.isEmpty {
                 recyclable.append(first.segment.file)
             } else {

@@ -1,13 +1,17 @@
 // Reading the commit log at start.
 //
-// First all segments are walked for the highest position that was known synced; then each again for
-// its mutations. Where a segment's sound records stop:
+// Each segment is read and walked once, in order, and its mutations are handed on as they come. What a
+// stop means is known only at the end, when the highest position is known that any record tells to
+// have been synced. Where a segment's sound records stop:
 //   - at its end mark: it was closed there;
-//   - before a place that was known synced: corruption, the start fails and names file and offset;
+//   - before a place that was known synced: corruption, and `commit_failure_policy` says what follows;
 //   - else it is the torn tail of a life that ended: it is counted, cut off, and closed by an end mark,
 //     so that the next start does not take it for corruption.
 // Later segments are replayed all the same: mutations commute, and any subset of what was not synced
-// may survive a power loss.
+// may survive a power loss. Nothing is changed on the disk before the verdict over all segments.
+//
+// Memory: one segment at a time, besides what `body` keeps.
+// Cost: one read, one checksum over each record.
 
 internal import Encoding
 internal import Environment
@@ -20,8 +24,20 @@ struct CommitLogReplay {
         let bytes: Int
     }
 
+    /// Where the walk over a segment ended.
+    private struct Stop {
+        /// Nil: the header was never written whole.
+        var seed: UInt32?
+        var offset = 0
+        var isClosed = false
+        /// Sound records behind the stop.
+        var behind = 0
+    }
+
     private let prefix: String
     private let files: any FileSystem
+    private let policy: Configuration.CommitFailurePolicy
+    private let buffer = ByteWriter(capacity: 1 << 20)
     private var segments: [Found] = []
     /// Files of this prefix that hold no record.
     private(set) var emptyFiles: [FileName] = []
@@ -29,9 +45,14 @@ struct CommitLogReplay {
     private(set) var report = ReplayReport()
     /// Segments with records, all synced, by rising number.
     private(set) var closed: [(segment: CommitLog.Segment, bytes: Int)] = []
+    /// The first damage that the policy lets the node live with.
+    private(set) var corruption: CorruptionError?
 
-    init(prefix: String, files: any FileSystem) throws(StorageError) {
+    init(
+        prefix: String, policy: Configuration.CommitFailurePolicy, files: any FileSystem
+    ) throws(StorageError) {
         self.prefix = prefix
+        self.policy = policy
         self.files = files
         for file in try storing({ () throws(DiskFailure) in try files.list() }) {
             guard let number = CommitLog.number(of: file, prefix: prefix) else { continue }
@@ -43,7 +64,9 @@ struct CommitLogReplay {
     }
 
     /// The seed of a segment, or nil if its header was never written whole.
-    private func seed(_ found: Found, _ bytes: UnsafeRawBufferPointer) throws(StorageError) -> UInt32? {
+    private func seed(_ found: Found, _ bytes: UnsafeRawBufferPointer) throws(StorageError)
+        -> UInt32?
+    {
         do throws(MalformedBytes) {
             guard bytes.count >= CommitLog.headerBytes else { return nil }
             var reader = ByteReader(bytes)
@@ -55,9 +78,10 @@ struct CommitLogReplay {
             let crc = try reader.readLittleEndian(UInt32.self)
             let covered = UnsafeRawBufferPointer(rebasing: bytes[0..<24])
             guard magic == CommitLog.magic, crc == CRC32C.checksum(covered) else { return nil }
-            guard version == CommitLog.formatVersion else {
+            guard version <= CommitLog.formatVersion else {
                 throw MalformedBytes("version", offset: Int(version))
             }
+            guard version == CommitLog.formatVersion else { return nil }
             // A file that was renamed for its next life still has the header of the former one.
             return number == found.number ? CommitLog.seed(identity) : nil
         } catch {
@@ -65,96 +89,124 @@ struct CommitLogReplay {
         }
     }
 
-    private func load(_ found: Found, into buffer: ByteWriter) throws(StorageError) {
+    private func load(_ found: Found) throws(StorageError) {
         buffer.removeAll()
         try storing { () throws(DiskFailure) in
             try files.read(found.file, at: 0, count: found.bytes, into: buffer)
         }
     }
 
+    /// Takes a mutation, the position behind it, and the file that it stands in.
+    typealias Body = (UnsafeRawBufferPointer, LogPosition, FileName) throws(StorageError) -> Void
+
     /// Hands every mutation to `body`, in order, with its position.
-    mutating func run(
-        _ body: (UnsafeRawBufferPointer, LogPosition, FileName) throws(StorageError) -> Void
-    ) throws(StorageError) {
-        let buffer = ByteWriter(capacity: 1 << 20)
+    mutating func run(_ body: Body) throws(StorageError) {
         var synced = LogPosition.zero
-        var stops: [(seed: UInt32?, stop: Int, isClosed: Bool, behind: Int)] = []
+        var stops: [Stop] = []
         for found in segments {
-            try load(found, into: buffer)
-            guard let seed = try seed(found, buffer.bytes) else {
-                stops.append((nil, 0, false, 0))
-                continue
-            }
-            let walk = walk(found, buffer.bytes, seed, &synced)
-            stops.append((seed, walk.stop, walk.isClosed, walk.behind))
+            try load(found)
+            stops.append(try walk(found, &synced, body))
         }
         for (found, stop) in zip(segments, stops) {
+            if let damage = damage(found, stop, synced) {
+                try live(with: damage, in: found, stop, body)
+                continue
+            }
             guard let seed = stop.seed else {
-                let isNeeded = synced.segment > found.number
-                    || synced.segment == found.number && synced.offset > UInt32(CommitLog.headerBytes)
-                if isNeeded {
-                    throw .corruption(
-                        CorruptionError(file: found.file, offset: 0, detail: "damaged segment header"))
-                }
                 emptyFiles.append(found.file)
                 continue
             }
-            let end = LogPosition(segment: found.number, offset: UInt32(stop.stop))
-            if !stop.isClosed, synced > end {
-                throw .corruption(
-                    CorruptionError(
-                        file: found.file, offset: stop.stop,
-                        detail: "bad record before the synced position \(synced)"))
-            }
-            try load(found, into: buffer)
-            try replay(found, buffer.bytes, seed, body)
             if !stop.isClosed {
                 if stop.behind > 0 {
                     report.tornSegments += 1
                     report.droppedRecords += stop.behind
                 }
-                try close(found, at: stop.stop, seed: seed, synced: synced)
+                try close(found, at: stop.offset, seed: seed, synced: synced)
             }
             try storing { () throws(DiskFailure) in try files.sync(found.file) }
-            closed.append(
-                (
-                    CommitLog.Segment(number: found.number, file: found.file, seed: seed),
-                    stop.stop
-                ))
+            closed.append((segment(found, seed), stop.offset))
         }
     }
 
-    /// Finds where sound records stop, and the highest synced position told.
-    private func walk(
-        _ found: Found, _ bytes: UnsafeRawBufferPointer, _ seed: UInt32, _ synced: inout LogPosition
-    ) -> (stop: Int, isClosed: Bool, behind: Int) {
+    private func segment(_ found: Found, _ seed: UInt32) -> CommitLog.Segment {
+        CommitLog.Segment(number: found.number, file: found.file, seed: seed)
+    }
+
+    /// What is wrong with a segment, once it is known how far the log was synced.
+    private func damage(_ found: Found, _ stop: Stop, _ synced: LogPosition) -> CorruptionError? {
+        let end = LogPosition(
+            segment: found.number,
+            offset: UInt32(stop.seed == nil ? CommitLog.headerBytes : stop.offset))
+        guard !stop.isClosed, synced > end else { return nil }
+        return CorruptionError(
+            file: found.file, offset: stop.offset,
+            detail: stop.seed == nil
+                ? "damaged segment header" : "bad record before the synced position \(synced)")
+    }
+
+    /// Acts as the policy says. The damaged file stays as it is: an operator may want to look at it, and
+    /// until what was read of it is flushed, the next start reads it again.
+    private mutating func live(
+        with damage: CorruptionError, in found: Found, _ stop: Stop, _ body: Body
+    ) throws(StorageError) {
+        switch policy {
+        case .stop, .die: throw .corruption(damage)
+        case .stopCommit: report.damagedSegments += 1
+        case .ignore:
+            report.damagedSegments += 1
+            guard let seed = stop.seed else { return }
+            try load(found)
+            let before = report.records
+            try replayBehind(found, stop.offset, seed, body)
+            report.recoveredRecords += report.records - before
+            try storing { () throws(DiskFailure) in try files.sync(found.file) }
+            closed.append((segment(found, seed), found.bytes))
+        }
+        if corruption == nil { corruption = damage }
+    }
+
+    /// Hands on the sound records of the loaded segment, and finds where they stop.
+    private mutating func walk(
+        _ found: Found, _ synced: inout LogPosition, _ body: Body
+    ) throws(StorageError) -> Stop {
+        let bytes = buffer.bytes
+        guard let seed = try seed(found, bytes) else { return Stop() }
         var offset = CommitLog.headerBytes
         while true {
             switch LogRecord.read(bytes, at: offset, seed: seed) {
-            case .record(_, let told, let next):
-                synced = max(synced, told)
+            case .record(let record, let told, let next):
+                if told > synced { synced = told }
+                report.records += 1
+                try body(
+                    record, LogPosition(segment: found.number, offset: UInt32(next)), found.file)
                 offset = next
             case .end(let told, let next):
                 synced = max(synced, told)
-                return (next, true, 0)
+                return Stop(seed: seed, offset: next, isClosed: true)
             case .nothing:
                 let behind = LogRecord.searchBehind(
                     bytes, from: offset + 1, segment: found.number, seed: seed)
                 synced = max(synced, behind.synced)
-                return (offset, false, behind.count)
+                return Stop(seed: seed, offset: offset, behind: behind.count)
             }
         }
     }
 
-    private mutating func replay(
-        _ found: Found, _ bytes: UnsafeRawBufferPointer, _ seed: UInt32,
-        _ body: (UnsafeRawBufferPointer, LogPosition, FileName) throws(StorageError) -> Void
+    /// Hands on the sound records behind a damaged place.
+    private mutating func replayBehind(
+        _ found: Found, _ offset: Int, _ seed: UInt32, _ body: Body
     ) throws(StorageError) {
-        var offset = CommitLog.headerBytes
-        while case .record(let record, _, let next) = LogRecord.read(bytes, at: offset, seed: seed) {
+        var starts: [Int] = []
+        LogRecord.searchBehind(
+            buffer.bytes, from: offset + 1, segment: found.number, seed: seed
+        ) { _, start in starts.append(start) }
+        for start in starts {
+            guard
+                case .record(let record, _, let next) = LogRecord.read(
+                    buffer.bytes, at: start, seed: seed)
+            else { continue }
             report.records += 1
             try body(record, LogPosition(segment: found.number, offset: UInt32(next)), found.file)
-            offset = next
         }
     }
 

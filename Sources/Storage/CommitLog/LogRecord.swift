@@ -58,8 +58,21 @@ enum LogRecord {
         return .record(body: body, synced: synced, next: next)
     }
 
-    /// Looks for sound records behind a bad place: how many there are, and the highest synced position
-    /// that they tell. Cost: a filter of one load for each byte, a checksum where it passes; the zeros
+    /// How many sound records there are behind a bad place, and the highest synced position they tell.
+    static func searchBehind(
+        _ bytes: UnsafeRawBufferPointer, from offset: Int, segment: UInt32, seed: UInt32
+    ) -> (count: Int, synced: LogPosition) {
+        var count = 0
+        var highest = LogPosition.zero
+        searchBehind(bytes, from: offset, segment: segment, seed: seed) { synced, _ in
+            count += 1
+            highest = max(highest, synced)
+        }
+        return (count, highest)
+    }
+
+    /// Looks for sound records behind a bad place, and hands on where each begins and the synced position
+    /// that it tells. Cost: a filter of one load for each byte, a checksum where it passes; the zeros
     /// of a preallocated segment are skipped eight at a time.
     ///
     /// Behind the tail of a recycled segment stand the records of its former life, where the filter
@@ -67,10 +80,9 @@ enum LogRecord {
     /// lengths would make the search quadratic (it took minutes), so that only short records are always
     /// tried, and long ones until `longBytesTried` have gone into those that were none.
     static func searchBehind(
-        _ bytes: UnsafeRawBufferPointer, from offset: Int, segment: UInt32, seed: UInt32
-    ) -> (count: Int, synced: LogPosition) {
-        var count = 0
-        var highest = LogPosition.zero
+        _ bytes: UnsafeRawBufferPointer, from offset: Int, segment: UInt32, seed: UInt32,
+        _ found: (_ synced: LogPosition, _ offset: Int) -> Void
+    ) {
         var position = offset
         var longBytes = longBytesTried
         // Sixteen zeros are no record, unless this segment's seed happens to give them that checksum.
@@ -100,8 +112,7 @@ enum LogRecord {
             if isPlausible, length <= shortBytes || length <= longBytes {
                 switch read(bytes, at: position, seed: seed) {
                 case .record(_, let synced, let next), .end(let synced, let next):
-                    count += 1
-                    highest = max(highest, synced)
+                    found(synced, position)
                     position = next
                     continue
                 case .nothing:
@@ -112,7 +123,6 @@ enum LogRecord {
             }
             position += 1
         }
-        return (count, highest)
     }
 
     /// How many bytes from `offset` on are zero, counted in eights.

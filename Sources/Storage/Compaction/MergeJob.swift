@@ -22,9 +22,7 @@ final class MergeJob: Job {
     struct Target {
         var file: FileName
         var identity: UInt64
-        var blockBytes: Int
-        var compresses: Bool
-        var falsePositiveChance: Double
+        var layout: SSTableLayout
     }
 
     struct Purge {
@@ -69,8 +67,7 @@ final class MergeJob: Job {
         self.purge = purge
         rule = purge.rule
         writer = SSTableWriter(
-            file: target.file, identity: target.identity, blockBytes: target.blockBytes,
-            compresses: target.compresses, falsePositiveChance: target.falsePositiveChance)
+            file: target.file, identity: target.identity, layout: target.layout)
     }
 
     func step(_ files: any FileSystem, budgetBytes: Int) throws(DiskFailure) -> JobProgress {
@@ -142,7 +139,9 @@ final class MergeJob: Job {
         }
         var staticRow: [UInt8] = []
         do throws(MalformedBytes) {
-            if let row = try mergeVersions(staticRows, shadow: deletion) { staticRow = [UInt8](row) }
+            if let row = try mergeVersions(staticRows, shadow: deletion) {
+                staticRow = [UInt8](row)
+            }
         } catch {
             throw .malformed(error)
         }
@@ -245,7 +244,8 @@ final class MergeJob: Job {
             all = RangeTombstones.merged(all, scan.rows.ranges, shadow: deletion)
         }
         if all.isEmpty { return [] }
-        let clipped = RangeTombstones.clipped(all, from: writer.spanStart, to: end.map { [UInt8]($0) })
+        let clipped = RangeTombstones.clipped(
+            all, from: writer.spanStart, to: end.map { [UInt8]($0) })
         return clipped.filter { !rule.purges($0.deletion) }
     }
 

@@ -1,7 +1,12 @@
 // Memory for memtables: bump allocation from chunks that grow, and a pool that takes chunks back.
 //
 // A fresh page costs microseconds, so chunks of a flushed memtable are used again. The first chunk is
-// small: hundreds of idle tables must cost next to nothing.
+// small: hundreds of idle tables must cost next to nothing. The largest is a small part of the budget,
+// so that the last, half-empty chunk of a memtable does not matter.
+//
+// The pool knows the bytes of all memtables at any time (`usedBytes`): that is what the budget is
+// compared with. What it keeps for later is given up as far as used and kept bytes together pass the
+// budget.
 //
 // Invariant: memory once handed out stays where it is until the arena dies; a frozen memtable may
 // therefore be read by a job on another thread while nobody writes to it.
@@ -15,17 +20,26 @@
 /// Chunks given back, by size. Owned by one engine and used only by its shard.
 final class ArenaPool {
     static let smallestChunk = 1 << 10
+    /// No budget asks for larger ones.
     static let largestChunk = 1 << 22
+    /// One thirty-second of the budget, so that chunks fill it evenly.
+    let largestChunk: Int
 
     /// One stack for each power of two from the smallest to the largest chunk.
     private var free: [[UnsafeMutableRawPointer]]
-    private var heldBytes = 0
-    /// More than this is not kept.
+    /// Bytes of chunks that wait for their next memtable.
+    private(set) var heldBytes = 0
+    /// Bytes of all memtables: their chunks, and what they told by `charge`.
+    private(set) var usedBytes = 0
+    /// Used and held bytes together stay below it, as far as held ones can help it.
     private let limitBytes: Int
 
     init(limitBytes: Int) {
         self.limitBytes = limitBytes
-        let classes = Self.largestChunk.trailingZeroBitCount - Self.smallestChunk.trailingZeroBitCount + 1
+        var largest = Self.smallestChunk
+        while largest < Self.largestChunk, largest * 2 <= limitBytes / 32 { largest *= 2 }
+        largestChunk = largest
+        let classes = largest.trailingZeroBitCount - Self.smallestChunk.trailingZeroBitCount + 1
         free = Array(repeating: [], count: classes)
     }
 
@@ -41,21 +55,49 @@ final class ArenaPool {
 
     /// A chunk of `size` bytes, a power of two between the smallest and the largest.
     func take(_ size: Int) -> UnsafeMutableRawPointer {
+        usedBytes += size
         if let chunk = free[sizeClass(size)].popLast() {
             heldBytes -= size
             return chunk
         }
+        trim()
         return allocateChunk(size)
     }
 
+    /// A chunk of any size for one large thing; it is not kept later.
+    func takeAlone(_ size: Int) -> UnsafeMutableRawPointer {
+        usedBytes += size
+        trim()
+        return allocateChunk(size)
+    }
+
+    /// Takes a chunk back.
     func give(_ chunk: UnsafeMutableRawPointer, size: Int) {
-        let isPooled = size <= Self.largestChunk && size.nonzeroBitCount == 1
-        guard isPooled, heldBytes + size <= limitBytes else {
+        usedBytes -= size
+        let isPooled =
+            size >= Self.smallestChunk && size <= largestChunk && size.nonzeroBitCount == 1
+        guard isPooled, usedBytes + heldBytes + size <= limitBytes else {
             freeChunk(chunk)
             return
         }
         heldBytes += size
         free[sizeClass(size)].append(chunk)
+    }
+
+    /// Counts memory of a memtable that is not in chunks; a negative number takes it back.
+    func charge(_ bytes: Int) { usedBytes += bytes }
+
+    /// Frees kept chunks, large ones first, until the limit is kept or none is left.
+    private func trim() {
+        var index = free.count - 1
+        while usedBytes + heldBytes > limitBytes, index >= 0 {
+            guard let chunk = free[index].popLast() else {
+                index -= 1
+                continue
+            }
+            heldBytes -= Self.smallestChunk << index
+            freeChunk(chunk)
+        }
     }
 }
 
@@ -85,8 +127,9 @@ final class Arena {
     private var chunks: [(base: UnsafeMutableRawPointer, size: Int)] = []
     private var nextSize = ArenaPool.smallestChunk
     private let pool: ArenaPool
-    /// Bytes of all chunks.
+    /// Bytes of all chunks, and what was charged.
     private(set) var heldBytes = 0
+    private var chargedBytes = 0
 
     init(pool: ArenaPool) {
         self.pool = pool
@@ -97,6 +140,8 @@ final class Arena {
         heldBytes = nextSize
     }
 
+    /// A memtable whose engine still lives was recycled before, by its shard: nothing is left then, and
+    /// the last reference may go on another thread. Else the engine is gone with all its counts.
     deinit {
         for chunk in chunks { freeChunk(chunk.base) }
     }
@@ -115,10 +160,11 @@ final class Arena {
 
     @inline(never)
     private func allocateSlowly(_ count: Int) -> UnsafeMutableRawPointer {
-        nextSize = min(nextSize * 2, ArenaPool.largestChunk)
+        precondition(!chunks.isEmpty, "allocation in a recycled arena")
+        nextSize = min(nextSize * 2, pool.largestChunk)
         if count > nextSize / 2 {
             // A large thing gets a chunk of its own, and the current one goes on.
-            let chunk = allocateChunk(count)
+            let chunk = pool.takeAlone(count)
             chunks.append((chunk, count))
             heldBytes += count
             return chunk
@@ -131,14 +177,20 @@ final class Arena {
         return chunk
     }
 
+    /// Counts memory that the memtable holds outside the arena.
+    func charge(_ bytes: Int) {
+        pool.charge(bytes)
+        heldBytes += bytes
+        chargedBytes += bytes
+    }
+
     /// Gives all chunks to the pool. The owner promises that nobody reads this memory again.
     func recycle() {
         for chunk in chunks { pool.give(chunk.base, size: chunk.size) }
         chunks.removeAll()
-        let empty = pool.take(ArenaPool.smallestChunk)
-        chunks.append((empty, ArenaPool.smallestChunk))
-        cursor = empty
-        end = empty
+        pool.charge(-chargedBytes)
+        chargedBytes = 0
+        end = cursor
         heldBytes = 0
     }
 }

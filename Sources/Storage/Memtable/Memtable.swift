@@ -16,10 +16,10 @@ final class Memtable {
     private let arena: Arena
     private let directory: PartitionDirectory
     private var rangeLists: [RangeList] = [RangeList()]
-    private var rangeBytes = 0
     private(set) var isFrozen = false
-    /// The log position of the first and the last mutation in here.
+    /// The log position of the first mutation in here that is in the log.
     private(set) var firstPosition: LogPosition?
+    /// Whatever the log holds of the table up to here, and no earlier memtable has, is in here.
     private(set) var lastPosition = LogPosition.zero
     /// No cell, marker or deletion in here is older.
     private(set) var oldestTimestamp = Int64.max
@@ -45,21 +45,25 @@ final class Memtable {
     var partitionCount: Int { directory.count }
     var isEmpty: Bool { directory.count == 0 }
     /// Memory held, in bytes.
-    var bytes: Int { arena.heldBytes + rangeBytes + directory.rootBytes }
+    var bytes: Int { arena.heldBytes }
 
     // MARK: Writing
 
-    /// Merges a mutation's partition in. `partition` was validated; its oldest timestamp is given.
+    /// Merges a mutation's partition in. `partition` was validated; its oldest timestamp is given, and
+    /// the position behind its record, or for one that is not logged the log's end.
     func apply(
         token: Int64, key: UnsafeRawBufferPointer, _ partition: PartitionView,
-        oldestTimestamp oldest: Int64, position: LogPosition, scratch: ByteWriter
+        oldestTimestamp oldest: Int64, position: LogPosition, isLogged: Bool = true,
+        scratch: ByteWriter
     ) throws(MalformedBytes) {
         precondition(!isFrozen)
-        if firstPosition == nil { firstPosition = position }
+        if firstPosition == nil, isLogged { firstPosition = position }
         lastPosition = position
         if oldest < oldestTimestamp { oldestTimestamp = oldest }
         let node = directory.findOrInsert(token: token, key: key)
-        if !partition.deletion.isNone { node.deletion = node.deletion.merged(with: partition.deletion) }
+        if !partition.deletion.isNone {
+            node.deletion = node.deletion.merged(with: partition.deletion)
+        }
         if !partition.ranges.isEmpty { addRanges(partition.ranges, to: node) }
         if !partition.staticRow.isEmpty {
             if let record = node.staticRow {
@@ -100,7 +104,9 @@ final class Memtable {
             rowCount += 1
             return
         }
-        if let slot = RowTree.find(key, root: rows), let old = UnsafeMutableRawPointer(bitPattern: slot.pointee) {
+        if let slot = RowTree.find(key, root: rows),
+            let old = UnsafeMutableRawPointer(bitPattern: slot.pointee)
+        {
             slot.pointee = UInt(bitPattern: try merged(RowRecord(old), row, scratch).base)
             return
         }
@@ -133,7 +139,9 @@ final class Memtable {
             node.rangeList = rangeLists.count - 1
         }
         rangeLists[node.rangeList].pending.append(ranges)
-        for range in ranges { rangeBytes += range.start.count + range.end.count + 96 }
+        var bytes = 0
+        for range in ranges { bytes += range.start.count + range.end.count + 96 }
+        arena.charge(bytes)
     }
 
     /// Ends all writing.

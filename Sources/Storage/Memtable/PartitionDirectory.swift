@@ -44,12 +44,10 @@ final class PartitionDirectory {
         rootBits = bits
         root = .allocate(capacity: 1 << bits)
         root.initialize(repeating: 0, count: 1 << bits)
+        arena.charge(MemoryLayout<UInt>.size << bits)
     }
 
     deinit { root.deallocate() }
-
-    /// Bytes outside the arena.
-    var rootBytes: Int { MemoryLayout<UInt>.size << rootBits }
 
     @inline(__always)
     private func place(_ token: Int64) -> UInt64 {
@@ -218,6 +216,8 @@ final class PartitionDirectory {
         }
         root.deallocate()
         root = larger
+        arena.charge(
+            (MemoryLayout<UInt>.size << (rootBits + 4)) - (MemoryLayout<UInt>.size << rootBits))
         rootBits += 4
     }
 
@@ -237,7 +237,9 @@ final class PartitionDirectory {
         private var leaf: Leaf?
         private var index = 0
 
-        fileprivate init(root: UnsafeMutablePointer<UInt>, rootBits: Int, place: UInt64, token: Int64) {
+        fileprivate init(
+            root: UnsafeMutablePointer<UInt>, rootBits: Int, place: UInt64, token: Int64
+        ) {
             stack.reserveCapacity(8)
             var slots = root
             var digit = Int(place >> UInt64(64 - rootBits))

@@ -1,6 +1,6 @@
 // One block of an SSTable, decompressed and checked, and the fragments of partitions in it.
 //
-//     stored := method u8 (0 plain, 1 LZ4) | plain length u32 | payload | crc u32
+//     stored := method u8 (0 plain, 1 LZ4, 2 Zstd) | plain length u32 | payload | crc u32
 //     block  := count u32 | tokens i64 x count | offsets u32 x count | fragments
 //
 //     fragment := flags u8 | key length varint, key
@@ -16,7 +16,6 @@
 // nothing is shared. A partition over several blocks is cut into stretches of clustering keys, each
 // with the range deletions that lie in it, so that a slice needs only its own blocks.
 
-internal import CLZ4
 internal import Encoding
 internal import Environment
 internal import Model
@@ -89,26 +88,16 @@ final class Block {
         }
         let length = Int(
             UInt32(littleEndian: stored.loadUnaligned(fromByteOffset: 1, as: UInt32.self)))
-        guard length >= 4, length <= maximumPlainBytes, let memory = malloc(length) else {
-            throw damaged("block of \(length) plain bytes")
-        }
         let payload = UnsafeRawBufferPointer(rebasing: stored[5..<(stored.count - 4)])
-        var isWhole = false
-        if let source = payload.baseAddress {
-            switch stored[0] {
-            case 0:
-                if payload.count == length {
-                    memory.copyMemory(from: source, byteCount: length)
-                    isWhole = true
-                }
-            case 1:
-                let written = LZ4_decompress_safe(
-                    source.assumingMemoryBound(to: CChar.self),
-                    memory.assumingMemoryBound(to: CChar.self), Int32(payload.count), Int32(length))
-                isWhole = Int(written) == length
-            default: break
-            }
+        guard let method = BlockMethod(rawValue: stored[0]) else {
+            throw damaged("block of the unknown method \(stored[0])")
         }
+        // No more memory is taken than the payload can fill.
+        guard length >= 4, length <= maximumPlainBytes,
+            length / method.largestRatio <= payload.count, let memory = malloc(length)
+        else { throw damaged("block of \(length) plain bytes") }
+        let isWhole = method.decompress(
+            payload, into: UnsafeMutableRawBufferPointer(start: memory, count: length))
         let count = Int(UInt32(littleEndian: memory.load(as: UInt32.self)))
         guard isWhole, count > 0, count <= (length - 4) / 12 else {
             free(memory)
@@ -278,9 +267,10 @@ final class FragmentCursor {
     func seekForward(_ fragment: Fragment, _ lower: [UInt8]?) throws(MalformedBytes) {
         self.fragment = fragment
         keyBytes.removeAll()
-        let start = try lower.map { (lower) throws(MalformedBytes) in
-            try lastGroup(fragment, before: lower)
-        } ?? 0
+        let start =
+            try lower.map { (lower) throws(MalformedBytes) in
+                try lastGroup(fragment, before: lower)
+            } ?? 0
         offset = try fragment.groupOffset(start)
         index = start * rowsPerRestart
         try next()
@@ -337,9 +327,10 @@ final class FragmentCursor {
             isAtEnd = true
             return
         }
-        group = try upper.map { (upper) throws(MalformedBytes) in
-            try lastGroup(fragment, before: upper)
-        } ?? fragment.groups - 1
+        group =
+            try upper.map { (upper) throws(MalformedBytes) in
+                try lastGroup(fragment, before: upper)
+            } ?? fragment.groups - 1
         try loadGroup()
         index = groupRows.count
         repeat { try previous() } while !isAtEnd && isPast(upper)

@@ -5,95 +5,6 @@ internal import Encoding
 internal import Environment
 internal import Model
 
-/// Facts about everything in a file, by which reads and compactions leave it alone.
-struct SSTableStatistics: Equatable, Sendable {
-    var partitions = 0
-    var rows = 0
-    var tombstones = 0
-    /// Bytes of the blocks before compression.
-    var plainBytes = 0
-    var minimumToken = Int64.max
-    var maximumToken = Int64.min
-    var minimumTimestamp = Int64.max
-    var maximumTimestamp = Int64.min
-    /// Of tombstones and expiring cells; 0 when there are none.
-    var minimumLocalDeletionTime = UInt32.max
-    var maximumLocalDeletionTime: UInt32 = 0
-    /// Bounds of the clustering keys of rows.
-    var minimumClustering: [UInt8] = []
-    var maximumClustering: [UInt8] = []
-    /// There are partition deletions, range deletions or static rows: clustering bounds say nothing.
-    var hasPartitionWide = false
-
-    mutating func add(timestamp: Int64) {
-        minimumTimestamp = min(minimumTimestamp, timestamp)
-        maximumTimestamp = max(maximumTimestamp, timestamp)
-    }
-
-    mutating func add(_ deletion: Deletion) {
-        guard !deletion.isNone else { return }
-        add(timestamp: deletion.timestamp)
-        add(localDeletionTime: deletion.localDeletionTime)
-        tombstones += 1
-    }
-
-    mutating func add(localDeletionTime: UInt32) {
-        minimumLocalDeletionTime = min(minimumLocalDeletionTime, localDeletionTime)
-        maximumLocalDeletionTime = max(maximumLocalDeletionTime, localDeletionTime)
-    }
-
-    mutating func add(_ row: RowView) throws(MalformedBytes) {
-        if !row.liveness.isNone {
-            add(timestamp: row.liveness.timestamp)
-            if row.liveness.isExpiring { add(localDeletionTime: row.liveness.expiresAt) }
-        }
-        add(row.deletion)
-        var cells = row.cells
-        while let cell = try cells.next() {
-            add(timestamp: cell.timestamp)
-            if cell.isCount, let clocks = try CounterShards(cell.value).clocks {
-                add(timestamp: clocks.lowerBound)
-            }
-            if cell.localDeletionTime != 0 { add(localDeletionTime: cell.localDeletionTime) }
-            if cell.isTombstone || cell.isComplexDeletion { tombstones += 1 }
-        }
-    }
-
-    func encode(into writer: ByteWriter) {
-        writer.appendVarint(UInt64(partitions))
-        writer.appendVarint(UInt64(rows))
-        writer.appendVarint(UInt64(tombstones))
-        writer.appendVarint(UInt64(plainBytes))
-        writer.appendLittleEndian(minimumToken)
-        writer.appendLittleEndian(maximumToken)
-        writer.appendLittleEndian(minimumTimestamp)
-        writer.appendLittleEndian(maximumTimestamp)
-        writer.appendLittleEndian(minimumLocalDeletionTime)
-        writer.appendLittleEndian(maximumLocalDeletionTime)
-        writer.appendLengthPrefixed(minimumClustering)
-        writer.appendLengthPrefixed(maximumClustering)
-        writer.append(hasPartitionWide ? 1 : 0)
-    }
-
-    init() {}
-
-    init(from reader: inout ByteReader) throws(MalformedBytes) {
-        partitions = Int(clamping: try reader.readVarint())
-        rows = Int(clamping: try reader.readVarint())
-        tombstones = Int(clamping: try reader.readVarint())
-        plainBytes = Int(clamping: try reader.readVarint())
-        minimumToken = try reader.readLittleEndian()
-        maximumToken = try reader.readLittleEndian()
-        minimumTimestamp = try reader.readLittleEndian()
-        maximumTimestamp = try reader.readLittleEndian()
-        minimumLocalDeletionTime = try reader.readLittleEndian()
-        maximumLocalDeletionTime = try reader.readLittleEndian()
-        minimumClustering = [UInt8](try reader.readLengthPrefixed())
-        maximumClustering = [UInt8](try reader.readLengthPrefixed())
-        hasPartitionWide = try reader.readUInt8() != 0
-    }
-}
-
 /// Where one block lies and what it begins with.
 struct BlockEntry: Equatable, Sendable {
     var firstToken: Int64
@@ -117,18 +28,23 @@ final class SSTableMetadata: Sendable {
     private let lastTokens: [Int64]
     let filter: BloomFilter
     let statistics: SSTableStatistics
+    /// Whose data it is; for tools, and for files that are brought in from elsewhere.
+    let table: TableID
     /// Of the whole file.
     let bytes: Int
 
     static let magic: UInt32 = 0x5353_5443
     static let formatVersion: UInt32 = 1
     static let headerBytes = 16
-    static let footerBytes = 64
+    static let footerBytes = 72
+    /// Of the footer, before its own checksum.
+    private static let coveredFooterBytes = 64
 
     init(
-        file: FileName, identity: UInt64, blocks: [BlockEntry], filter: BloomFilter,
+        file: FileName, identity: UInt64, table: TableID, blocks: [BlockEntry], filter: BloomFilter,
         statistics: SSTableStatistics, bytes: Int
     ) {
+        self.table = table
         self.file = file
         self.identity = identity
         self.blocks = blocks
@@ -248,11 +164,11 @@ final class SSTableMetadata: Sendable {
         writer.appendLittleEndian(UInt64(filterEnd - indexEnd))
         writer.appendLittleEndian(UInt64(end - filterEnd))
         writer.appendLittleEndian(identity)
-        writer.appendZeros(8)
+        writer.append(table.value)
         writer.appendLittleEndian(crc)
         writer.appendLittleEndian(Self.formatVersion)
         writer.appendLittleEndian(
-            CRC32C.checksum(writer[ByteRange(offset: footer, count: 56)]))
+            CRC32C.checksum(writer[ByteRange(offset: footer, count: Self.coveredFooterBytes)]))
         writer.appendLittleEndian(Self.magic)
     }
 
@@ -282,13 +198,14 @@ final class SSTableMetadata: Sendable {
             let filterBytes = Int(clamping: try reader.readLittleEndian(UInt64.self))
             let statisticsBytes = Int(clamping: try reader.readLittleEndian(UInt64.self))
             let identity = try reader.readLittleEndian(UInt64.self)
-            try reader.skip(8)
+            let table = TableID(try reader.readUniqueID())
             let crc = try reader.readLittleEndian(UInt32.self)
             let version = try reader.readLittleEndian(UInt32.self)
             let footerCRC = try reader.readLittleEndian(UInt32.self)
             let magic = try reader.readLittleEndian(UInt32.self)
             guard magic == Self.magic,
-                CRC32C.checksum(buffer[ByteRange(offset: 0, count: 56)]) == footerCRC
+                CRC32C.checksum(buffer[ByteRange(offset: 0, count: coveredFooterBytes)])
+                    == footerCRC
             else { throw MalformedBytes("footer checksum", offset: 0) }
             guard version == formatVersion else {
                 // Told apart from damage: the checksum holds.
@@ -302,7 +219,7 @@ final class SSTableMetadata: Sendable {
             return try decodeTail(
                 file, files, buffer, base: base,
                 lengths: (indexBytes, filterBytes, statisticsBytes),
-                identity: identity, crc: crc, size: size)
+                identity: identity, table: table, crc: crc, size: size)
         } catch {
             if error.reason.hasPrefix(newerFormatMark) {
                 throw .newerFormat(file: file, version: UInt32(error.offset))
@@ -318,8 +235,8 @@ final class SSTableMetadata: Sendable {
 
     private static func decodeTail(
         _ file: FileName, _ files: any FileSystem, _ buffer: ByteWriter, base: Int,
-        lengths: (index: Int, filter: Int, statistics: Int), identity: UInt64, crc: UInt32,
-        size: Int
+        lengths: (index: Int, filter: Int, statistics: Int), identity: UInt64, table: TableID,
+        crc: UInt32, size: Int
     ) throws(MalformedBytes) -> SSTableMetadata {
         let length = lengths.index + lengths.filter + lengths.statistics
         buffer.removeAll()
@@ -357,7 +274,8 @@ final class SSTableMetadata: Sendable {
             buffer[ByteRange(offset: lengths.index + lengths.filter, count: lengths.statistics)])
         let statistics = try SSTableStatistics(from: &statisticsReader)
         return SSTableMetadata(
-            file: file, identity: identity, blocks: blocks, filter: filter, statistics: statistics,
+            file: file, identity: identity, table: table, blocks: blocks, filter: filter,
+            statistics: statistics,
             bytes: size)
     }
 }

@@ -4,10 +4,18 @@
 // Invariants: partitions come in the order of (token, key), rows in the order of their keys; a block
 // ends between two rows or two partitions when it has reached its target size.
 
-internal import CLZ4
 internal import Encoding
 internal import Environment
 internal import Model
+
+/// How a table's files are laid out.
+struct SSTableLayout: Equatable, Sendable {
+    var table: TableID
+    /// A block is filled to that many bytes before compression.
+    var blockBytes: Int
+    var compression: TableCompression
+    var falsePositiveChance: Double
+}
 
 /// Builds one file's bytes; its owner writes `output` away.
 final class SSTableWriter {
@@ -17,9 +25,8 @@ final class SSTableWriter {
     private(set) var outputOffset = 0
 
     private let identity: UInt64
-    private let blockBytes: Int
-    private let compresses: Bool
-    private let falsePositiveChance: Double
+    private let layout: SSTableLayout
+    private let compressor: BlockCompressor
     private(set) var statistics = SSTableStatistics()
     private var entries: [BlockEntry] = []
     private var partitionTokens: [Int64] = []
@@ -38,6 +45,7 @@ final class SSTableWriter {
     private var staticRow: [UInt8] = []
     private var isContinued = false
     private var startBlock = 0
+    private var partitionBytes = 0
     /// Where the open fragment's stretch of keys begins; nil: at the partition's begin.
     private(set) var spanStart: [UInt8]?
     private let rows = ByteWriter(capacity: 1 << 15)
@@ -45,15 +53,11 @@ final class SSTableWriter {
     private var rowCount = 0
     private let lastKey = ByteWriter(capacity: 64)
 
-    init(
-        file: FileName, identity: UInt64, blockBytes: Int, compresses: Bool,
-        falsePositiveChance: Double
-    ) {
+    init(file: FileName, identity: UInt64, layout: SSTableLayout) {
         self.file = file
         self.identity = identity
-        self.blockBytes = blockBytes
-        self.compresses = compresses
-        self.falsePositiveChance = falsePositiveChance
+        self.layout = layout
+        compressor = BlockCompressor(layout.compression)
         output.appendLittleEndian(SSTableMetadata.magic)
         output.appendLittleEndian(SSTableMetadata.formatVersion)
         output.appendLittleEndian(identity)
@@ -80,6 +84,7 @@ final class SSTableWriter {
         self.staticRow = [UInt8](staticRow)
         isContinued = false
         startBlock = entries.count
+        partitionBytes = 0
         spanStart = nil
         partitionTokens.append(token)
         statistics.partitions += 1
@@ -95,7 +100,7 @@ final class SSTableWriter {
 
     /// Whether the open fragment should end before a row of that size.
     func wantsCut(before bytes: Int) -> Bool {
-        rowCount > 0 && fragments.count + rows.count + bytes > blockBytes
+        rowCount > 0 && fragments.count + rows.count + bytes > layout.blockBytes
     }
 
     /// Ends the fragment and the block before `next`; `ranges` lie in the fragment's stretch.
@@ -137,12 +142,14 @@ final class SSTableWriter {
 
     func endPartition(ranges: [RangeTombstone]) {
         endFragment(ranges: ranges, continues: false)
-        if fragments.count >= blockBytes { flushBlock() }
+        statistics.addPartition(key: key, bytes: partitionBytes)
+        if fragments.count >= layout.blockBytes { flushBlock() }
     }
 
     private func endFragment(ranges: [RangeTombstone], continues: Bool) {
+        let start = fragments.count
         tokens.append(token)
-        offsets.append(fragments.count)
+        offsets.append(start)
         var flags: FragmentFlags = []
         if isContinued { flags.insert(.continued) }
         if continues { flags.insert(.continues) }
@@ -170,6 +177,7 @@ final class SSTableWriter {
         fragments.appendVarint(UInt64(rowCount))
         for restart in restarts { fragments.appendLittleEndian(restart) }
         fragments.append(rows.bytes)
+        partitionBytes += fragments.count - start
         rows.removeAll()
         restarts.removeAll(keepingCapacity: true)
         rowCount = 0
@@ -191,7 +199,8 @@ final class SSTableWriter {
         let offset = outputOffset + start
         output.append(0)
         output.appendLittleEndian(UInt32(plain.count))
-        if !(compresses && compress(into: start)) { output.append(plain.bytes) }
+        let method = compressor.append(plain.bytes, into: output)
+        output.overwriteLittleEndian(at: start, method.rawValue)
         let covered = ByteRange(offset: start, count: output.count - start)
         let seed = SSTableMetadata.seed(identity: identity, offset: offset)
         output.appendLittleEndian(CRC32C.checksum(output[covered], seed: seed))
@@ -207,41 +216,21 @@ final class SSTableWriter {
         fragments.removeAll()
     }
 
-    /// Compresses the block unless that gains less than an eighth.
-    private func compress(into start: Int) -> Bool {
-        let length = plain.count
-        guard length < Int(Int32.max) / 2 else { return false }
-        let bound = Int(LZ4_compressBound(Int32(length)))
-        let source = plain.bytes
-        let before = output.count
-        let written = output.appendUninitialized(bound) { target in
-            guard let from = source.baseAddress, let to = target.baseAddress else { return 0 }
-            return Int(
-                LZ4_compress_default(
-                    from.assumingMemoryBound(to: CChar.self),
-                    to.assumingMemoryBound(to: CChar.self), Int32(length), Int32(bound)))
-        }
-        guard written > 0, written <= length - length / 8 else {
-            output.truncate(to: before)
-            return false
-        }
-        output.overwriteLittleEndian(at: start, UInt8(1))
-        return true
-    }
-
     /// Ends the file: appends the tail to `output` and tells what was built.
     func finish() -> SSTableMetadata {
         flushBlock()
         var filter = BloomFilter(
-            count: partitionTokens.count, falsePositiveChance: falsePositiveChance)
+            count: partitionTokens.count, falsePositiveChance: layout.falsePositiveChance)
         for token in partitionTokens { filter.insert(token) }
         let base = outputOffset + output.count
         let draft = SSTableMetadata(
-            file: file, identity: identity, blocks: entries, filter: filter, statistics: statistics,
+            file: file, identity: identity, table: layout.table, blocks: entries, filter: filter,
+            statistics: statistics,
             bytes: 0)
         draft.encodeTail(base: base, into: output)
         return SSTableMetadata(
-            file: file, identity: identity, blocks: entries, filter: filter, statistics: statistics,
+            file: file, identity: identity, table: layout.table, blocks: entries, filter: filter,
+            statistics: statistics,
             bytes: outputOffset + output.count)
     }
 }

@@ -36,6 +36,7 @@ enum ErrorText {
         case .invalid: "InvalidRequest"
         case .configuration: "ConfigurationException"
         case .alreadyExists: "AlreadyExists"
+        case .functionFailure: "FunctionFailure"
         case .unprepared: "Unprepared"
         }
     }

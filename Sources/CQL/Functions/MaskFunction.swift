@@ -1,0 +1,121 @@
+// The masking functions of Cassandra 5.0: they hide a value, or a part of a text.
+
+internal import Encoding
+internal import Model
+
+/// A function that hides data.
+enum MaskFunction: String, Equatable, Sendable {
+    case null = "mask_null"
+    case standard = "mask_default"
+    case replace = "mask_replace"
+    case inner = "mask_inner"
+    case outer = "mask_outer"
+
+    /// The signature of a call, nil if the name is that of no masking function.
+    static func signature(
+        _ name: String, _ arguments: [CallArgument], receiver: CQLType?
+    ) throws(CQLError) -> FunctionSignature? {
+        guard let function = MaskFunction(rawValue: name) else { return nil }
+        let allowed: ClosedRange<Int>
+        switch function {
+        case .null, .standard: allowed = 1...1
+        case .replace: allowed = 2...2
+        case .inner, .outer: allowed = 3...4
+        }
+        guard allowed.contains(arguments.count) else {
+            throw .invalid("Invalid number of arguments for function system.\(name)")
+        }
+        guard let type = arguments[0].exactType ?? receiver else {
+            throw .invalid(
+                "Cannot infer type of argument \(arguments[0].text) in call to function"
+                    + " system.\(name): use type casts to disambiguate")
+        }
+        var types = [type]
+        switch function {
+        case .null, .standard: break
+        case .replace: types.append(type)
+        case .inner, .outer:
+            guard type == .text || type == .ascii else {
+                throw .invalid(
+                    "Function system.\(name) requires an argument of type [text|varchar|ascii], but"
+                        + " found argument \(arguments[0].text) of type \(type.cqlName)")
+            }
+            types += [.int, .int]
+            if arguments.count == 4 { types.append(.text) }
+        }
+        for (place, (argument, wanted)) in zip(arguments, types).enumerated()
+        where argument.suits(wanted) == .none {
+            throw .invalid(
+                "Type error: \(argument.text) cannot be passed as argument \(place) of function"
+                    + " system.\(name) of type \(wanted.cqlName)")
+        }
+        return FunctionSignature(name, .mask(function, type), types, type)
+    }
+
+    /// The hidden value; nil for null.
+    func evaluate(_ arguments: [[UInt8]?], _ type: CQLType) throws(CQLError) -> [UInt8]? {
+        switch self {
+        case .null: return nil
+        case .standard: return Self.standardValue(type)
+        case .replace: return arguments[1]
+        case .inner, .outer: return try maskedText(arguments)
+        }
+    }
+
+    private func maskedText(_ arguments: [[UInt8]?]) throws(CQLError) -> [UInt8]? {
+        guard let value = arguments[0] else { return nil }
+        let padding: Character
+        if arguments.count > 3, let given = arguments[3] {
+            let text = String(decoding: given, as: UTF8.self)
+            guard text.count == 1, let only = text.first else {
+                throw .invalid(
+                    "The padding argument for function system.\(rawValue) should be single-character,"
+                        + " but '\(text)' has \(text.count) characters.")
+            }
+            padding = only
+        } else {
+            padding = "*"
+        }
+        let text = Array(String(decoding: value, as: UTF8.self))
+        func count(_ bytes: [UInt8]?) -> Int { Int(bytes.map(TimeFunctions.integer) ?? 0) }
+        let begin = max(count(arguments[1]), 0)
+        let end = text.count - 1 - max(count(arguments[2]), 0)
+        let masked = text.enumerated().map { place, character in
+            let isInside = place >= begin && place <= end
+            return isInside == (self == .inner) ? padding : character
+        }
+        return Array(String(masked).utf8)
+    }
+
+    /// What stands for any value of a type: `****` for texts, zero for numbers, nothing for collections.
+    private static func standardValue(_ type: CQLType) -> [UInt8]? {
+        switch type {
+        case .text, .ascii: return Array("****".utf8)
+        case .blob, .custom: return []
+        case .boolean: return [0]
+        case .duration: return CQLDuration().bytes
+        case .inet: return [0, 0, 0, 0]
+        case .uuid: return [UInt8](repeating: 0, count: 16)
+        case .timeuuid:
+            return TimeUUID.bytes(
+                milliseconds: 0, hundredNanoseconds: 0, low: 0x8080_8080_8080_8080)
+        case .date: return TimeFunctions.date(milliseconds: 0)
+        case .time, .timestamp: return SystemValue.bigEndian(Int64(0))
+        case .list, .set, .map: return SystemValue.bigEndian(Int32(0))
+        case .tuple(let parts): return fields(parts)
+        case .userDefined(let definition, _): return fields(definition.fields.map(\.type))
+        case .vector(let element, let dimensions):
+            guard let value = standardValue(element) else { return nil }
+            let part = PlannedTerm.vectorElement(element, value)
+            return Array((0..<dimensions).map { _ in part }.joined())
+        default: return Number.integer(0).bytes(as: type)
+        }
+    }
+
+    private static func fields(_ types: [CQLType]) -> [UInt8] {
+        types.reduce(into: []) { bytes, type in
+            let value = standardValue(type)
+            bytes += SystemValue.bigEndian(Int32(value?.count ?? -1)) + (value ?? [])
+        }
+    }
+}

@@ -181,7 +181,8 @@ extension Shard {
         let run = requestIDs.next()
         loggedBatches[run] = batch
         deadlines.add(
-            .batchLog(run), span: configuration.requests.writeTimeout, now: now.monotonic)
+            .batchLog(run), span: client.timeout ?? configuration.requests.writeTimeout,
+            now: now.monotonic)
         client.trace?.note(
             "Writing the batch log on \(keepers.map { name(of: $0) }.joined(separator: " and "))",
             now: now.monotonic)

@@ -133,7 +133,8 @@ extension Shard {
             return
         }
         conditionals[run.id] = run
-        deadlines.add(.conditional(run.id), span: span, now: now.monotonic)
+        deadlines.add(
+            .conditional(run.id), span: run.client.timeout ?? span, now: now.monotonic)
         let isHeld = run.client.latch == latch
         if isHeld || latches.acquire(latch, .conditional(run.id)) {
             run.client.latch = latch
@@ -240,6 +241,10 @@ extension Shard {
             run.result = (result, stop)
             step = proposal.conclude()
         case .change(let request, _):
+            guard stop == nil else {
+                fail(run, .serverError("the rows of the conditions are too large to be judged"))
+                return
+            }
             do {
                 let output = ByteWriter(capacity: result.count + 16)
                 var live = LiveRows(nowInSeconds: run.command.nowInSeconds, into: output)

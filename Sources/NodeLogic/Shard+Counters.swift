@@ -98,7 +98,8 @@ extension Shard {
                 client: client, consistency: consistency, required: required, leader: leader,
                 table: view.table, token: token)
             deadlines.add(
-                .increment(id), span: configuration.requests.writeTimeout, now: now.monotonic)
+                .increment(id), span: client.timeout ?? configuration.requests.writeTimeout,
+                now: now.monotonic)
             client.trace?.note("Counting on \(name(of: leader))", now: now.monotonic)
             sendRequest(
                 .increment, to: leader, token: token, request: id,

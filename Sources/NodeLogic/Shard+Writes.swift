@@ -102,7 +102,7 @@ extension Shard {
         let id = requestIDs.next()
         writes[id] = write
         deadlines.add(
-            .write(id), span: client.timeout ?? configuration.requests.writeTimeout,
+            .write(id), span: client?.timeout ?? configuration.requests.writeTimeout,
             now: now.monotonic)
         observe(
             .writeSent(
@@ -216,6 +216,8 @@ extension Shard {
         case .failed(let error): complete(write, error: error)
         }
         guard write.operation.hasEnded, writes.removeValue(forKey: id) != nil else { return }
+        // All have answered and they are too few: some died after the level was found possible.
+        if let error = write.operation.timedOut().error { complete(write, error: error) }
         ended(write)
     }
 

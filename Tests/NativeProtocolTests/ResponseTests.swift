@@ -42,6 +42,9 @@ import Testing
         .overloaded("busy"), .bootstrapping("soon"), .truncateError("no"),
         .writeTimeout("slow", consistency: .all, received: 1, required: 3, type: .unloggedBatch),
         .writeTimeout("slow", consistency: .serial, received: 1, required: 3, type: .compareAndSet),
+        .conditionalTimeout(
+            "slow", consistency: .serial, received: 1, required: 2, contentions: 7),
+        .conditionalUnknown("perhaps", consistency: .localSerial, received: 1, required: 2),
         .readTimeout("slow", consistency: .two, received: 1, required: 2, dataPresent: true),
         .readFailure(
             "sad", consistency: .one, received: 0, required: 1, failures: failures,
@@ -196,6 +199,17 @@ import Testing
             return .writeFailure(
                 text, consistency: level, received: received, required: required,
                 failures: unnamed, type: type)
+        case (.writeTimeout(let text, let level, let received, let required, .compareAndSet), .v5):
+            // v5 adds how many ballots were lost; who does not know says none.
+            return .conditionalTimeout(
+                text, consistency: level, received: received, required: required, contentions: 0)
+        case (.conditionalTimeout(let text, let level, let received, let required, _), .v3),
+            (.conditionalTimeout(let text, let level, let received, let required, _), .v4),
+            (.conditionalUnknown(let text, let level, let received, let required), .v3),
+            (.conditionalUnknown(let text, let level, let received, let required), .v4):
+            return .writeTimeout(
+                text, consistency: level, received: received, required: required,
+                type: .compareAndSet)
         case (.readFailure(let text, _, _, _, _, _), .v3),
             (.writeFailure(let text, _, _, _, _, _), .v3):
             return .serverError(text)

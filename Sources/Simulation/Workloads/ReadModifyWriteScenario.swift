@@ -155,7 +155,7 @@ private final class ReadModifyWriteRun {
             switch scenario.subject {
             case .registers: "lab.registers (key int PRIMARY KEY, version bigint)"
             case .counters: "lab.counters (key int PRIMARY KEY, count counter)"
-            case .batches: "lab.batches (key int PRIMARY KEY, batch int)"
+            case .batches: "lab.batches (key int PRIMARY KEY, number int)"
             }
         let statements = [
             "CREATE KEYSPACE IF NOT EXISTS lab WITH replication = "
@@ -356,7 +356,7 @@ private final class ReadModifyWriteRun {
         let index = batches.count
         batches.append((false, false))
         let rows = (0..<Self.rowsOfBatch).map { row in
-            "INSERT INTO lab.batches (key, batch) VALUES (\(index * Self.rowsOfBatch + row), \(index)); "
+            "INSERT INTO lab.batches (key, number) VALUES (\(index * Self.rowsOfBatch + row), \(index)); "
         }
         send(
             "BEGIN BATCH \(rows.joined())APPLY BATCH", QueryOptions(consistency: .quorum), node
@@ -422,7 +422,7 @@ private final class ReadModifyWriteRun {
             for (index, batch) in batches.enumerated() {
                 var found = 0
                 for row in 0..<Self.rowsOfBatch {
-                    let text = "SELECT batch FROM lab.batches WHERE key = \(index * Self.rowsOfBatch + row)"
+                    let text = "SELECT number FROM lab.batches WHERE key = \(index * Self.rowsOfBatch + row)"
                     guard
                         case .rows(let rows)? = ask(
                             text, QueryOptions(consistency: .all), node: 0, until: end)

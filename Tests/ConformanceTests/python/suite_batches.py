@@ -235,9 +235,9 @@ def the_batch_log_cannot_be_written_by_clients(env):
 
 @behaviour
 def batches_are_whole_when_their_coordinator_is_killed(env):
-    table = env.table("k int PRIMARY KEY, batch int")
+    table = env.table("k int PRIMARY KEY, number int")
     session = env.only(1)
-    insert = session.prepare(f"INSERT INTO {table} (k, batch) VALUES (?, ?)")
+    insert = session.prepare(f"INSERT INTO {table} (k, number) VALUES (?, ?)")
     acknowledged = []
     stop = threading.Event()
 
@@ -267,7 +267,7 @@ def batches_are_whole_when_their_coordinator_is_killed(env):
     def check():
         counts = {}
         for row in env.only(2).execute(SimpleStatement(
-                f"SELECT k, batch FROM {table}", consistency_level=ConsistencyLevel.ALL)):
+                f"SELECT k, number FROM {table}", consistency_level=ConsistencyLevel.ALL)):
             counts[row[1]] = counts.get(row[1], 0) + 1
         equal({n: count for n, count in counts.items() if count != 4}, {}, "parts of batches")
         missing = [n for n in acknowledged if n not in counts]

@@ -91,9 +91,18 @@ public struct ByteReader {
         T(bigEndian: try advance(MemoryLayout<T>.size).loadUnaligned(as: T.self))
     }
 
-    /// Reads an unsigned LEB128 integer of at most ten bytes.
-    @inlinable
+    /// Reads an unsigned LEB128 integer of at most ten bytes; most are one byte.
+    @inlinable @inline(__always)
     public mutating func readVarint() throws(MalformedBytes) -> UInt64 {
+        if position < bytes.count, bytes[position] < 0x80 {
+            position += 1
+            return UInt64(bytes[position - 1])
+        }
+        return try readLongVarint()
+    }
+
+    @usableFromInline @inline(never)
+    mutating func readLongVarint() throws(MalformedBytes) -> UInt64 {
         let start = position
         var value: UInt64 = 0
         var shift: UInt64 = 0

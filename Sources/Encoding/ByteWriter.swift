@@ -133,9 +133,18 @@ public final class ByteWriter {
         claim(MemoryLayout<T>.size).storeBytes(of: value.bigEndian, as: T.self)
     }
 
-    /// Appends an unsigned LEB128 integer.
-    @inlinable
+    /// Appends an unsigned LEB128 integer; most are one byte.
+    @inlinable @inline(__always)
     public func appendVarint(_ value: UInt64) {
+        if value < 0x80 {
+            append(UInt8(truncatingIfNeeded: value))
+        } else {
+            appendLongVarint(value)
+        }
+    }
+
+    @usableFromInline @inline(never)
+    func appendLongVarint(_ value: UInt64) {
         var rest = value
         while rest >= 0x80 {
             append(UInt8(truncatingIfNeeded: rest) | 0x80)

@@ -15,7 +15,7 @@ internal import Encoding
 package let noTimestamp = Int64.min
 
 /// A deletion of a partition, row, range or collection: it shadows what is not newer.
-package struct Deletion: Hashable, Sendable {
+package struct Deletion: Hashable, Sendable, BitwiseCopyable {
     /// Microseconds since 1970; shadows everything with this timestamp or an older one.
     package var timestamp: Int64
     /// Seconds since 1970 on the coordinator's clock; from when on gc grace is counted.
@@ -45,7 +45,7 @@ package struct Deletion: Hashable, Sendable {
 }
 
 /// The row marker that an INSERT leaves: the row exists even if all its cells are null.
-package struct Liveness: Hashable, Sendable {
+package struct Liveness: Hashable, Sendable, BitwiseCopyable {
     package var timestamp: Int64
     /// Seconds; 0 when the marker does not expire.
     package var timeToLive: UInt32

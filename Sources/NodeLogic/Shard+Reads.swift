@@ -128,7 +128,7 @@ extension Shard {
             session.topology.host(at: living[0]) == host, owner(of: token) == index
         {
             guard case .range = command.scope, shardCount > 1 else {
-                readAlone(command, token, living[0], session)
+                readAlone(command, token, living, session)
                 return
             }
         }
@@ -152,9 +152,9 @@ extension Shard {
     }
 
     /// Reads where this shard's own answer is enough: unless it must wait for the disk, nothing has to be
-    /// remembered.
+    /// remembered. If it cannot read (a damaged block), another living replica is asked.
     private func readAlone(
-        _ command: ReadCommand, _ token: Token, _ node: NodeIndex, _ session: ReadSession
+        _ command: ReadCommand, _ token: Token, _ living: [NodeIndex], _ session: ReadSession
     ) {
         resultScratch.removeAll()
         nextReadTag += 1
@@ -169,29 +169,33 @@ extension Shard {
                 try session.live.append(view)
                 pieceEnded(session, stop)
             case .parked:
-                let id = requestIDs.next()
-                let operation = ReadOperation(
-                    command: command, consistency: session.consistency, required: 1,
-                    replicas: [node], purgeBefore: purgeBefore(command), repairsReplicas: false)
-                reads[id] = PendingRead(operation: operation, session: session, token: token)
                 localReads[tag] = LocalRead(
-                    reader: .operation(id, wantsDigest: false), command: command,
-                    coveredThrough: nil)
-                deadlines.add(
-                    .read(id), span: timeout(of: command, for: session.client), now: now.monotonic)
+                    reader: .operation(
+                        remember(command, token, living, session), wantsDigest: false),
+                    command: command, coveredThrough: nil)
             }
         } catch {
-            readFailed(
-                session.client,
-                .readFailure(
-                    "Operation failed - received 0 responses and 1 failures: \(error)",
-                    consistency: session.consistency, received: 0, required: 1,
-                    failures: [
-                        CQLError.ReplicaFailure(
-                            address: clientAddress.address,
-                            reason: ReplicaFailureReason.unknown.rawValue)
-                    ], dataPresent: false))
+            session.client.trace?.note("Read failed: \(error)", now: now.monotonic)
+            fail(
+                LocalRead(
+                    reader: .operation(
+                        remember(command, token, living, session), wantsDigest: false),
+                    command: command, coveredThrough: nil))
         }
+    }
+
+    /// Makes an operation of a read that this shard was to answer alone.
+    private func remember(
+        _ command: ReadCommand, _ token: Token, _ living: [NodeIndex], _ session: ReadSession
+    ) -> RequestID {
+        let id = requestIDs.next()
+        let operation = ReadOperation(
+            command: command, consistency: session.consistency, required: 1, replicas: living,
+            purgeBefore: purgeBefore(command), repairsReplicas: false)
+        reads[id] = PendingRead(operation: operation, session: session, token: token)
+        deadlines.add(
+            .read(id), span: timeout(of: command, for: session.client), now: now.monotonic)
+        return id
     }
 
     private func timeout(of command: ReadCommand, for client: ClientRequest) -> Instant.Span {

@@ -179,7 +179,8 @@ extension Shard {
         return command.nowInSeconds - Int64(grace)
     }
 
-    private func fail(_ read: LocalRead) {
+    /// Tells who asked that this replica cannot answer.
+    func fail(_ read: LocalRead) {
         switch read.reader {
         case .acceptor(let key): acceptorRead(key, nil)
         case .promise(let tag): promiseRead(tag, nil)

@@ -86,6 +86,14 @@ extension StorageEngine {
         }
     }
 
+    /// Changes the size of the block cache, which takes effect at once.
+    package func resizeBlockCache(to bytes: Int) { cache.resize(to: bytes) }
+
+    /// Bytes in the block cache, and how often blocks were found in it and not.
+    package var blockCacheUse: (bytes: Int, hits: Int, misses: Int) {
+        (cache.bytes, cache.hits, cache.misses)
+    }
+
     /// Takes a block; false if nobody of the engine asked for it.
     func receiveBlock(_ id: EffectID, _ result: BlockRead, outbox: Outbox) -> Bool {
         guard let request = blockReads.removeValue(forKey: id) else { return false }

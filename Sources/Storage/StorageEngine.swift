@@ -91,6 +91,7 @@ package struct TableStatistics: Equatable, Sendable {
     package var bytesFlushed = 0
     package var bytesCompacted = 0
     package var tombstonesPurged = 0
+    package var reads = ReadCounters()
 }
 
 /// The engine of one shard. Owned by the shard.
@@ -192,6 +193,7 @@ package final class StorageEngine {
     package func statistics(of id: TableID) -> TableStatistics? {
         guard let table = tables[id] else { return nil }
         var statistics = table.statistics
+        statistics.reads = table.reading.counters
         statistics.sstables = table.sstables.count
         statistics.sstableBytes = table.sstables.reduce(0) { $0 + $1.metadata.bytes }
         let memtables = [table.live] + table.frozen
@@ -207,7 +209,8 @@ package final class StorageEngine {
 /// One table as the engine has it.
 final class TableState {
     let id: TableID
-    var schema: TableSchema
+    var schema: TableSchema { didSet { reading.schemaChanged(schema) } }
+    let reading: TableReading
     var live: Memtable { didSet { viewChanged() } }
     /// Oldest first; the first one may be on its way into a file.
     var frozen: [Memtable] = [] { didSet { viewChanged() } }
@@ -237,11 +240,13 @@ final class TableState {
         id = schema.id
         self.schema = schema
         self.live = live
-        view = TableView(memtables: [live], sstables: [])
+        reading = TableReading(schema)
+        view = TableView(memtables: [live], sstables: [], reading: reading)
     }
 
     private func viewChanged() {
-        view = TableView(memtables: [live] + frozen, sstables: sstables)
+        view = TableView(
+            memtables: [live] + frozen, sstables: TableView.newestFirst(sstables), reading: reading)
     }
 
     /// The purge rule of a read at that second.

@@ -118,6 +118,40 @@ private func describe(_ bench: SchemaBench, _ text: String, keyspace: String? = 
         }
     }
 
+    /// DESCRIBE of any schema is CQL that makes an equal one.
+    @Test(arguments: 1...40 as ClosedRange<UInt64>)
+    func descriptionsOfRandomSchemasRunBack(seed: UInt64) throws {
+        var random = SplitMix(seed: seed)
+        var schemas = RandomSchema(random: random)
+        let bench = try schemas.make()
+        random = schemas.random
+        var copy = try SchemaBench()
+        for row in try describe(bench, "DESCRIBE FULL SCHEMA WITH INTERNALS")
+        where !SystemSchema.isSystem(row[0]) {
+            for statement in row[3].split(separator: ";\n") {
+                #expect(throws: Never.self, "seed \(seed): \(statement)") {
+                    try copy.apply(String(statement))
+                }
+            }
+        }
+        let original = try #require(bench.snapshot.keyspace(named: "ks"))
+        let again = try #require(copy.snapshot.keyspace(named: "ks"), "seed \(seed)")
+        #expect(again.types == original.types, "seed \(seed)")
+        #expect(again.tables.map(\.name) == original.tables.map(\.name))
+        for (left, right) in zip(again.tables, original.tables) {
+            #expect(left.options == right.options, "seed \(seed)")
+            #expect(left.allColumns.map(\.name) == right.allColumns.map(\.name), "seed \(seed)")
+            #expect(left.allColumns.map(\.type) == right.allColumns.map(\.type), "seed \(seed)")
+            #expect(left.allColumns.map(\.kind) == right.allColumns.map(\.kind), "seed \(seed)")
+            #expect(
+                left.dropped.map { [$0.column.name, "\($0.droppedAt)", $0.column.type.cqlName] }
+                    == right.dropped.map {
+                        [$0.column.name, "\($0.droppedAt)", $0.column.type.cqlName]
+                    },
+                "seed \(seed)")
+        }
+    }
+
     @Test func everySystemTableIsDescribedAndParses() throws {
         let bench = try SchemaBench()
         var tables = 0
@@ -258,5 +292,101 @@ private func describe(_ bench: SchemaBench, _ text: String, keyspace: String? = 
             )
                 == ["127.0.0.1", "127.0.0.3"])
         #expect(try select("SELECT count(*), max(peer) FROM system.peers_v2") == ["4,127.0.0.4"])
+    }
+}
+
+/// Makes schemas of every kind of name, type, key and option.
+private struct RandomSchema {
+    var random: SplitMix
+
+    private static let scalars = [
+        "ascii", "bigint", "blob", "boolean", "date", "decimal", "double", "float", "inet", "int",
+        "smallint", "text", "time", "timestamp", "timeuuid", "tinyint", "uuid", "varint",
+    ]
+    private static let words = [
+        "k", "Key", "select", "a b", "a\"b", "é", "type", "ttl", "x1", "_y", "from", "Z", "1st",
+        "token",
+    ]
+
+    private mutating func pick<Item>(_ items: [Item]) -> Item { items[random.below(items.count)] }
+
+    private mutating func names(_ count: Int) -> [String] {
+        Array(Self.words.shuffled(using: &random).prefix(count))
+            .map { "\"" + $0.replacing("\"", with: "\"\"") + "\"" }
+    }
+
+    private mutating func type(_ types: [String], depth: Int, frozen: Bool) -> String {
+        guard depth > 0, random.below(2) == 0 else { return pick(Self.scalars) }
+        func wrap(_ text: String) -> String { frozen ? "frozen<\(text)>" : text }
+        switch random.below(types.isEmpty ? 5 : 6) {
+        case 0: return wrap("list<\(type(types, depth: depth - 1, frozen: true))>")
+        case 1: return wrap("set<\(type(types, depth: depth - 1, frozen: true))>")
+        case 2:
+            return wrap(
+                "map<\(pick(Self.scalars)), \(type(types, depth: depth - 1, frozen: true))>")
+        case 3:
+            return "tuple<int, \(type(types, depth: depth - 1, frozen: true))>"
+        case 4: return "vector<\(pick(["float", "int", "text"])), \(random.below(5) + 1)>"
+        default: return wrap(pick(types))
+        }
+    }
+
+    mutating func make() throws -> SchemaBench {
+        var bench = try SchemaBench.withKeyspace()
+        var types: [String] = []
+        for index in 0..<random.below(4) {
+            let name = index == 0 ? "plain" : "\"Type \(index)\""
+            let fields = names(random.below(3) + 1)
+                .map { "\($0) \(type(types, depth: 2, frozen: true))" }
+            try bench.apply("CREATE TYPE \(name) (\(fields.joined(separator: ", ")))")
+            types.append(name)
+        }
+        for index in 0..<(random.below(3) + 1) { try makeTable(index, types, &bench) }
+        return bench
+    }
+
+    private mutating func makeTable(
+        _ index: Int, _ types: [String], _ bench: inout SchemaBench
+    ) throws {
+        let name = index == 0 ? "t" : "\"Table\(index)\""
+        let columns = names(random.below(6) + 4)
+        let partition = random.below(2) + 1
+        let clustering = random.below(3)
+        var definitions: [String] = []
+        for (place, column) in columns.enumerated() {
+            if place < partition + clustering {
+                definitions.append("\(column) \(pick(Self.scalars))")
+            } else {
+                let isStatic = clustering > 0 && random.below(4) == 0
+                definitions.append(
+                    "\(column) \(type(types, depth: 3, frozen: random.below(2) == 0))"
+                        + (isStatic ? " static" : ""))
+            }
+        }
+        let key = columns[..<partition].joined(separator: ", ")
+        let rest = columns[partition..<min(partition + clustering, columns.count)]
+        definitions.append(
+            "PRIMARY KEY (" + (["(\(key))"] + rest).joined(separator: ", ") + ")")
+        var options: [String] = []
+        if !rest.isEmpty {
+            let orders = rest.map { "\($0) \(random.below(2) == 0 ? "ASC" : "DESC")" }
+            options.append("CLUSTERING ORDER BY (\(orders.joined(separator: ", ")))")
+        }
+        let choices = [
+            "comment = 'it''s; \"this\" é'", "gc_grace_seconds = \(random.below(1000))",
+            "default_time_to_live = \(random.below(1000))",
+            "bloom_filter_fp_chance = 0.0\(random.below(9) + 1)",
+            "caching = {'keys': 'NONE', 'rows_per_partition': '\(random.below(100))'}",
+            "cdc = true",
+            "speculative_retry = '\(random.below(90) + 1)p'", "read_repair = 'NONE'",
+            "compression = {'enabled': false}", "crc_check_chance = 0.\(random.below(9))",
+            "compaction = {'class': 'LeveledCompactionStrategy'}", "extensions = {'x': 0xCAFE}",
+        ]
+        options += choices.shuffled(using: &random).prefix(random.below(5))
+        let with = options.isEmpty ? "" : " WITH " + options.joined(separator: " AND ")
+        try bench.apply("CREATE TABLE \(name) (\(definitions.joined(separator: ", ")))\(with)")
+        if columns.count > partition + clustering, let last = columns.last, random.below(2) == 0 {
+            try bench.apply("ALTER TABLE \(name) DROP \(last)", at: Int64(random.below(10_000)))
+        }
     }
 }

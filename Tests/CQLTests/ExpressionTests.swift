@@ -90,6 +90,17 @@ import Testing
         #expect(try bench.run("SELECT c FROM t WHERE k = 3") == ["42"])
     }
 
+    @Test func boundValuesInTheSelectList() throws {
+        var bench = try Self.bench()
+        #expect(
+            try bench.run(
+                "SELECT (int)? + c, m[?], (text)? FROM t WHERE k = ?",
+                [int(10), text("b"), text("x"), int(1)]) == ["13,2,x"])
+        #expect(try bench.run("SELECT count(*) + 1, sum(c) FROM t WHERE k = 99") == ["1,0"])
+        #expect(
+            try bench.run("SELECT count(*) + (bigint)? FROM t WHERE k = 99", [bigint(5)]) == ["5"])
+    }
+
     @Test func castsConvert() throws {
         var bench = try Self.bench()
         let cases = [

@@ -159,6 +159,36 @@ private func lines(ofFixture name: String) throws -> [String] {
         #expect(throws: CQLError.self) { try Parser.parse(huge) }
     }
 
+    @Test func chainsOfOperatorsAreBounded() throws {
+        let bench = try SchemaBench.withKeyspace(
+            "CREATE TABLE t (k int PRIMARY KEY, v int, m map<int, int>)")
+        for text in [
+            "SELECT v" + String(repeating: " + 1", count: 100_000) + " FROM t",
+            "SELECT v" + String(repeating: " * 2", count: 100_000) + " FROM t",
+            "SELECT m" + String(repeating: "[1]", count: 100_000) + " FROM t",
+            "SELECT v" + String(repeating: ".f", count: 100_000) + " FROM t",
+            "INSERT INTO t (k, v) VALUES (1, 1" + String(repeating: " + 1", count: 100_000) + ")",
+            "SELECT " + String(repeating: "- ", count: 100_000) + "v FROM t",
+            "SELECT " + String(repeating: "abs(", count: 100_000) + "v FROM t",
+            "SELECT JSON " + String(repeating: "(int)", count: 100_000) + "v FROM t",
+        ] {
+            #expect(throws: CQLError.self) { try bench.plan(text) }
+        }
+        // What is allowed is planned in time, at its deepest too.
+        _ = try bench.plan("SELECT v" + String(repeating: " + 1", count: 200) + " FROM t")
+        _ = try bench.plan(
+            "INSERT INTO t (k, v) VALUES (1, 1" + String(repeating: " + 1", count: 200) + ")")
+    }
+
+    @Test func aStatementOfAMegabyteIsPlanned() throws {
+        var bench = try Bench("CREATE TABLE t (k int PRIMARY KEY, v text)")
+        let megabyte = String(repeating: "x", count: 1_000_000)
+        try bench.run("INSERT INTO t (k, v) VALUES (1, '\(megabyte)')")
+        #expect(try bench.run("SELECT v FROM t WHERE k = 1")[0].utf8.count == 1_000_000)
+        let keys = (0..<100_000).map { "\($0 % 500)" }.joined(separator: ",")
+        #expect(try bench.run("SELECT k FROM t WHERE k IN (\(keys))") == ["1"])
+    }
+
     @Test func productsOfListsAreBounded() throws {
         let bench = try Bench("CREATE TABLE t (p int, c int, v int, PRIMARY KEY (p, c))")
         let list = (0..<300).map(String.init).joined(separator: ",")

@@ -30,6 +30,18 @@ struct ConformanceTests {
 
     @Test func readsFollowCassandrasRules() async throws { try await run("read") }
 
+    @Test func groupsFollowCassandrasRules() async throws { try await run("group_by") }
+
+    @Test func rowsGoInAndOutAsJSON() async throws { try await run("json") }
+
+    @Test func selectListsHoldWhatCassandrasDo() async throws { try await run("selection") }
+
+    @Test func functionsComputeWhatCassandrasDo() async throws { try await run("functions") }
+
+    @Test func literalsMeanWhatCassandrasDo() async throws { try await run("literals") }
+
+    @Test func schemaRulesAreCassandras() async throws { try await run("ddl_rules") }
+
     @Test func whatIsNotSupportedIsRefusedByName() async throws { try await run("unsupported") }
 
     @Test func preparedStatementsOutliveChangesAndRestarts() async throws {

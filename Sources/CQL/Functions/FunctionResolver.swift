@@ -24,6 +24,8 @@ struct CallArgument {
     /// nil for literals, which may be of several types, and for bind markers.
     let exactType: CQLType?
     let isMarker: Bool
+    /// The type that suits exactly, if that is known without asking for each.
+    let likelyType: CQLType?
     let suits: (CQLType) -> Assignability
 }
 
@@ -83,13 +85,14 @@ enum FunctionResolver {
     static func choose(
         _ sign: ArithmeticOperator, _ left: CallArgument, _ right: CallArgument, receiver: CQLType?
     ) throws(CQLError) -> FunctionSignature {
-        if let leftType = left.exactType, let rightType = right.exactType {
-            if let direct = ArithmeticFunctions.signature(sign, leftType, rightType) {
-                return direct
-            }
+        if let leftType = left.likelyType, let rightType = right.likelyType,
+            let direct = ArithmeticFunctions.signature(sign, leftType, rightType),
+            fits(direct.result, receiver)
+        {
+            return direct
         }
         var weak: [FunctionSignature] = []
-        for candidate in ArithmeticFunctions.candidates(sign)
+        for candidate in ArithmeticFunctions.candidates[sign] ?? []
         where fits(candidate.result, receiver) {
             switch match(candidate, [left, right]) {
             case .exact: return candidate

@@ -138,8 +138,11 @@ enum ArithmeticFunctions {
             name(sign), .timeShift(sign, left), [left, .duration], left)
     }
 
-    /// All functions of the operator.
-    static func candidates(_ sign: ArithmeticOperator) -> [FunctionSignature] {
+    /// All functions of each operator.
+    static let candidates: [ArithmeticOperator: [FunctionSignature]] = Dictionary(
+        uniqueKeysWithValues: ArithmeticOperator.allCases.map { ($0, allSignatures(of: $0)) })
+
+    private static func allSignatures(of sign: ArithmeticOperator) -> [FunctionSignature] {
         var result: [FunctionSignature] = []
         for left in numericTypes {
             for right in numericTypes {

@@ -85,11 +85,13 @@ extension Parser {
     // MARK: Selectors
 
     mutating func parseSelector() throws(CQLError) -> Selector {
-        try nested { (parser) throws(CQLError) in
+        if depth == 0 { operators = 0 }
+        return try nested { (parser) throws(CQLError) in
             var left = try parser.parseSelectorProduct()
             while parser.at(.plus) || parser.at(.minus) {
                 let sign: ArithmeticOperator = parser.at(.plus) ? .add : .subtract
                 parser.advance()
+                try parser.countOperator()
                 left = .arithmetic(sign, left, try parser.parseSelectorProduct())
             }
             return left
@@ -110,6 +112,7 @@ extension Parser {
                 return left
             }
             advance()
+            try countOperator()
             left = .arithmetic(sign, left, try parseSignedSelector())
         }
     }
@@ -126,12 +129,8 @@ extension Parser {
     /// `.field`, `[element]` and `[from..to]` after a selector.
     private mutating func parseModifiers(of selector: Selector) throws(CQLError) -> Selector {
         var selector = selector
-        var count = 0
         while true {
-            count += 1
-            guard count <= Self.maximumDepth else {
-                throw failure("the statement is nested over \(Self.maximumDepth) levels deep")
-            }
+            if at(.dot) || at(.leftBracket) { try countOperator() }
             if accept(.dot) {
                 selector = .field(selector, try parseName())
             } else if accept(.leftBracket) {

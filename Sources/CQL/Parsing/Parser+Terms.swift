@@ -34,13 +34,15 @@ extension Parser {
     // MARK: Terms
 
     mutating func parseTerm() throws(CQLError) -> Term {
-        try nested { (parser) throws(CQLError) in
+        if depth == 0 { operators = 0 }
+        return try nested { (parser) throws(CQLError) in
             var left = try parser.parseProduct()
             while parser.at(.plus) || parser.at(.minus) {
                 // `k = v + k` prepends: the plus belongs to the assignment if a bare name follows.
                 if parser.at(.plus), parser.isBareColumn(ahead: 1) { break }
                 let sign: ArithmeticOperator = parser.at(.plus) ? .add : .subtract
                 parser.advance()
+                try parser.countOperator()
                 left = .arithmetic(sign, left, try parser.parseProduct())
             }
             return left
@@ -70,6 +72,7 @@ extension Parser {
                 return left
             }
             advance()
+            try countOperator()
             left = .arithmetic(sign, left, try parseSignedTerm())
         }
     }

@@ -13,11 +13,16 @@ package import Model
 package struct Parser {
     /// How deep terms, types and selectors may nest.
     static let maximumDepth = 128
+    /// How many operators, fields and elements one expression may have: a chain of them is as deep a tree
+    /// as brackets are, and whatever walks over it walks by recursion.
+    static let maximumOperators = 200
 
     let bytes: [UInt8]
     let tokens: [LexicalToken]
     var index = 0
     var depth = 0
+    /// Those of the outermost expression that is being read.
+    var operators = 0
     var bindMarkers: [String?] = []
 
     init(_ bytes: [UInt8]) throws(CQLError) {
@@ -128,6 +133,14 @@ package struct Parser {
         depth += 1
         defer { depth -= 1 }
         return try rule(&self)
+    }
+
+    /// Counts an operator of the expression that is being read.
+    mutating func countOperator() throws(CQLError) {
+        operators += 1
+        guard operators <= Self.maximumOperators else {
+            throw failure("an expression has over \(Self.maximumOperators) operators")
+        }
     }
 
     // MARK: Names

@@ -46,6 +46,14 @@ extension PlannedSelector {
         }
     }
 
+    /// Whether the expression depends on a row, or on several.
+    private var looksAtRow: Bool {
+        switch self {
+        case .column, .cellTime, .token, .aggregate: true
+        default: parts.contains(where: \.looksAtRow)
+        }
+    }
+
     /// Whether the expression is made of aggregates' results.
     var isAggregate: Bool {
         if case .aggregate = self { return true }
@@ -55,6 +63,7 @@ extension PlannedSelector {
     /// The expression with everything that is not made of aggregates taken from the first row: that one is
     /// gone when the result is written.
     func ofFirstRow(_ aggregates: inout [PlannedAggregate]) -> PlannedSelector {
+        guard looksAtRow else { return self }
         guard isAggregate else {
             aggregates.append(PlannedAggregate(kind: .first, argument: self, type: .blob))
             return .aggregate(aggregates.count - 1)

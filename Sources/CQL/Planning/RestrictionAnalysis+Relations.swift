@@ -66,6 +66,7 @@ extension RestrictionAnalysis {
                         + " '\(relation.comparison.rawValue)' relation")
             }
         }
+        if relation.comparison != .notIn, isInTupleRelation(column) { throw Self.mixed(name) }
         var entry = byColumn[name] ?? ColumnRelations()
         let place = filters.count
         let slot = table.slot(of: column)
@@ -293,6 +294,15 @@ extension RestrictionAnalysis {
         }
         entry.filters.append(place)
         byColumn[names[0]] = entry
+    }
+
+    /// Whether a multi-column relation restricts the column.
+    private func isInTupleRelation(_ column: ColumnSchema) -> Bool {
+        guard case .clustering(let position, _) = column.kind else { return false }
+        return table.clustering[...position].enumerated().contains { first, candidate in
+            guard let entry = byColumn[candidate.name], entry.isTuple else { return false }
+            return first + entry.count > position
+        }
     }
 
     private static func mixed(_ name: String) -> CQLError {

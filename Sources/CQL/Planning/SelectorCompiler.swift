@@ -390,7 +390,9 @@ struct SelectorCompiler {
         if case .term(let term) = selector { return terms.argument(term) }
         let type = try exactType(selector)
         let compiler = self
-        return CallArgument(text: selector.sourceText, exactType: type, isMarker: false) { wanted in
+        return CallArgument(
+            text: selector.sourceText, exactType: type, isMarker: false, likelyType: type
+        ) { wanted in
             if let type { return type.assignability(to: wanted) }
             do throws(CQLError) {
                 return try compiler.suits(selector, wanted)

@@ -187,10 +187,13 @@ struct TermCompiler {
         } catch {
             // What is wrong with it is said when it is compiled.
             return CallArgument(
-                text: term.sourceText, exactType: nil, isMarker: isMarker, suits: { _ in .weak })
+                text: term.sourceText, exactType: nil, isMarker: isMarker, likelyType: nil,
+                suits: { _ in .weak })
         }
+        var likelyType = type
+        if case .literal(let literal) = term { likelyType = Self.preferredType(literal) }
         return CallArgument(
-            text: term.sourceText, exactType: type, isMarker: isMarker,
+            text: term.sourceText, exactType: type, isMarker: isMarker, likelyType: likelyType,
             suits: { wanted in type?.assignability(to: wanted) ?? compiler.suits(term, wanted) })
     }
 

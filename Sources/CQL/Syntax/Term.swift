@@ -43,7 +43,7 @@ package struct Literal: Equatable, Sendable {
 }
 
 /// Arithmetic between two values.
-package enum ArithmeticOperator: String, Equatable, Sendable {
+package enum ArithmeticOperator: String, Equatable, Sendable, CaseIterable {
     case add = "+"
     case subtract = "-"
     case multiply = "*"

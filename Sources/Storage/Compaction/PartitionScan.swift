@@ -115,7 +115,9 @@ final class SSTableScanRows: RowSource {
         self.metadata = metadata
         blockIndex = metadata.firstBlock(endingAtOrAfter: token)
         // A first block that begins inside a partition: begin where the partition does.
-        if blockIndex < metadata.blocks.count { blockIndex = metadata.blocks[blockIndex].startBlock }
+        if blockIndex < metadata.blocks.count {
+            blockIndex = metadata.blocks[blockIndex].startBlock
+        }
     }
 
     private func loadBlock() throws(StorageError) -> Block? {
@@ -171,7 +173,9 @@ final class SSTableScanRows: RowSource {
     private func open(_ found: Fragment, _ block: Block) throws(StorageError) {
         fragment = found
         do throws(MalformedBytes) {
-            if !found.ranges.isEmpty { ranges = RangeTombstones.merged(ranges, found.ranges) }
+            if found.flags.contains(.hasRanges) {
+                ranges = RangeTombstones.merged(ranges, try found.ranges)
+            }
             try cursor.seekForward(found, nil)
         } catch {
             throw block.damaged(error)
@@ -210,7 +214,8 @@ final class SSTableScanRows: RowSource {
         guard let next = try loadBlock() else {
             throw .corruption(
                 CorruptionError(
-                    file: metadata.file, offset: metadata.bytes, detail: "partition without an end"))
+                    file: metadata.file, offset: metadata.bytes, detail: "partition without an end")
+            )
         }
         let found = try next.fragment(0)
         guard found.flags.contains(.continued) else {

@@ -18,7 +18,25 @@ struct BlockKey: Hashable {
 struct TableView {
     /// Any order; the live one among them.
     var memtables: [Memtable]
+    /// In the order in which reads should look: `newestFirst`. Any other is right too, but slower.
     var sstables: [SSTable]
+    /// Without it reads leave out no file by timestamp, and count nothing.
+    var reading: TableReading?
+
+    init(memtables: [Memtable], sstables: [SSTable], reading: TableReading? = nil) {
+        self.memtables = memtables
+        self.sstables = sstables
+        self.reading = reading
+    }
+
+    /// By falling newest timestamp.
+    static func newestFirst(_ sstables: [SSTable]) -> [SSTable] {
+        sstables.sorted { a, b in
+            let left = a.metadata.statistics.maximumTimestamp
+            let right = b.metadata.statistics.maximumTimestamp
+            return left == right ? a.number > b.number : left > right
+        }
+    }
 }
 
 /// Shared by all parts of a run. Owned by the engine, used again for each run.

@@ -17,13 +17,13 @@ final class ReadRun {
     private(set) var command: ReadCommand
     private(set) var view: TableView
     private(set) var rule: PurgeRule
-    var limits: PartitionReader.Limits
+    @exclusivity(unchecked) var limits: PartitionReader.Limits
     /// Behind the last partition that is in the output.
     var position: ReadCommand.Position?
     var rounds = 0
     // Of a parked read.
     var tag: UInt64 = 0
-    var output: ByteWriter
+    @exclusivity(unchecked) var output: ByteWriter
     private(set) var outputStart: Int
     var held: [BlockKey: Block] = [:]
     var outstanding = 0
@@ -121,57 +121,160 @@ final class ReadRunner {
         usedSSTableSources = 0
     }
 
+    /// A partition that a single source has, so far: many are answered from it at once.
+    private struct LoneSource {
+        var memtable: (memtable: Memtable, node: PartitionNode)?
+        var file: (sstable: SSTable, block: Int, place: Int, fragment: Fragment)?
+    }
+
     private func readPartition(
         _ run: ReadRun, token: Int64, key: UnsafeRawBufferPointer
     ) throws(StorageError) -> PartitionReader.Outcome {
         beginPartition()
         let view = run.view
-        var lone: (memtable: Memtable, node: PartitionNode)?
+        view.reading?.counters.partitionReads += 1
+        // With slices nothing is answered simply.
+        let mayBeSimple = run.command.slices == nil
+        var lone = LoneSource()
         for memtable in view.memtables {
             guard let node = memtable.find(token: token, key: key) else { continue }
-            if lone == nil, reader.sources.isEmpty {
-                lone = (memtable, node)
+            if mayBeSimple, lone.memtable == nil, reader.sources.isEmpty {
+                lone.memtable = (memtable, node)
             } else {
-                if let first = lone { add(first.node, first.memtable) }
-                lone = nil
+                settle(&lone, token)
                 add(node, memtable)
             }
         }
+        if !view.sstables.isEmpty, try readFiles(run, token, key, mayBeSimple, &lone) {
+            return .missing
+        }
+        if let (_, node) = lone.memtable, try readSimply(run, node) { return .whole }
+        if let file = lone.file, try readSimply(run, token, key, file.fragment) { return .whole }
+        settle(&lone, token)
+        return try finishPartition(run, token: token, key: key, behind: nil)
+    }
+
+    /// The lone source becomes one of several.
+    private func settle(_ lone: inout LoneSource, _ token: Int64) {
+        if let (memtable, node) = lone.memtable { add(node, memtable) }
+        if let file = lone.file { add(file.fragment, file.sstable, file.block, file.place, token) }
+        lone = LoneSource()
+    }
+
+    /// Finds the partition in the files, newest first; whether blocks are missing.
+    private func readFiles(
+        _ run: ReadRun, _ token: Int64, _ key: UnsafeRawBufferPointer, _ mayBeSimple: Bool,
+        _ lone: inout LoneSource
+    ) throws(StorageError) -> Bool {
+        let reading = run.view.reading
         var isMissing = false
-        var found: (sstable: SSTable, block: Int, place: Int, fragment: Fragment)?
-        for sstable in view.sstables
-        where sstable.metadata.mayContain(token) && sstable.metadata.mayOverlap(run.command.slices) {
-            for index in sstable.metadata.candidates(token) {
+        var oldestMissing = Int64.max
+        for sstable in run.view.sstables {
+            let metadata = sstable.metadata
+            guard metadata.spans(token) else {
+                reading?.counters.skippedByTokens += 1
+                continue
+            }
+            guard metadata.filter.mayContain(token) else {
+                reading?.counters.skippedByFilter += 1
+                continue
+            }
+            guard metadata.mayOverlap(run.command.slices) else {
+                reading?.counters.skippedByClustering += 1
+                continue
+            }
+            if let reading {
+                // What the missing blocks hold may make all that is older superfluous: wait for them.
+                if isMissing, run.rounds == 0, metadata.statistics.maximumTimestamp < oldestMissing,
+                    singleRow(run.command, reading) != nil
+                {
+                    return true
+                }
+                if try isSuperfluous(metadata.statistics, run.command, reading, lone) {
+                    reading.counters.skippedByTimestamp += 1
+                    continue
+                }
+                reading.counters.filesRead += 1
+            }
+            var isFound = false
+            for index in metadata.candidates(token) {
                 guard let block = context.block(sstable, index) else {
                     isMissing = true
+                    isFound = true
+                    oldestMissing = min(oldestMissing, metadata.statistics.minimumTimestamp)
                     break
                 }
                 guard let (place, fragment) = try block.find(token: token, key: key) else {
                     continue
                 }
-                if found == nil, lone == nil, reader.sources.isEmpty {
-                    found = (sstable, index, place, fragment)
+                isFound = true
+                if mayBeSimple, lone.memtable == nil, lone.file == nil, reader.sources.isEmpty {
+                    lone.file = (sstable, index, place, fragment)
                 } else {
-                    if let first = lone { add(first.node, first.memtable) }
-                    lone = nil
-                    if let first = found {
-                        add(first.fragment, first.sstable, first.block, first.place, token)
-                    }
-                    found = nil
+                    settle(&lone, token)
                     add(fragment, sstable, index, place, token)
                 }
                 break
             }
+            if !isFound { reading?.counters.falsePositives += 1 }
         }
-        if isMissing { return .missing }
-        if let lone {
-            if try readSimply(run, lone.node) { return .whole }
-            add(lone.node, lone.memtable)
-        } else if let found {
-            if try readSimply(run, token, key, found.fragment) { return .whole }
-            add(found.fragment, found.sstable, found.block, found.place, token)
+        return isMissing
+    }
+
+    // MARK: Leaving out files by timestamp
+
+    private var bound = RowBound()
+
+    /// The bounds of the only row that the command can show of a partition; nil if it may show several.
+    private func singleRow(
+        _ command: ReadCommand, _ reading: TableReading
+    ) -> (lower: [UInt8], upper: [UInt8])? {
+        guard let slices = command.slices else { return reading.hasSingleRows ? ([], [0]) : nil }
+        guard slices.count == 1, let slice = slices.first,
+            slice.upper.count == slice.lower.count + 1, slice.upper.last == 0,
+            slice.upper.starts(with: slice.lower)
+        else { return nil }
+        return (slice.lower, slice.upper)
+    }
+
+    /// Whether nothing in a file can change what is known of the partition, or of the one row that is
+    /// read, from the sources found so far.
+    private func isSuperfluous(
+        _ statistics: SSTableStatistics, _ command: ReadCommand, _ reading: TableReading,
+        _ lone: LoneSource
+    ) throws(StorageError) -> Bool {
+        let isLone = lone.memtable != nil || lone.file != nil
+        guard isLone || !reader.sources.isEmpty, !statistics.hasOriginalKeys,
+            !statistics.hasCounters
+        else { return false }
+        var deletion = reader.deletion.timestamp
+        if let (_, node) = lone.memtable { deletion = node.deletion.timestamp }
+        if let file = lone.file { deletion = file.fragment.deletion.timestamp }
+        if deletion > statistics.maximumTimestamp { return true }
+        guard let row = singleRow(command, reading) else { return false }
+        bound.begin(needed: reading.columns)
+        do throws(MalformedBytes) {
+            if let (_, node) = lone.memtable {
+                guard node.rowCount == 1, let rows = node.rows else { return false }
+                try bound.add(try RowView(RowRecord(rows).row), needed: reading.columns)
+            } else if let file = lone.file {
+                guard let bytes = try file.fragment.onlyRow?.row else { return false }
+                try bound.add(try RowView(bytes), needed: reading.columns)
+            }
+        } catch {
+            throw .malformed(error)
         }
-        return try finishPartition(run, token: token, key: key, behind: nil)
+        for source in reader.sources {
+            try source.seek(lower: row.lower, upper: row.upper, reversed: false)
+            if source.state == .missing { return false }
+            guard source.state == .row else { continue }
+            do throws(MalformedBytes) {
+                try bound.add(try RowView(source.row), needed: reading.columns)
+            } catch {
+                throw .malformed(error)
+            }
+        }
+        return bound.makesSuperfluous(statistics)
     }
 
     /// Answers a partition of one row without anything around it; false if it is not so simple.
@@ -196,17 +299,13 @@ final class ReadRunner {
     private func readSimply(
         _ run: ReadRun, _ token: Int64, _ key: UnsafeRawBufferPointer, _ fragment: Fragment
     ) throws(StorageError) -> Bool {
-        guard run.command.slices == nil, fragment.rowCount == 1, fragment.flags.isEmpty,
+        guard run.command.slices == nil, fragment.flags.isEmpty,
             run.limits.rows > 0, run.limits.partitionRows > 0
         else { return false }
         do throws(MalformedBytes) {
-            var reader = ByteReader(fragment.rows)
-            guard try reader.readVarint() == 0 else {
-                throw MalformedBytes("first row shares bytes", offset: 0)
-            }
-            let rowKey = try reader.readLengthPrefixed()
-            try self.reader.readSingleRow(
-                token: token, key: key, rowKey: rowKey, row: try reader.readLengthPrefixed(),
+            guard let (rowKey, row) = try fragment.onlyRow else { return false }
+            try reader.readSingleRow(
+                token: token, key: key, rowKey: rowKey, row: row,
                 rule: run.rule, limits: &run.limits, into: run.output)
         } catch {
             throw .malformed(error)
@@ -266,6 +365,7 @@ final class ReadRunner {
     private func scan(
         _ run: ReadRun, _ range: ReadCommand.TokenScope
     ) throws(StorageError) -> Bool? {
+        if run.rounds == 0 { run.view.reading?.counters.scans += 1 }
         if range.start == .max { return true }
         var from = range.start == .min ? Int64.min : range.start + 1
         if let position = run.position { from = max(from, position.token) }
@@ -277,7 +377,9 @@ final class ReadRunner {
         for memtable in run.view.memtables where !memtable.isEmpty {
             var head = MemtableHead(memtable: memtable, cursor: memtable.cursor(from: from))
             head.advance()
-            while let node = head.node, isPassed(node.token, node.key, run.position) { head.advance() }
+            while let node = head.node, isPassed(node.token, node.key, run.position) {
+                head.advance()
+            }
             memtables.append(head)
         }
         var cursors: [SSTableKeyCursor] = []
@@ -418,12 +520,12 @@ final class ReadRunner {
 /// Walks over the partitions' keys of an SSTable in a scan.
 final class SSTableKeyCursor {
     let sstable: SSTable
-    private(set) var blockIndex: Int
-    private var fragmentIndex: Int?
+    @exclusivity(unchecked) private(set) var blockIndex: Int
+    @exclusivity(unchecked) private var fragmentIndex: Int?
     private let from: Int64
-    private var block: Block?
+    @exclusivity(unchecked) private var block: Block?
     /// The current partition; nil at the end. Valid while the run lasts.
-    private(set) var head: Head?
+    @exclusivity(unchecked) private(set) var head: Head?
 
     /// A partition's first fragment, and its place in its block.
     struct Head {

@@ -17,9 +17,9 @@ class RowSource {
         case missing
     }
 
-    final var state = State.end
-    final var key = UnsafeRawBufferPointer(start: nil, count: 0)
-    final var row = UnsafeRawBufferPointer(start: nil, count: 0)
+    @exclusivity(unchecked) final var state = State.end
+    @exclusivity(unchecked) final var key = UnsafeRawBufferPointer(start: nil, count: 0)
+    @exclusivity(unchecked) final var row = UnsafeRawBufferPointer(start: nil, count: 0)
     /// Range deletions that cover at least all that was passed over since `seek`, up to the current
     /// row; sorted, not overlapping. They may reach outside the bounds.
     final var ranges: [RangeTombstone] = []

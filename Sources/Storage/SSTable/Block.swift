@@ -49,7 +49,7 @@ final class Block {
     let file: FileName
     let fileOffset: Int
     /// The cache's mark: how often it was found since the hand came by.
-    var hits: UInt8 = 0
+    @exclusivity(unchecked) var hits: UInt8 = 0
 
     private init(
         memory: UnsafeMutableRawPointer, length: Int, count: Int, file: FileName, fileOffset: Int
@@ -141,10 +141,32 @@ final class Block {
         }
     }
 
-    /// The first fragment whose token is at least `token`.
+    /// The first fragment whose token is at least `token`. Cost: tokens are spread evenly, so a guess by
+    /// interpolation and a look around it touch one or two cache lines; else a binary search.
     func lowerBound(_ token: Int64) -> Int {
         var low = 0
         var high = count
+        if count > 16 {
+            let first = self.token(0)
+            if token <= first { return 0 }
+            let width = UInt64(bitPattern: self.token(count - 1) &- first)
+            let offset = UInt64(bitPattern: token &- first)
+            if offset > width { return count }
+            let guess =
+                offset == width
+                ? count - 1
+                : Int(
+                    width.dividingFullWidth(
+                        offset.multipliedFullWidth(by: UInt64(count - 1))
+                    ).quotient)
+            let near = 6
+            let before = max(0, guess - near)
+            let behind = min(count, guess + near)
+            if self.token(before) < token { low = before + 1 } else { high = before }
+            if low > 0, behind < count {
+                if self.token(behind) >= token { high = behind } else { low = behind + 1 }
+            }
+        }
         while low < high {
             let middle = (low + high) >> 1
             if self.token(middle) < token { low = middle + 1 } else { high = middle }
@@ -168,13 +190,14 @@ final class Block {
     }
 }
 
-/// A fragment with its head read. A view into its block.
-struct Fragment {
+/// A fragment with its head read. A view into its block, of plain bits only: it is copied in scans.
+struct Fragment: BitwiseCopyable {
     let flags: FragmentFlags
     let key: UnsafeRawBufferPointer
     let deletion: Deletion
     let staticRow: UnsafeRawBufferPointer
-    let ranges: [RangeTombstone]
+    /// Length and bounds of the range deletions, checked when they are read.
+    private let rangeBytes: UnsafeRawBufferPointer
     let rowCount: Int
     /// Restart offsets, unaligned.
     let restarts: UnsafeRawBufferPointer
@@ -197,8 +220,27 @@ struct Fragment {
         staticRow =
             flags.contains(.hasStatic)
             ? try reader.readLengthPrefixed() : UnsafeRawBufferPointer(start: nil, count: 0)
-        var ranges: [RangeTombstone] = []
+        let start = reader.position
         if flags.contains(.hasRanges) {
+            for _ in 0..<(try reader.readCount()) {
+                _ = try reader.readLengthPrefixed()
+                _ = try reader.readLengthPrefixed()
+                try reader.skip(12)
+            }
+        }
+        rangeBytes = UnsafeRawBufferPointer(rebasing: bytes[start..<reader.position])
+        rowCount = try reader.readCount()
+        restarts = try reader.readBytes(
+            rowCount > rowsPerRestart ? (rowCount - 1) / rowsPerRestart * 4 : 0)
+        rows = try reader.readBytes(reader.remaining)
+    }
+
+    /// The range deletions of the fragment's stretch.
+    var ranges: [RangeTombstone] {
+        get throws(MalformedBytes) {
+            if rangeBytes.isEmpty { return [] }
+            var reader = ByteReader(rangeBytes)
+            var ranges: [RangeTombstone] = []
             for _ in 0..<(try reader.readCount()) {
                 let start = [UInt8](try reader.readLengthPrefixed())
                 let end = [UInt8](try reader.readLengthPrefixed())
@@ -211,12 +253,23 @@ struct Fragment {
                         start: start, end: end,
                         deletion: Deletion(timestamp: timestamp, localDeletionTime: local)))
             }
+            return ranges
         }
-        self.ranges = ranges
-        rowCount = try reader.readCount()
-        restarts = try reader.readBytes(
-            rowCount > rowsPerRestart ? (rowCount - 1) / rowsPerRestart * 4 : 0)
-        rows = try reader.readBytes(reader.remaining)
+    }
+
+    /// The row, if the whole partition is one.
+    var onlyRow: (key: UnsafeRawBufferPointer, row: UnsafeRawBufferPointer)? {
+        @inline(__always) get throws(MalformedBytes) {
+            guard rowCount == 1, flags.isDisjoint(with: [.continued, .continues]) else {
+                return nil
+            }
+            var reader = ByteReader(rows)
+            guard try reader.readVarint() == 0 else {
+                throw MalformedBytes("first row shares bytes", offset: 0)
+            }
+            let key = try reader.readLengthPrefixed()
+            return (key, try reader.readLengthPrefixed())
+        }
     }
 
     /// Groups of rows between restarts.
@@ -245,12 +298,12 @@ struct Fragment {
 
 /// Walks over the rows of a fragment, forwards or backwards. Reusable: `open` begins anew.
 final class FragmentCursor {
-    private(set) var key = UnsafeRawBufferPointer(start: nil, count: 0)
-    private(set) var row = UnsafeRawBufferPointer(start: nil, count: 0)
-    private(set) var isAtEnd = true
-    private var fragment: Fragment?
-    private var offset = 0
-    private var index = 0
+    @exclusivity(unchecked) private(set) var key = UnsafeRawBufferPointer(start: nil, count: 0)
+    @exclusivity(unchecked) private(set) var row = UnsafeRawBufferPointer(start: nil, count: 0)
+    @exclusivity(unchecked) private(set) var isAtEnd = true
+    @exclusivity(unchecked) private var fragment: Fragment?
+    @exclusivity(unchecked) private var offset = 0
+    @exclusivity(unchecked) private var index = 0
     private let keyBytes = ByteWriter(capacity: 64)
     // Backwards: the rows of one group, decoded.
     private var group = 0

@@ -122,11 +122,16 @@ final class SSTableMetadata: Sendable {
         return last
     }
 
+    /// Whether the token lies between the file's first and last.
+    @inline(__always)
+    func spans(_ token: Int64) -> Bool {
+        statistics.minimumToken <= token && token <= statistics.maximumToken
+    }
+
     /// Whether a read of that token may find something here.
     @inline(__always)
     func mayContain(_ token: Int64) -> Bool {
-        statistics.minimumToken <= token && token <= statistics.maximumToken
-            && filter.mayContain(token)
+        spans(token) && filter.mayContain(token)
     }
 
     /// Whether a read of those slices may find something here, by the bounds of the clustering keys.

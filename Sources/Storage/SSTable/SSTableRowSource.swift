@@ -95,8 +95,8 @@ final class SSTableRowSource: RowSource {
             guard current == startBlock || fragment.flags.contains(.continued) else {
                 throw MalformedBytes("partition does not go on here", offset: 0)
             }
-            if !fragment.ranges.isEmpty {
-                ranges = RangeTombstones.merged(ranges, fragment.ranges)
+            if fragment.flags.contains(.hasRanges) {
+                ranges = RangeTombstones.merged(ranges, try fragment.ranges)
             }
             if isReversed {
                 try cursor.seekBackward(fragment, upper)

@@ -34,6 +34,11 @@ struct SSTableStatistics: Equatable, Sendable {
     /// There are values or row markers that neither expire nor are deletions: the file never becomes
     /// wholly forgettable by time alone.
     var hasLasting = false
+    /// There are rows with their clustering values as first written: of two the larger stays, whatever
+    /// their age.
+    var hasOriginalKeys = false
+    /// There are counters, whose merge does not follow timestamps alone.
+    var hasCounters = false
     var tombstoneTimes = TombstoneHistogram()
     /// How many partitions have at most 2^n plain bytes and more than half of that, by n.
     var partitionSizes: [Int] = []
@@ -76,9 +81,11 @@ struct SSTableStatistics: Equatable, Sendable {
             }
         }
         add(row.deletion)
+        if row.originalKey.count > 0 { hasOriginalKeys = true }
         var cells = row.cells
         while let cell = try cells.next() {
             add(timestamp: cell.timestamp)
+            if cell.flags.contains(.counter) { hasCounters = true }
             if cell.isCount, let clocks = try CounterShards(cell.value).clocks {
                 add(timestamp: clocks.lowerBound)
             }
@@ -154,7 +161,9 @@ extension SSTableStatistics {
         case .clusterings:
             writer.appendLengthPrefixed(minimumClustering)
             writer.appendLengthPrefixed(maximumClustering)
-        case .flags: writer.append((hasPartitionWide ? 1 : 0) | (hasLasting ? 2 : 0))
+        case .flags:
+            let flags: UInt8 = (hasPartitionWide ? 1 : 0) | (hasLasting ? 2 : 0)
+            writer.append(flags | (hasOriginalKeys ? 4 : 0) | (hasCounters ? 8 : 0))
         case .tombstoneTimes: tombstoneTimes.encode(into: writer)
         case .partitionSizes:
             writer.appendVarint(UInt64(partitionSizes.count))
@@ -175,6 +184,8 @@ extension SSTableStatistics {
         maximumLocalDeletionTime = .max
         hasPartitionWide = true
         hasLasting = true
+        hasOriginalKeys = true
+        hasCounters = true
         for _ in 0..<(try reader.readCount()) {
             let tag = try reader.readVarint()
             var value = ByteReader(try reader.readLengthPrefixed())
@@ -210,6 +221,8 @@ extension SSTableStatistics {
             let flags = try reader.readUInt8()
             hasPartitionWide = flags & 1 != 0
             hasLasting = flags & 2 != 0
+            hasOriginalKeys = flags & 4 != 0
+            hasCounters = flags & 8 != 0
         case .tombstoneTimes: tombstoneTimes = try TombstoneHistogram(from: &reader)
         case .partitionSizes:
             let count = try reader.readCount()

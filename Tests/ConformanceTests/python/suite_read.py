@@ -103,6 +103,10 @@ CONDITIONS = {
     "AND (a, b) > (0, 2) AND (a, b) <= (2, 1)": lambda a, b: (0, 2) < (a, b) <= (2, 1),
     "AND (a) > (1)": lambda a, b: a > 1,
     "AND (a, b) IN ((0, 1), (3, 3), (9, 9))": lambda a, b: (a, b) in ((0, 1), (3, 3)),
+    "AND a BETWEEN 1 AND 2": lambda a, b: 1 <= a <= 2,
+    "AND a BETWEEN 2 AND 1": lambda a, b: False,
+    "AND a = 1 AND b BETWEEN 1 AND 2": lambda a, b: a == 1 and 1 <= b <= 2,
+    "AND (a, b) BETWEEN (0, 2) AND (2, 1)": lambda a, b: (0, 2) <= (a, b) <= (2, 1),
 }
 
 
@@ -551,3 +555,102 @@ def an_unbound_marker_in_text_is_refused(env):
 def comments_are_skipped(env):
     equal(env.rows(
         f"SELECT /* all */ k -- the key\nFROM {many(env)} // the table\nWHERE k = 3;"), [(3,)])
+
+
+FILTERS = [
+    ("v NOT IN (1, 2)", [0, 3]), ("v NOT IN ()", [0, 1, 2, 3]), ("k NOT IN (0, 1)", [2, 3]),
+    ("l NOT CONTAINS 1", [0, 2, 3]), ("l CONTAINS 1", [1]), ("m CONTAINS KEY 'k1'", [1]),
+    ("m NOT CONTAINS KEY 'k1'", [0, 2, 3]), ("m NOT CONTAINS 2", [0, 1, 3]), ("m['k2'] = 2", [2]),
+    ("m['k2'] = 3", []), ("m['zz'] = 1", []), ("v BETWEEN 1 AND 2", [1, 2]), ("v > 0 AND v < 3", [1, 2]),
+    ("v IN (0, 3)", [0, 3]), ("t >= 't2'", [2, 3]), ("f = {1, 2}", [1]), ("f CONTAINS 9", []),
+    ("u = {a: 2}", [2]), ("v NOT IN (0) AND t < 't3'", [1, 2]), ("s NOT CONTAINS 'a0' AND v > 1", [2, 3]),
+]
+
+
+def filtered(env):
+    def make():
+        env.execute("CREATE TYPE filter_type (a int)")
+        name = env.table(
+            "k int PRIMARY KEY, v int, l list<int>, m map<text, int>, t text, f frozen<set<int>>, "
+            "u frozen<filter_type>, s set<text>")
+        for k in range(4):
+            env.execute(
+                f"INSERT INTO {name} (k, v, l, m, t, f, u, s) VALUES ({k}, {k}, [{k}], {{'k{k}': {k}}}, 't{k}', "
+                f"{{{k}, {k + 1}}}, {{a: {k}}}, {{'a{k}'}})")
+        return name
+    return env.shared("filtered", make)
+
+
+def filter_case(condition, expected):
+    def check(env):
+        rows = env.rows(f"SELECT k FROM {filtered(env)} WHERE {condition} ALLOW FILTERING")
+        equal(sorted(row[0] for row in rows), expected)
+        if "k NOT IN" not in condition:
+            env.refused(
+                InvalidRequest, "ALLOW FILTERING",
+                lambda: env.session.execute(f"SELECT k FROM {filtered(env)} WHERE {condition}"))
+    check.__name__ = "filter by " + condition
+    behaviour(check)
+
+
+for _filter in FILTERS:
+    filter_case(*_filter)
+
+
+def timeout_case(statement):
+    def check(env):
+        env.execute(statement.replace("$t", filtered(env)))
+    check.__name__ = "a timeout of its own: " + statement
+    behaviour(check)
+
+
+for _statement in (
+        "SELECT * FROM $t USING TIMEOUT 5s", "SELECT * FROM $t WHERE k = 1 USING TIMEOUT 500ms",
+        "INSERT INTO $t (k) VALUES (0) USING TIMEOUT 5s AND TTL 500",
+        "UPDATE $t USING TIMEOUT 5s SET v = 0 WHERE k = 0", "DELETE t FROM $t USING TIMEOUT 5s WHERE k = 99",
+        "BEGIN BATCH USING TIMEOUT 5s INSERT INTO $t (k) VALUES (0); APPLY BATCH"):
+    timeout_case(_statement)
+
+
+@behaviour
+def a_timeout_may_be_bound(env):
+    from cassandra.util import Duration
+    statement = env.session.prepare(f"SELECT k FROM {filtered(env)} WHERE k = ? USING TIMEOUT ?")
+    equal(env.rows(statement, (1, Duration(0, 0, 10**9))), [(1,)])
+
+
+refusals([
+    ("not equal", "SELECT * FROM $many WHERE v != 1 ALLOW FILTERING", InvalidRequest,
+     "Unsupported \"!=\" relation: v != 1"),
+    ("an entry of a map by more than a value", "SELECT * FROM $f WHERE m['k1'] > 1 ALLOW FILTERING", InvalidRequest,
+     "Only EQ relations are supported on map entries"),
+    ("an entry of a list", "SELECT * FROM $f WHERE l[0] = 1 ALLOW FILTERING", InvalidRequest,
+     "Column l cannot be used as a map"),
+    ("NOT CONTAINS on a number", "SELECT * FROM $f WHERE v NOT CONTAINS 1 ALLOW FILTERING", InvalidRequest,
+     "Cannot use NOT CONTAINS on non-collection column"),
+    ("CONTAINS KEY on a list", "SELECT * FROM $f WHERE l CONTAINS KEY 1 ALLOW FILTERING", InvalidRequest,
+     "Cannot use CONTAINS KEY on non-map column"),
+    ("a whole list by a value", "SELECT * FROM $f WHERE l = [1] ALLOW FILTERING", InvalidRequest,
+     "Collection column 'l' (list<int>) cannot be restricted by a '=' relation"),
+    ("IS NOT NULL", "SELECT * FROM $f WHERE v IS NOT NULL ALLOW FILTERING", InvalidRequest,
+     "Unsupported restriction: v IS NOT NULL"),
+    ("NOT IN in an update", "UPDATE $f SET v = 1 WHERE k NOT IN (1)", InvalidRequest, ""),
+    ("a tuple of another length", "SELECT * FROM $wide WHERE p = 1 AND q = 0 AND (a, b) = (1)", InvalidRequest,
+     "Expected 2 elements in value tuple, but got 1: (1)"),
+    ("a column by one and by several",
+     "SELECT * FROM $wide WHERE p = 1 AND q = 0 AND (a, b) > (1, 1) AND a < 3", InvalidRequest,
+     "cannot be restricted by both a single column relation and a multi-column relation"),
+    ("a token beside the key", "SELECT * FROM $many WHERE token(k) > 1 AND k = 1", InvalidRequest,
+     "cannot be restricted by both a normal relation and a token relation"),
+    ("a token in an update", "UPDATE $many SET v = 1 WHERE token(k) = 1", InvalidRequest,
+     "The token function cannot be used in WHERE clauses for UPDATE statements"),
+    ("a timeout of days", "SELECT * FROM $f USING TIMEOUT 2d", InvalidRequest,
+     "Timeout values cannot be expressed in days/months"),
+    ("a negative timeout", "SELECT * FROM $f USING TIMEOUT -1s", InvalidRequest, "Timeout values must be non-negative"),
+    ("a timeout of nanoseconds", "SELECT * FROM $f USING TIMEOUT 5ns", InvalidRequest,
+     "Timeout values cannot have granularity finer than milliseconds"),
+    ("a timeout that is no duration", "SELECT * FROM $f USING TIMEOUT 'x'", SyntaxException, ""),
+    ("a timeout inside of a batch",
+     "BEGIN BATCH INSERT INTO $f (k) VALUES (1) USING TIMEOUT 1s; APPLY BATCH", InvalidRequest,
+     "USING TIMEOUT is not allowed for a statement inside of a batch"),
+], lambda env: {"many": many(env), "wide": wide(env), "f": filtered(env)})

@@ -50,6 +50,8 @@ struct Generator {
     var valueBytes = 12
     /// A counter's tombstone holds down later counts until it is purged: not for tests that purge.
     var deletesCounters = true
+    /// No collections and no counters.
+    var hasOnlySimpleColumns = false
 
     init(seed: UInt64) { random = RandomStream(seed: seed, name: "generator") }
 
@@ -105,7 +107,7 @@ struct Generator {
         for column in columns where random.chance(2, outOf: 3) {
             try cell(column, timestamp, writer, raw)
         }
-        if !isStatic, random.chance(1, outOf: 4) {
+        if !isStatic, !hasOnlySimpleColumns, random.chance(1, outOf: 4) {
             if random.chance(1, outOf: 2) {
                 let gone = deletion()
                 writer.append(
@@ -119,7 +121,7 @@ struct Generator {
                 }
             }
         }
-        if !isStatic, random.chance(1, outOf: 4) { counter(7, writer, raw) }
+        if !isStatic, !hasOnlySimpleColumns, random.chance(1, outOf: 4) { counter(7, writer, raw) }
         // Canonical bytes, as every real writer makes them.
         let canonical = ByteWriter()
         _ = try RowMerge.filter(try RowView(raw.bytes), shadow: .none, into: canonical)

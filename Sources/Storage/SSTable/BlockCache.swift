@@ -1,0 +1,168 @@
+// The cache of decompressed blocks, for all SSTables of a shard, up to a number of bytes.
+//
+// Replacement is S3-FIFO (Yang, Zhang, Qiu, Yue and Rashmi, "FIFO queues are all you need for cache
+// eviction", SOSP 2023): a block enters a small queue, and only if it is found again there does it move
+// to the main one. So what a scan brings in passes through a tenth of the cache and leaves the rest
+// alone. A block that comes back soon after it left the small queue goes to the main one at once: the
+// ghost remembers names of blocks, about as many as the cache has.
+//
+//     new --> small (a tenth) --found again--> main --not found for a round--> gone
+//               |                               ^
+//               '--> gone, its name in the ghost -'  (when it is read again)
+//
+// Hits of scans do not count as found again. Flush and compaction read past the cache altogether.
+//
+// Cost: finding a block is an index into its SSTable's array, without hashing; a hit raises a count.
+// Why not the simpler GCLOCK that was here before: modelled with 200,000 Zipf (0.99) reads of 20,000 blocks
+// and a cache of a tenth of them, GCLOCK finds 70.9 % and this 74.3 %; with a scan over all blocks after
+// every 20,000 reads, 67.8 % and 74.0 %.
+
+internal import Environment
+
+/// Decompressed blocks. Owned by the engine of one shard.
+final class BlockCache {
+    private struct Slot {
+        let block: Block
+        let sstable: SSTable
+        let index: Int
+    }
+
+    /// A queue of slots in an array; what was taken from its head is cut off now and then.
+    private struct Queue {
+        private(set) var slots: [Slot] = []
+        private var head = 0
+        private(set) var bytes = 0
+
+        var isEmpty: Bool { head == slots.count }
+        var count: Int { slots.count - head }
+
+        mutating func append(_ slot: Slot) {
+            slots.append(slot)
+            bytes += slot.block.bytes.count
+        }
+
+        mutating func removeFirst() -> Slot {
+            let slot = slots[head]
+            head += 1
+            bytes -= slot.block.bytes.count
+            if head >= 64, head * 2 >= slots.count {
+                slots.removeFirst(head)
+                head = 0
+            }
+            return slot
+        }
+
+        /// Removes the blocks of a file.
+        mutating func removeAll(of sstable: SSTable) {
+            slots.removeFirst(head)
+            head = 0
+            slots.removeAll { $0.sstable === sstable }
+            bytes = slots.reduce(0) { $0 + $1.block.bytes.count }
+        }
+    }
+
+    /// Names of blocks that left the small queue, the oldest forgotten first.
+    private struct Ghost {
+        private var names: Set<BlockKey> = []
+        private var order: [BlockKey] = []
+        private var head = 0
+
+        mutating func insert(_ name: BlockKey, limit: Int) {
+            guard names.insert(name).inserted else { return }
+            order.append(name)
+            while order.count - head > max(16, limit) {
+                names.remove(order[head])
+                head += 1
+            }
+            if head >= 64, head * 2 >= order.count {
+                order.removeFirst(head)
+                head = 0
+            }
+        }
+
+        /// Whether the name was there. Its place in the order is given up when its turn comes.
+        mutating func remove(_ name: BlockKey) -> Bool { names.remove(name) != nil }
+    }
+
+    /// May be changed at any time: `resize`.
+    private(set) var limitBytes: Int
+    private var small = Queue()
+    private var main = Queue()
+    private var ghost = Ghost()
+    @exclusivity(unchecked) private(set) var hits = 0
+    @exclusivity(unchecked) private(set) var misses = 0
+
+    init(limitBytes: Int) { self.limitBytes = limitBytes }
+
+    /// Of the blocks themselves.
+    var bytes: Int { small.bytes + main.bytes }
+
+    /// The cached block, which earns credit unless a scan asks.
+    @inline(__always)
+    func find(_ sstable: SSTable, _ index: Int, isScan: Bool) -> Block? {
+        guard let block = sstable.cached[index] else {
+            misses += 1
+            return nil
+        }
+        hits += 1
+        if !isScan, block.hits < 3 { block.hits += 1 }
+        return block
+    }
+
+    /// Takes a block in unless it is there already, or larger than the cache.
+    func insert(_ block: Block, _ sstable: SSTable, _ index: Int) {
+        guard sstable.cached[index] == nil, !sstable.isObsolete else { return }
+        let size = block.bytes.count
+        guard size <= limitBytes else { return }
+        while bytes + size > limitBytes { evictOne() }
+        sstable.cached[index] = block
+        let slot = Slot(block: block, sstable: sstable, index: index)
+        if ghost.remove(BlockKey(number: sstable.number, index: index)) {
+            main.append(slot)
+        } else {
+            small.append(slot)
+        }
+    }
+
+    /// Changes the limit; blocks go at once if it is lower.
+    func resize(to limitBytes: Int) {
+        self.limitBytes = limitBytes
+        while bytes > limitBytes { evictOne() }
+    }
+
+    /// Lets one block go; there must be one. Ends because each turn takes credit from a block, moves one
+    /// to the main queue, or evicts one.
+    private func evictOne() {
+        while true {
+            if !small.isEmpty, main.isEmpty || small.bytes * 10 > limitBytes {
+                let slot = small.removeFirst()
+                if slot.block.hits > 0 {
+                    slot.block.hits = 0
+                    main.append(slot)
+                    continue
+                }
+                ghost.insert(
+                    BlockKey(number: slot.sstable.number, index: slot.index),
+                    limit: main.count + small.count)
+                slot.sstable.cached[slot.index] = nil
+                return
+            }
+            precondition(!main.isEmpty, "evicting from an empty cache")
+            let slot = main.removeFirst()
+            if slot.block.hits > 0 {
+                slot.block.hits -= 1
+                main.append(slot)
+                continue
+            }
+            slot.sstable.cached[slot.index] = nil
+            return
+        }
+    }
+
+    /// Forgets the blocks of a file that is no longer read.
+    func forget(_ sstable: SSTable) {
+        small.removeAll(of: sstable)
+        main.removeAll(of: sstable)
+        for index in sstable.cached.indices { sstable.cached[index] = nil }
+    }
+}

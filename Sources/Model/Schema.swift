@@ -230,7 +230,8 @@ package final class SchemaSnapshot: Sendable {
         self.keyspacesByName = Dictionary(
             uniqueKeysWithValues: self.keyspaces.enumerated().map { ($1.name, $0) })
         self.tablesByID = Dictionary(
-            (keyspaces.flatMap(\.tables) + localTables).map { ($0.id, $0) }) { first, _ in first }
+            (keyspaces.flatMap(\.tables) + localTables).map { ($0.id, $0) }
+        ) { first, _ in first }
     }
 
     /// Every table that is stored, by keyspace and name.

@@ -148,7 +148,8 @@ extension Shard {
         }
         if header.kind == .conditionalPrepare {
             respond(to: header, .conditionalPromise, fromShard: fromShard) {
-                ConditionalPromise(ballot: ballot, outcome: .failed, promised: .zero).encode(into: $0)
+                ConditionalPromise(ballot: ballot, outcome: .failed, promised: .zero).encode(
+                    into: $0)
             }
         } else {
             respond(to: header, .conditionalAccepted, fromShard: fromShard) {

@@ -84,7 +84,8 @@ enum BatchesTable {
                     mutation.withBytes { mutation in
                         writer.append(
                             Cell(
-                                column: mutations, flags: .hasPath, timestamp: timestamp, path: path,
+                                column: mutations, flags: .hasPath, timestamp: timestamp,
+                                path: path,
                                 value: mutation),
                             into: row)
                     }
@@ -176,7 +177,8 @@ extension Shard {
         let keepers = batchKeepers()
         let id = timeUUID()
         let batch = LoggedBatch(
-            client: client, id: id, keepers: keepers, mutations: mutations, consistency: consistency,
+            client: client, id: id, keepers: keepers, mutations: mutations,
+            consistency: consistency,
             timestamp: timestamp)
         let run = requestIDs.next()
         loggedBatches[run] = batch
@@ -205,7 +207,9 @@ extension Shard {
             throw .invalid("unconfigured table \(view.table)")
         }
         let topology = cluster.topology
-        let living = route.placement.replicas(of: Token(view.token)).filter { isAlive($0, topology) }
+        let living = route.placement.replicas(of: Token(view.token)).filter {
+            isAlive($0, topology)
+        }
         if case .insufficient(let required, let alive) = BlockFor.availability(
             consistency, placement: route.placement, snapshot: topology,
             localDatacenter: cluster.ownDatacenter, alive: living)

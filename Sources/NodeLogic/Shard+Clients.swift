@@ -106,7 +106,8 @@ extension Shard {
             try handleStatement(frame, connection)
             return
         case .authResponse:
-            throw .protocolError("Unexpected message AUTH_RESPONSE: no authentication was asked for")
+            throw .protocolError(
+                "Unexpected message AUTH_RESPONSE: no authentication was asked for")
         default:
             throw .protocolError("Unexpected message \(header.opcode.name) from a client")
         }
@@ -114,7 +115,10 @@ extension Shard {
     }
 
     private func checkLoad() throws(CQLError) {
-        guard writes.count + reads.count + conditionals.count + increments.count < configuration.requests.maximumInFlight else {
+        guard
+            writes.count + reads.count + conditionals.count + increments.count
+                < configuration.requests.maximumInFlight
+        else {
             throw .overloaded(
                 "Too many requests in flight: \(configuration.requests.maximumInFlight)")
         }
@@ -208,7 +212,8 @@ extension Shard {
     /// Tells all connections that registered for it.
     func announce(_ event: ServerEvent) {
         for id in connections.keys.sorted() {
-            guard let connection = connections[id], connection.registered.contains(event.type) else {
+            guard let connection = connections[id], connection.registered.contains(event.type)
+            else {
                 continue
             }
             connection.encoder.event(connection.version, event)

@@ -147,7 +147,8 @@ extension Shard {
         let replicas = run.placement.replicas(of: run.token)
         let own = cluster.ownDatacenter
         let isLocal = run.consistency == .localSerial && run.placement.knowsDatacenters
-        let voters = isLocal ? replicas.filter { run.topology.datacenter(of: $0) == own } : Array(replicas)
+        let voters =
+            isLocal ? replicas.filter { run.topology.datacenter(of: $0) == own } : Array(replicas)
         let living = voters.filter { isAlive($0, run.topology) }
         var required = BlockFor.required(
             run.consistency, placement: run.placement, localDatacenter: own)
@@ -163,7 +164,8 @@ extension Shard {
         let proposal = ConditionalProposal(
             command: run.command, consistency: run.consistency, required: required,
             isRead: run.isRead, replicas: living, replicaCount: voters.count,
-            repairsReplicas: run.table.options.readRepair != "NONE", ballot: nextBallot(above: .zero))
+            repairsReplicas: run.table.options.readRepair != "NONE",
+            ballot: nextBallot(above: .zero))
         run.proposal = proposal
         carryOut(proposal.begin, run)
     }
@@ -208,7 +210,8 @@ extension Shard {
         case .wait(let contentions):
             let doublings = backoffStream.below(UInt64(min(contentions, 6) + 1))
             let span = Instant.Span(
-                nanoseconds: configuration.requests.conditionalBackoff.nanoseconds << Int64(doublings))
+                nanoseconds: configuration.requests.conditionalBackoff.nanoseconds
+                    << Int64(doublings))
             deadlines.add(.conditionalTick(run.id), span: span, now: now.monotonic)
         case .linger:
             deadlines.add(
@@ -257,7 +260,8 @@ extension Shard {
                 run.holds = try request.judge(run.current)
                 let mutation =
                     run.holds
-                    ? try request.mutation(at: proposal.ballot.microseconds, run.current, sink) : nil
+                    ? try request.mutation(at: proposal.ballot.microseconds, run.current, sink)
+                    : nil
                 if let mutation {
                     step = proposal.propose(mutation: mutation)
                 } else {
@@ -292,7 +296,8 @@ extension Shard {
             client: run.client, commit: (ballot, value.origin))
     }
 
-    private func sendConditionalRepair(_ repair: ConditionalProposal.Repair, _ run: ConditionalRun) {
+    private func sendConditionalRepair(_ repair: ConditionalProposal.Repair, _ run: ConditionalRun)
+    {
         let id = requestIDs.next()
         let quota = AnswerQuota(
             .one, placement: run.placement, localDatacenter: cluster.ownDatacenter)

@@ -87,7 +87,9 @@ extension Shard {
             // A damaged message is a lost one: its sender will notice by its deadline.
             return
         }
-        guard header.clusterID == cluster.clusterID, header.lineage == cluster.lineage else { return }
+        guard header.clusterID == cluster.clusterID, header.lineage == cluster.lineage else {
+            return
+        }
         _ = clock.observe(header.hybridTime, wall: now.wall)
         if header.epoch > cluster.epoch, !fromShard { newerEpochSeen(header) }
         if header.epoch > cluster.epoch, header.kind.route == .token {

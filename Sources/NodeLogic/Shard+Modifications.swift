@@ -65,7 +65,8 @@ final class ModificationRun {
 extension Shard {
     /// Executes one statement or all those of a batch. `kind` is nil for a statement of its own.
     func execute(
-        _ parts: some Collection<BoundModification>, _ kind: CQL.BatchKind?, _ context: ExecutionContext,
+        _ parts: some Collection<BoundModification>, _ kind: CQL.BatchKind?,
+        _ context: ExecutionContext,
         _ client: ClientRequest
     ) throws(CQLError) {
         let order = WriteOrder(
@@ -165,7 +166,8 @@ extension Shard {
                     + "threshold of \(limits.batchSizeWarnBytes) by "
                     + "\(size - limits.batchSizeWarnBytes).")
         }
-        guard order.kind == .unlogged, sink.entries.count > limits.unloggedBatchWarnPartitions else {
+        guard order.kind == .unlogged, sink.entries.count > limits.unloggedBatchWarnPartitions
+        else {
             return
         }
         var tables: [String] = []
@@ -183,7 +185,8 @@ extension Shard {
     // MARK: Reading first
 
     private func startReading(
-        _ parts: some Collection<BoundModification>, _ context: ExecutionContext, _ order: WriteOrder,
+        _ parts: some Collection<BoundModification>, _ context: ExecutionContext,
+        _ order: WriteOrder,
         _ client: ClientRequest
     ) throws(CQLError) {
         guard order.consistency != .any, order.consistency != .eachQuorum else {

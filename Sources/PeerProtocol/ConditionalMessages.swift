@@ -53,7 +53,8 @@ package struct PartitionBallot: Hashable, Comparable, Sendable, CustomStringConv
     package var timeUUID: UniqueID {
         let time = UInt64(bitPattern: microseconds) &* 10 &+ Self.gregorianOffset
         let high =
-            (time & 0xFFFF_FFFF) << 32 | (time >> 32 & 0xFFFF) << 16 | 0x1000 | (time >> 48 & 0x0FFF)
+            (time & 0xFFFF_FFFF) << 32 | (time >> 32 & 0xFFFF) << 16 | 0x1000
+            | (time >> 48 & 0x0FFF)
         return UniqueID(high: high, low: 0x8000_0000_0000_0000 | proposer)
     }
 

@@ -187,7 +187,8 @@ package struct ConditionalProposal {
 
     private mutating func failed(_ address: [UInt8]) -> Step {
         failures.append(
-            CQLError.ReplicaFailure(address: address, reason: ReplicaFailureReason.unknown.rawValue))
+            CQLError.ReplicaFailure(address: address, reason: ReplicaFailureReason.unknown.rawValue)
+        )
         guard replicas.count - refusals.count - failures.count < required else { return .none }
         phase = .ended
         let text =

@@ -36,15 +36,19 @@ import Testing
         CQLError.ReplicaFailure(address: [UInt8](repeating: 0xFE, count: 16), reason: 5),
     ]
 
+    /// Not among the bytes that were recorded.
+    static let conditionalErrors: [CQLError] = [
+        .conditionalTimeout(
+            "slow", consistency: .serial, received: 1, required: 2, contentions: 7),
+        .conditionalUnknown("perhaps", consistency: .localSerial, received: 1, required: 2),
+    ]
+
     static let errors: [CQLError] = [
         .serverError("boom"), .protocolError("bad frame"), .badCredentials("who?"),
         .unavailable("too few", consistency: .quorum, required: 2, alive: 1),
         .overloaded("busy"), .bootstrapping("soon"), .truncateError("no"),
         .writeTimeout("slow", consistency: .all, received: 1, required: 3, type: .unloggedBatch),
         .writeTimeout("slow", consistency: .serial, received: 1, required: 3, type: .compareAndSet),
-        .conditionalTimeout(
-            "slow", consistency: .serial, received: 1, required: 2, contentions: 7),
-        .conditionalUnknown("perhaps", consistency: .localSerial, received: 1, required: 2),
         .readTimeout("slow", consistency: .two, received: 1, required: 2, dataPresent: true),
         .readFailure(
             "sad", consistency: .one, received: 0, required: 1, failures: failures,
@@ -175,7 +179,7 @@ import Testing
 
     @Test func errorsComeBackWithTheirDetails() throws {
         for version in ProtocolVersion.allCases {
-            for error in Self.errors {
+            for error in Self.errors + Self.conditionalErrors {
                 let (response, _) = try response(version) { $0.error(version, stream: 1, error) }
                 guard case .error(let answer) = response.message else {
                     Issue.record("no error: \(response.message)")

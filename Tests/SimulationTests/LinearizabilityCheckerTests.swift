@@ -27,7 +27,8 @@ import Testing
 
     @Test func aStaleReadIsFound() {
         let stale = [
-            event(1, .compareAndSet(expected: nil, new: 1, .applied), 0, 1), event(2, .read(nil), 2, 3),
+            event(1, .compareAndSet(expected: nil, new: 1, .applied), 0, 1),
+            event(2, .read(nil), 2, 3),
         ]
         #expect(LinearizabilityChecker.check(stale).count == 1)
     }
@@ -75,16 +76,19 @@ import Testing
             case 0: return event(id, .read(value), from, to)
             case 1:
                 return event(
-                    id, .compareAndSet(expected: value, new: Int64(stream.below(3)), .unknown), from,
+                    id, .compareAndSet(expected: value, new: Int64(stream.below(3)), .unknown),
+                    from,
                     nil)
             case 2:
                 return event(
                     id,
                     .compareAndSet(
-                        expected: Int64(stream.below(3)), new: 2, .refused(current: value)), from, to)
+                        expected: Int64(stream.below(3)), new: 2, .refused(current: value)), from,
+                    to)
             default:
                 return event(
-                    id, .compareAndSet(expected: value, new: Int64(stream.below(3)), .applied), from,
+                    id, .compareAndSet(expected: value, new: Int64(stream.below(3)), .applied),
+                    from,
                     to)
             }
         }

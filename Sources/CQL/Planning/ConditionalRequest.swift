@@ -84,7 +84,8 @@ package final class ConditionalRequest {
                     isBatch
                         ? "Batch with conditions cannot span multiple partitions (you cannot use IN on"
                             + " the partition key)"
-                        : "IN on the partition key is not supported with conditional \(plan.kindName)")
+                        : "IN on the partition key is not supported with conditional \(plan.kindName)"
+                )
             }
         }
         for restriction in plan.clustering {
@@ -257,7 +258,9 @@ package final class ConditionalRequest {
         let showsStatics =
             hasRowCondition
             ? conditional.contains { !$0.plan.staticCells.isEmpty }
-            : conditional.contains { $0.plan.condition?.columns?.contains(where: \.isStatic) == true }
+            : conditional.contains {
+                $0.plan.condition?.columns?.contains(where: \.isStatic) == true
+            }
         let staticSlots = table.allColumns.indices.filter { table.allColumns[$0].isStatic }
         var rows: [[[UInt8]?]] = []
         for clustering in current.clusteringKeys(key) {

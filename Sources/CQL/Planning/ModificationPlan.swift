@@ -369,7 +369,9 @@ package final class ModificationPlan: Sendable {
             let operation = sources[index].operation
             index += 1
             if case .increment(let term, let isNegative) = operation {
-                guard let delta = try Self.delta(term, isNegative, values, context) else { continue }
+                guard let delta = try Self.delta(term, isNegative, values, context) else {
+                    continue
+                }
                 appendDelta(delta, column, stamp, row, sink, writer)
                 any = true
                 continue

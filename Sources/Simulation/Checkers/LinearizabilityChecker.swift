@@ -64,7 +64,8 @@ package enum LinearizabilityChecker {
         return byKey.keys.sorted().compactMap { key in
             let events = (byKey[key] ?? []).sorted { ($0.invoked, $0.id) < ($1.invoked, $1.id) }
             guard let stuck = search(events) else { return nil }
-            return "key \(key): no order of its \(events.count) operations explains the answers; the "
+            return
+                "key \(key): no order of its \(events.count) operations explains the answers; the "
                 + "longest one explains \(stuck.explained) and fails before #\(stuck.next)"
         }
     }
@@ -94,7 +95,8 @@ package enum LinearizabilityChecker {
         }
         while let frame = stack.last {
             let pending = answered.filter { !isTaken(frame.taken, $0) }
-            guard let first = pending.min(by: { returned(events[$0]) < returned(events[$1]) }) else {
+            guard let first = pending.min(by: { returned(events[$0]) < returned(events[$1]) })
+            else {
                 return nil
             }
             if frame.count >= best.explained { best = (frame.count, events[first].id) }

@@ -99,7 +99,8 @@ private final class ReadModifyWriteRun {
             SimulatedClient(
                 world: world, name: "client \($0.index)", node: $0.index, version: version)
         }
-        seen = Array(repeating: Array(repeating: nil, count: scenario.keyCount), count: clients.count)
+        seen = Array(
+            repeating: Array(repeating: nil, count: scenario.keyCount), count: clients.count)
     }
 
     func play() {
@@ -181,7 +182,7 @@ private final class ReadModifyWriteRun {
         func attempt() {
             clients[node].query(text, options, timeout: .seconds(5)) { [world] outcome in
                 if case .answer(let message) = outcome {
-                    if case .error = message {} else {
+                    guard case .error = message else {
                         answer = message
                         return
                     }
@@ -204,7 +205,8 @@ private final class ReadModifyWriteRun {
             if stream.chance(1, outOf: 4) {
                 readRegister(id, key, node)
             } else {
-                changeRegister(id, key, node, stream.chance(1, outOf: 8) ? Int64(id / 2) : seen[node][key])
+                changeRegister(
+                    id, key, node, stream.chance(1, outOf: 8) ? Int64(id / 2) : seen[node][key])
             }
         case .counters:
             if stream.chance(1, outOf: 4) {
@@ -224,7 +226,8 @@ private final class ReadModifyWriteRun {
     }
 
     private func send(
-        _ text: String, _ options: QueryOptions, _ node: Int, _ completion: @escaping (Known) -> Void
+        _ text: String, _ options: QueryOptions, _ node: Int,
+        _ completion: @escaping (Known) -> Void
     ) {
         clients[node].query(text, options, timeout: .seconds(4)) { [weak self] result in
             guard let self else { return }
@@ -346,10 +349,13 @@ private final class ReadModifyWriteRun {
         let own = increments.filter { $0.key == key }
         let least = own.filter { ($0.acknowledged ?? .distantFuture) <= invoked }
             .reduce(0) { $0 + $1.delta }
-        let most = own.filter { !$0.isRefused && $0.invoked <= returned }.reduce(0) { $0 + $1.delta }
+        let most = own.filter { !$0.isRefused && $0.invoked <= returned }.reduce(0) {
+            $0 + $1.delta
+        }
         guard value < least || value > most else { return }
         outcome.violations.append(
-            "\(returned) ms: counter \(key) shows \(value), which is not between \(least) and \(most)")
+            "\(returned) ms: counter \(key) shows \(value), which is not between \(least) and \(most)"
+        )
     }
 
     private func writeBatch(_ id: Int, _ node: Int) {
@@ -422,7 +428,8 @@ private final class ReadModifyWriteRun {
             for (index, batch) in batches.enumerated() {
                 var found = 0
                 for row in 0..<Self.rowsOfBatch {
-                    let text = "SELECT number FROM lab.batches WHERE key = \(index * Self.rowsOfBatch + row)"
+                    let text =
+                        "SELECT number FROM lab.batches WHERE key = \(index * Self.rowsOfBatch + row)"
                     guard
                         case .rows(let rows)? = ask(
                             text, QueryOptions(consistency: .all), node: 0, until: end)
@@ -434,7 +441,8 @@ private final class ReadModifyWriteRun {
                 }
                 let isWhole = found == Self.rowsOfBatch
                 if batch.isAcknowledged, !isWhole {
-                    outcome.violations.append("batch \(index) was acknowledged and has \(found) rows")
+                    outcome.violations.append(
+                        "batch \(index) was acknowledged and has \(found) rows")
                 } else if batch.isRefused, found > 0 {
                     outcome.violations.append("batch \(index) was refused and has \(found) rows")
                 } else if found > 0, !isWhole {

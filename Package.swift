@@ -29,7 +29,11 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 let package = Package(
     name: "coterie",
     platforms: [.macOS(.v15)],
-    products: [.executable(name: "coterie", targets: ["coterie"])],
+    products: [
+        .executable(name: "coterie", targets: ["coterie"]),
+        // The storage engine without a database around it.
+        .library(name: "CoterieEngine", targets: ["CoterieEngine"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -37,6 +41,8 @@ let package = Package(
     targets: [
         // CRC32C with the processor's instruction: one call for a whole buffer.
         .target(name: "CChecksum"),
+        // Prefetching into the processor's cache.
+        .target(name: "CMemory"),
         .systemLibrary(
             name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"]), .brew(["lz4"])]),
         .systemLibrary(
@@ -52,7 +58,7 @@ let package = Package(
         // The shared nouns: tokens, keys, rows, cells, schema, and the one merge rule.
         room("Model", ["Encoding"]),
         // Commit log, memtable, SSTables, compaction: one shard's storage engine.
-        room("Storage", ["Model", "Encoding", "Environment", "CLZ4", "CZstd"]),
+        room("Storage", ["Model", "Encoding", "Environment", "CLZ4", "CZstd", "CMemory"]),
         // Lexer, parser, analysis and plans.
         room("CQL", ["Model", "Encoding"]),
         // The frames and messages of the CQL native protocol, for both sides.
@@ -74,6 +80,8 @@ let package = Package(
             ]),
         // The real files: log writes and syncs, helper threads that run job steps.
         room("Disk", ["Storage", "Environment", "Encoding"]),
+        // The storage engine alone, as a library: its API is public.
+        room("CoterieEngine", ["Storage", "Disk", "Model", "Environment", "Encoding"]),
         // Node metadata in SQLite; the only importer of SQLite.
         room("SQLiteMetadata", ["Environment", "Encoding", "CSQLite"]),
         // The real world: sockets, event loops, clocks, start and stop.
@@ -98,10 +106,16 @@ let package = Package(
         .executableTarget(
             name: "coterie",
             dependencies: [
-                "Server", "Disk", "NativeClient", "NativeProtocol", "ConsistencyLab", "NodeLogic",
+                "Server", "Disk", "CoterieEngine", "NativeClient", "NativeProtocol",
+                "ConsistencyLab", "NodeLogic",
                 "Simulation", "Model", "Environment", "Encoding",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ] + nio,
+            swiftSettings: settings),
+
+        // What a program that uses the engine alone looks like; a test runs it.
+        .executableTarget(
+            name: "EngineExample", dependencies: ["CoterieEngine"], path: "Examples/EngineExample",
             swiftSettings: settings),
 
         tests("EncodingTests", ["Encoding"]),
@@ -126,12 +140,14 @@ let package = Package(
             ]),
         tests("MetadataStoreTests", ["SQLiteMetadata", "Simulation", "Environment", "Encoding"]),
         tests("DiskTests", ["Disk", "Environment", "Encoding"]),
+        tests("CoterieEngineTests", ["CoterieEngine", "EngineExample"]),
         tests(
             "SimulationTests",
             [
                 "Simulation", "ConsistencyLab", "NodeLogic", "Replication", "NativeProtocol",
                 "Storage", "Model", "Environment", "Encoding",
             ]),
+        tests("CrashTests", ["Simulation"]),
         tests("ServerTests", ["Server", "PeerProtocol", "Environment", "Encoding"]),
         tests(
             "NativeClientTests",
@@ -140,6 +156,12 @@ let package = Package(
         .testTarget(
             name: "ConformanceTests", dependencies: ["coterie"], exclude: ["python"],
             swiftSettings: settings),
+        tests(
+            "FuzzTests",
+            [
+                "Storage", "CQL", "NativeProtocol", "PeerProtocol", "Model", "Environment",
+                "Encoding",
+            ]),
         tests("ArchitectureTests", []),
     ]
 )

@@ -69,6 +69,8 @@ extension Configuration {
                     take(&$0.storage.diskFailurePolicy, DiskFailurePolicy(rawValue: $1))
                 }),
             Setting(
+                name: "check_data_resurrection", kind: .flag(\.storage.checkDataResurrection)),
+            Setting(
                 name: "data_disk_usage_percentage_warn_threshold",
                 kind: .count(\.storage.diskUsageWarnPercentage, -1...100)),
             Setting(

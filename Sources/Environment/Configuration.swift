@@ -50,6 +50,8 @@ package struct Configuration: Equatable, Sendable {
         package var commitLogSyncGroupWindow = Instant.Span.milliseconds(15)
         package var commitLogSegmentBytes = 32 << 20
         package var commitFailurePolicy = CommitFailurePolicy.stop
+        /// Refuse to start a node that was away for longer than its peers keep deletions.
+        package var checkDataResurrection = true
         package var diskFailurePolicy = DiskFailurePolicy.stop
         /// How long what failed for want of disk space waits for its next attempt.
         package var diskRetryDelay = Instant.Span.seconds(1)

@@ -29,6 +29,8 @@ final class ClientConnection {
     /// Bytes handed to the world and not yet taken by the socket, as far as we know.
     var unsentBytes = 0
     var isPaused = false
+    /// Not read from because writing lags (`Shard+Backpressure`).
+    var isHeld = false
     /// Closed by us: nothing more is read, what waits is sent.
     var isClosing = false
     /// The version that the client speaks; v4 until it said so.

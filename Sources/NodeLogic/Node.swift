@@ -3,7 +3,7 @@
 //
 //     1. load the metadata image
 //     2. `begin`      a new incarnation, and host id and shard layout if there are none: commit them
-//     3. `prepare`    with another number of shards than before: rewrites the layout; commit that
+//     3. `prepare`    refuses a node that was away for too long; with another number of shards than before: rewrites the layout; commit that
 //     4. `finish`     removes the files of the old layout
 //     5. `makeClock`, then one `Shard` for each index
 
@@ -91,6 +91,7 @@ package enum Node {
         incarnation: Incarnation, files: any FileSystem, clock: ClockReading
     ) throws(ShardStartFailure) -> Preparation {
         precondition(shardCount > 0)
+        try checkResurrection(image, configuration: configuration, wall: clock.wall)
         guard let text = image.local[layoutName] else {
             let layout = Layout(generation: 1, shardCount: shardCount)
             return Preparation(
@@ -133,6 +134,18 @@ package enum Node {
         return Preparation(
             layout: layout, batch: MetadataBatch([.setLocal(layoutName, layout.text)] + forgotten),
             former: former)
+    }
+
+    /// Refuses the start of a node that was away for longer than its peers keep deletions.
+    private static func checkResurrection(
+        _ image: MetadataImage, configuration: Configuration, wall: WallTime
+    ) throws(ShardStartFailure) {
+        guard configuration.storage.checkDataResurrection,
+            let bound = image.local[clockBoundName].flatMap(Int64.init)
+        else { return }
+        try ResurrectionCheck.check(
+            schema: try ClusterView(loading: image, host: HostID(.zero)).schema,
+            lastAlive: bound - clockBoundAhead, now: wall)
     }
 
     /// Removes what an earlier layout left, once the new one is committed.

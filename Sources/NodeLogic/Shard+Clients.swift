@@ -59,7 +59,9 @@ extension Shard {
         let limit = configuration.clients.pauseReadingAboveBytes
         if connection.unsentBytes > limit, !connection.isPaused {
             connection.isPaused = true
-            target.effects.append(.clientReading(connection.id, false))
+            if !connection.isHeld {
+                target.effects.append(.clientReading(connection.id, false))
+            }
         }
     }
 
@@ -68,7 +70,7 @@ extension Shard {
         connection.unsentBytes = 0
         guard connection.isPaused else { return }
         connection.isPaused = false
-        outbox.effects.append(.clientReading(id, true))
+        if !connection.isHeld { outbox.effects.append(.clientReading(id, true)) }
     }
 
     private func handle(_ frame: Frame, _ connection: ClientConnection) {
@@ -103,6 +105,7 @@ extension Shard {
             encoder.ready(header.version, stream: header.stream)
         case .query, .prepare, .execute, .batch:
             try checkLoad()
+            if isBusy { stopReading(connection.id) }
             try handleStatement(frame, connection)
             return
         case .authResponse:

@@ -20,6 +20,23 @@ extension Shard {
             }
             return
         }
+        guard mayApply else {
+            // A coordinator of this node keeps no hint for it: its mutations are never too late.
+            let budget = Instant.Span.microseconds(Int64(header.remainingBudget))
+            let end = fromShard ? Instant.distantFuture : now.monotonic + budget
+            hold(
+                HeldWrite(
+                    mutation: [UInt8](request.mutation),
+                    waiter: .remote(header, fromShard: fromShard, end: end)))
+            return
+        }
+        try applyMutation(view, header, fromShard: fromShard)
+    }
+
+    /// The same, once storage takes it. `view` was validated.
+    func applyMutation(
+        _ view: MutationView, _ header: PeerHeader, fromShard: Bool
+    ) throws(StorageError) {
         let position = try storage.apply(view, clock: now)
         if view.table == BatchesTable.schema.id { mayHaveBatches = true }
         traceReplica(header, "Mutation applied to memtable and commit log")
@@ -107,7 +124,11 @@ extension Shard {
                 } catch {
                     fail(read)
                 }
-            case .failure: fail(read)
+            case .failure(let error):
+                if case .remote(let header, _, _) = read.reader {
+                    traceReplica(header, "Read failed: \(error)")
+                }
+                fail(read)
             }
         }
     }

@@ -174,6 +174,7 @@ extension Shard {
                     "\(strategy) is kept with the table, but Coterie compacts all tables by size "
                         + "tiers yet")
             }
+            client.warnings += change.optionWarnings
             client.warnings += change.storageNotices
             startSchemaChange(
                 text, keyspace: parameters.keyspace ?? connection.keyspace, client)

@@ -22,6 +22,8 @@ extension Shard {
             }
             let token = Token(view.token)
             let replicas = route.placement.replicas(of: token)
+            try checkSize(view)
+            try checkDisk(replicas, client)
             if replicas.count == 1, replicas.first == cluster.ownIndex, owner(of: token) == index,
                 configuration.storage.commitLogSync == .periodic
             {
@@ -43,11 +45,53 @@ extension Shard {
     ) throws {
         try checkAvailability(
             consistency, required: consistency.fixedCount, alive: 1, for: "write")
+        guard mayApply else {
+            hold(
+                HeldWrite(
+                    mutation: [UInt8](view.bytes), waiter: .alone(client, timestamp: timestamp)))
+            return
+        }
+        try applyAloneNow(view, timestamp, client)
+    }
+
+    /// The same, once storage takes it.
+    func applyAloneNow(
+        _ view: MutationView, _ timestamp: Int64, _ client: ClientRequest
+    ) throws(StorageError) {
         try storage.apply(view, clock: now)
         observe(
             .mutationApplied(
-                table: view.table.value, token: token.value, timestamp: timestamp, request: 0))
+                table: view.table.value, token: view.token, timestamp: timestamp, request: 0))
         finishWrite(client, error: nil)
+    }
+
+    /// The log of no replica would take a larger one.
+    private func checkSize(_ view: MutationView) throws(CQLError) {
+        let limit = storage.maximumMutationBytes
+        guard view.bytes.count > limit, let table = cluster.schema.table(view.table) else { return }
+        throw .invalid(
+            "Encountered an oversized mutation (\(view.bytes.count)/\(limit)) for keyspace: "
+                + "\(table.keyspace). Top keys are: \(table.name).0x\(HexText.text(view.key))")
+    }
+
+    /// Whether this node's disk has room for what it would have to keep. Only the volume's threshold is
+    /// judged here: a disk that is full already makes this replica fail, and the others may suffice.
+    private func checkDisk(
+        _ replicas: ArraySlice<NodeIndex>, _ client: ClientRequest
+    ) throws(CQLError) {
+        guard storage.isDiskFilling || storage.writeRefusal != nil,
+            replicas.contains(where: { $0 == cluster.ownIndex })
+        else { return }
+        if case .refused(.diskUsage) = storage.writeRefusal {
+            throw .invalid(
+                "Guardrail replica_disk_usage violated: Write request failed because disk usage "
+                    + "exceeds failure threshold")
+        }
+        let warning =
+            "Guardrail replica_disk_usage violated: Replica disk usage exceeds warning threshold"
+        if storage.isDiskFilling, !client.warnings.contains(warning) {
+            client.warnings.append(warning)
+        }
     }
 
     private func checkAvailability(
@@ -141,7 +185,12 @@ extension Shard {
             return
         }
         if target == host, owner(of: write.token) == index {
-            write.mutation.withBytes { applyOwn($0, id, write) }
+            if mayApply {
+                write.mutation.withBytes { applyOwnNow($0, id, write) }
+            } else {
+                trace?.note("Waiting for memtables to be flushed", now: now.monotonic)
+                hold(HeldWrite(mutation: write.mutation, waiter: .operation(id, write)))
+            }
             return
         }
         sendRequest(
@@ -152,8 +201,8 @@ extension Shard {
         }
     }
 
-    /// This shard is one of the replicas.
-    private func applyOwn(
+    /// This shard is one of the replicas, and storage takes the mutation.
+    func applyOwnNow(
         _ mutation: UnsafeRawBufferPointer, _ id: RequestID, _ write: PendingWrite
     ) {
         do {

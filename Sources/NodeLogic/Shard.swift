@@ -100,6 +100,9 @@ package final class Shard {
 
     var deadlines = Deadlines<DeadlineKey>()
     var durabilityWaiters: [DurabilityWaiter] = []
+    /// Mutations that storage does not take yet, and the clients that are not read from.
+    var held = HeldWrites()
+    var heldConnections: [ConnectionID] = []
     var parkedMessages: [(epoch: UInt64, bytes: [UInt8], fromShard: Bool)] = []
 
     // Hints on their way.
@@ -176,6 +179,7 @@ package final class Shard {
         tickHints()
         tickBatchlog()
         tickControl()
+        applyHeld()
         finishStep()
     }
 
@@ -234,7 +238,7 @@ package final class Shard {
     private var nextWake: Instant? {
         let candidates = [
             storage.nextWake, hints.nextWake, deadlines.next, control?.nextWake,
-            hints.isEmpty ? nil : nextHintCheck,
+            hints.isEmpty ? nil : nextHintCheck, held.isEmpty ? nil : storage.nextAdmission,
             mayHaveBatches && !isReadingBatches ? nextBatchCheck : nil,
             latched.isEmpty ? nil : now.monotonic,
         ]

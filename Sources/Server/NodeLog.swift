@@ -4,6 +4,7 @@
 //
 // One `write` per line, so lines of several threads and nodes never mix.
 
+internal import Disk
 internal import Environment
 
 #if canImport(Glibc)

@@ -101,6 +101,10 @@ final class ShardRunner: @unchecked Sendable {
         staged = siblings.map { _ in Inbox() }
         let shard = try Shard(start, files: files, clock: SystemClocks.read(), outbox: outbox)
         self.shard = shard
+        if let report = shard.recoveryReport {
+            log.write(
+                report.isAlarming ? .warning : .info, "shard \(index.value): \(report.text)")
+        }
         carryOutbox()
         // What other shards sent while this one recovered waits in the mailbox.
         scheduleTick()

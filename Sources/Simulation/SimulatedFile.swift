@@ -14,7 +14,7 @@
 // between reads as zeros (a preallocated file costs no memory).
 
 internal import Encoding
-internal import Environment
+package import Environment
 
 /// A file's content, in the kernel and on the platter.
 final class SimulatedFile {
@@ -105,8 +105,8 @@ final class SimulatedFile {
     }
 
     /// Makes of the file what a power loss may leave; drawn from the stream. What is left is
-    /// durable.
-    func losePower(_ stream: inout RandomStream) {
+    /// durable. With `tears`, the last sector drawn may be new at its begin and old behind.
+    func losePower(_ stream: inout RandomStream, tears: Bool = false) {
         defer { sync() }
         if isDurable { return }
         // Extremes are drawn often: nothing or everything unsynced is lost in half of the cases.
@@ -128,28 +128,55 @@ final class SimulatedFile {
                 case 1: versions.count
                 default: Int(stream.below(UInt64(versions.count + 1)))
                 }
-            if choice < versions.count { restore(sector, versions[choice]) }
+            let kept = tears && stream.chance(1, outOf: 4) ? Int(stream.below(512)) : 0
+            if choice < versions.count { restore(sector, versions[choice], from: kept) }
         }
         size = newSize
         if bytes.count > newSize { bytes.removeSubrange(newSize...) }
     }
 
-    private func restore(_ sector: Int, _ old: [UInt8]) {
+    /// Puts back the old bytes of a sector from that one on.
+    private func restore(_ sector: Int, _ old: [UInt8], from first: Int) {
         let start = sector * Self.sectorBytes
         let end = start + Self.sectorBytes
         if bytes.count < end {
             bytes.append(contentsOf: repeatElement(0, count: end - bytes.count))
         }
-        for index in 0..<Self.sectorBytes {
+        for index in first..<Self.sectorBytes {
             bytes[start + index] = index < old.count ? old[index] : 0
         }
     }
 
-    /// Flips one bit that the kernel shows, as a failing disk would; false if there is no byte
-    /// there.
-    func flipBit(at offset: Int, bit: UInt8) -> Bool {
-        guard offset < bytes.count else { return false }
-        bytes[offset] ^= 1 << (bit & 7)
-        return true
+    var writtenBytes: Int { bytes.count }
+
+    /// The byte at an offset, or nil where none was ever written.
+    subscript(offset: Int) -> UInt8? {
+        get { offset >= 0 && offset < bytes.count ? bytes[offset] : nil }
+        set { if let newValue, offset >= 0, offset < bytes.count { bytes[offset] = newValue } }
+    }
+}
+
+/// One flipped bit. It can be mended, so that a run goes on behind the report of it.
+package final class SimulatedDamage {
+    /// The file's name at that time.
+    package let file: FileName
+    package let offset: Int
+    let content: SimulatedFile
+    private let sound: UInt8
+    private let damaged: UInt8
+
+    init?(_ content: SimulatedFile, _ file: FileName, _ offset: Int, _ bit: UInt8) {
+        guard let sound = content[offset] else { return nil }
+        self.file = file
+        self.offset = offset
+        self.content = content
+        self.sound = sound
+        damaged = sound ^ (1 << (bit & 7))
+        content[offset] = damaged
+    }
+
+    /// Puts the bit back, unless the byte was written anew.
+    package func mend() {
+        if content[offset] == damaged { content[offset] = sound }
     }
 }

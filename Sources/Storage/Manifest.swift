@@ -71,7 +71,7 @@ enum ManifestEdit: Equatable {
         switch try reader.readUInt8() {
         case 0: self = .clear
         case 1:
-            let number = try reader.readVarint()
+            let number = try Self.fileNumber(&reader)
             let table = TableID(try reader.readUniqueID())
             let level = try reader.readUInt8()
             let repairedAt = try reader.readLittleEndian(Int64.self)
@@ -82,14 +82,23 @@ enum ManifestEdit: Equatable {
                     number: number, table: table, level: level, repairedAt: repairedAt,
                     pendingRepair: pendingRepair, originHost: originHost,
                     position: LogPosition(packed: try reader.readLittleEndian())))
-        case 2: self = .remove(number: try reader.readVarint())
+        case 2: self = .remove(number: try Self.fileNumber(&reader))
         case 3:
             let table = TableID(try reader.readUniqueID())
             self = .flushed(table, LogPosition(packed: try reader.readLittleEndian()))
         case 4: self = .dropTable(TableID(try reader.readUniqueID()))
-        case 5: self = .nextNumber(try reader.readVarint())
+        case 5: self = .nextNumber(try Self.fileNumber(&reader))
         case let tag: throw MalformedBytes("unknown manifest edit \(tag)", offset: reader.position)
         }
+    }
+
+    /// A number that leaves room for many more.
+    private static func fileNumber(_ reader: inout ByteReader) throws(MalformedBytes) -> UInt64 {
+        let number = try reader.readVarint()
+        guard number < 1 << 62 else {
+            throw MalformedBytes("file number \(number)", offset: reader.position)
+        }
+        return number
     }
 }
 

@@ -10,8 +10,9 @@ enum ManifestConsequence {
     case flushed(TableState, Memtable, SSTable?, generation: Int)
     /// The new SSTable replaces the inputs.
     case compacted(TableState, inputs: [SSTable], SSTable?, generation: Int)
-    /// The files are no longer named.
-    case released([SSTable])
+    /// The files are no longer named, and the log from that segment on is no longer needed for what
+    /// was in memory.
+    case released([SSTable], heldSegment: UInt32?)
 }
 
 /// The queue of manifest edits. Owned by the engine.

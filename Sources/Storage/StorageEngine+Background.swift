@@ -95,7 +95,11 @@ extension StorageEngine {
                 input.pins -= 1
                 releaseIfUnused(input)
             }
-        case .released(let sstables):
+        case .released(let sstables, let heldSegment):
+            if let index = heldSegments.firstIndex(where: { $0 == heldSegment }) {
+                heldSegments.remove(at: index)
+                mayReleaseSegments = true
+            }
             for sstable in sstables {
                 sstable.isObsolete = true
                 sstable.pins -= 1
@@ -196,11 +200,15 @@ extension StorageEngine {
     ) throws(StorageError) -> LogPosition {
         let position = log.nextPosition
         guard let table = tables[id] else { throw .unknownTable(id) }
-        mayReleaseSegments = true
+        // Until the manifest says so the truncation may yet not have happened, and then all must be
+        // there: a deletion that is only in the log, beside what it shadows in an SSTable.
+        let heldSegment = table.oldestUnflushed?.segment
+        if let heldSegment { heldSegments.append(heldSegment) }
         forget(table)
         table.flushedPosition = position
         manifest.enqueue(
-            [.dropTable(id), .flushed(id, position)], .released(takeFiles(table)))
+            [.dropTable(id), .flushed(id, position)],
+            .released(takeFiles(table), heldSegment: heldSegment))
         return position
     }
 
@@ -244,7 +252,7 @@ extension StorageEngine {
         }
         for table in tableList where schema.table(table.id) == nil {
             forget(table)
-            manifest.enqueue([.dropTable(table.id)], .released(takeFiles(table)))
+            manifest.enqueue([.dropTable(table.id)], .released(takeFiles(table), heldSegment: nil))
             tables[table.id] = nil
         }
         lastTable = nil

@@ -238,7 +238,7 @@ extension StorageEngine {
 
     /// The first segment with a mutation that no SSTable holds.
     var firstNeededSegment: UInt32 {
-        var needed = log.active.number
+        var needed = heldSegments.reduce(log.active.number) { min($0, $1) }
         for table in tableList {
             if let oldest = table.oldestUnflushed { needed = min(needed, oldest.segment) }
         }

@@ -35,6 +35,13 @@ extension StorageEngine {
         where start.schema.table(id) == nil {
             state.apply(.dropTable(id))
         }
+        // A truncation is for good once the metadata store has it, even if the node died before its
+        // manifest had.
+        for entry in state.entries.values.sorted(by: { $0.number < $1.number }) {
+            if let truncated = start.truncations[entry.table], entry.position <= truncated {
+                state.apply(.remove(number: entry.number))
+            }
+        }
         try engine.loadSSTables(&state, files, prefix: start.prefix)
         try engine.replay(&replay, start, &state, files)
         try engine.begin(state, replay, start, segment, loaded, files)

@@ -17,20 +17,24 @@ extension StorageEngine {
     ///
     /// A scan that goes on inside a partition (its position names a row) shows the partition's
     /// deletion and static row again; the static row does not count as a row then.
+    ///
+    /// `pinned`: the view to read at; without one the table as it is now.
     package func read(
-        _ command: ReadCommand, tag: UInt64, clock: ClockReading, outbox: Outbox,
-        into writer: ByteWriter
+        _ command: ReadCommand, at pinned: PinnedView? = nil, tag: UInt64, clock: ClockReading,
+        outbox: Outbox, into writer: ByteWriter
     ) throws(StorageError) -> ReadStatus {
         guard let table = table(command.table) else { throw .unknownTable(command.table) }
+        precondition(pinned == nil || pinned?.table == command.table)
+        let view = pinned?.view ?? table.view
         let start = writer.count
         let rule = table.purgeRule(nowInSeconds: command.nowInSeconds)
         let run: ReadRun
         if let idle = idleRun {
             idleRun = nil
             run = idle
-            run.begin(command, view: table.view, rule: rule, output: writer)
+            run.begin(command, view: view, rule: rule, output: writer)
         } else {
-            run = ReadRun(command, view: table.view, rule: rule, output: writer)
+            run = ReadRun(command, view: view, rule: rule, output: writer)
         }
         do throws(StorageError) {
             if try runner.run(run) == .done {
@@ -39,6 +43,7 @@ extension StorageEngine {
             }
         } catch {
             writer.truncate(to: start)
+            note(error)
             throw error
         }
         // What was finished moves along with the read.
@@ -46,22 +51,22 @@ extension StorageEngine {
         own.append(writer[ByteRange(offset: start, count: writer.count - start)])
         writer.truncate(to: start)
         run.park(tag: tag, output: own)
-        pin(run)
+        pin(run.view)
         askForMissing(run, outbox)
         return .parked
     }
 
-    private func pin(_ run: ReadRun) {
-        for memtable in run.view.memtables { memtable.pins += 1 }
-        for sstable in run.view.sstables { sstable.pins += 1 }
+    func pin(_ view: TableView) {
+        for memtable in view.memtables { memtable.pins += 1 }
+        for sstable in view.sstables { sstable.pins += 1 }
     }
 
-    private func unpin(_ run: ReadRun) {
-        for memtable in run.view.memtables {
+    func unpin(_ view: TableView) {
+        for memtable in view.memtables {
             memtable.pins -= 1
             if memtable.isRetired, memtable.pins == 0 { memtable.recycle() }
         }
-        for sstable in run.view.sstables {
+        for sstable in view.sstables {
             sstable.pins -= 1
             releaseIfUnused(sstable)
         }
@@ -137,8 +142,9 @@ extension StorageEngine {
             }
             completedReads.append(CompletedRead(tag: run.tag, result: .success(run.output.array)))
         } catch {
+            note(error)
             completedReads.append(CompletedRead(tag: run.tag, result: .failure(error)))
         }
-        unpin(run)
+        unpin(run.view)
     }
 }

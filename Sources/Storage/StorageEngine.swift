@@ -137,6 +137,8 @@ package final class StorageEngine {
     var isFlushWanted = false
     var mayFlush = false
     var mayReleaseSegments = true
+    /// The oldest segments that truncations still need which are not in the manifest yet.
+    var heldSegments: [UInt32] = []
     /// Tables with a `memtable_flush_period_in_ms`.
     var periodicTables: [TableState] = []
 
@@ -156,6 +158,9 @@ package final class StorageEngine {
     /// Reads that were parked and have ended; the shard takes them after each event.
     package var completedReads: [CompletedRead] = []
     package internal(set) var replayReport = ReplayReport()
+    /// Damage that reads met since the start, each place once: which file, where, and what.
+    package private(set) var damage: [CorruptionError] = []
+    private static var maximumDamage: Int { 64 }
 
     init(_ start: StorageStart, log: CommitLog, manifest: ManifestKeeper, clock: ClockReading) {
         configuration = start.configuration
@@ -189,6 +194,14 @@ package final class StorageEngine {
             && !log.isPreparing && tableList.allSatisfy { $0.frozen.isEmpty }
     }
 
+    /// Remembers damage that a read met.
+    func note(_ error: StorageError) {
+        guard case .corruption(let found) = error, damage.count < Self.maximumDamage,
+            !damage.contains(where: { $0.file == found.file && $0.offset == found.offset })
+        else { return }
+        damage.append(found)
+    }
+
     /// Figures of a table; nil if the shard does not have it.
     package func statistics(of id: TableID) -> TableStatistics? {
         guard let table = tables[id] else { return nil }
@@ -201,6 +214,9 @@ package final class StorageEngine {
         statistics.memtablePartitions = memtables.reduce(0) { $0 + $1.partitionCount }
         return statistics
     }
+
+    /// Bytes of decompressed blocks in the cache.
+    package var cachedBytes: Int { cache.bytes }
 
     /// Bytes of all memtables, live and frozen, and of those that only a job or a read still holds.
     package var memtableBytes: Int { pool.usedBytes }

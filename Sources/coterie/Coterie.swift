@@ -1,4 +1,4 @@
-// The command line: one program for the node, the local ring, the shell and the lab.
+// The command line: one program for the node, the local ring, the shell, the lab and the benchmarks.
 
 internal import ArgumentParser
 
@@ -8,5 +8,8 @@ struct Coterie: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "coterie",
         abstract: "An eventually consistent wide-column database that speaks CQL.",
-        subcommands: [NodeCommand.self, RingCommand.self, ShellCommand.self, LabCommand.self])
+        subcommands: [
+            NodeCommand.self, RingCommand.self, ShellCommand.self, LabCommand.self,
+            BenchCommand.self,
+        ])
 }

@@ -12,7 +12,7 @@ import Testing
     /// The order in which a client's write walks through the rooms.
     static let order =
         pureRooms + [
-            "Disk", "SQLiteMetadata", "Server", "NativeClient", "Simulation", "ConsistencyLab",
+            "Disk", "CoterieEngine", "SQLiteMetadata", "Server", "NativeClient", "Simulation", "ConsistencyLab",
             "coterie",
         ]
     static let sources = Repository.files("Sources", ending: ".swift")
@@ -59,7 +59,7 @@ import Testing
             "NIOPosix": ["Server", "NativeClient", "coterie"],
             "ArgumentParser": ["coterie"],
             "Synchronization": [
-                "Server", "Disk", "Environment", "NativeClient", "coterie",
+                "Server", "Disk", "CoterieEngine", "Environment", "NativeClient", "coterie",
             ],
         ]
         for file in Self.sources {
@@ -116,7 +116,7 @@ import Testing
     }
 
     @Test func everyScriptSaysWhatItIsFor() {
-        for name in ["run", "build", "test", "format", "lint", "ci", "conformance", "install"] {
+        for name in ["run", "build", "test", "format", "lint", "ci", "conformance", "install", "bench"] {
             let lines = Repository.file("scripts/\(name)")?.lines ?? []
             #expect(lines.count > 1 && lines[1].hasPrefix("# "), "scripts/\(name)")
         }

@@ -91,7 +91,7 @@ import Testing
                 if files.isEmpty { return "nothing was flushed" }
                 for file in files {
                     for offset in stride(from: 100, to: try disk.size(of: file) - 4_000, by: 200) {
-                        try disk.flipBit(of: file, at: offset, bit: 3)
+                        try disk.damage(file, at: offset, bit: 3)
                     }
                 }
             } catch {

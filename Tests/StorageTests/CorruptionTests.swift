@@ -78,6 +78,7 @@ import Testing
                     try isTail || found == twin.read(command, gcGrace: 1_000_000),
                     "seed \(seed) \(file)")
             } catch {
+                #expect(harness.engine?.damage.contains { $0.file == file } == true)
                 #expect(isNamed(error, file), "seed \(seed) \(file): \(error)")
             }
         }

@@ -157,3 +157,64 @@ import Testing
         try run(seed: seed, losesPower: true)
     }
 }
+
+extension CrashTests {
+    private func truncating() throws -> (Harness, [UInt8], LogPosition) {
+        var generator = Generator(seed: 5)
+        var configuration = Configuration.Storage()
+        configuration.commitLogSegmentBytes = 2_000
+        let harness = Harness(
+            schema: testSchema(), configuration: configuration,
+            random: RandomStream(seed: 5, name: "harness"))
+        try harness.open()
+        let first = mutation(0, &generator)
+        try harness.apply(first)
+        harness.engine?.flush(table: nil)
+        try harness.settle()
+        // More of them than a segment holds, in the log only.
+        for number in 1..<60 {
+            try harness.apply(mutation(number, &generator))
+            harness.engine?.requestSync()
+            try harness.settle()
+        }
+        let position = try #require(
+            try harness.engine?.truncate(testTable, clock: harness.clock))
+        try harness.endTick()
+        return (harness, first, position)
+    }
+
+    private func rows(_ harness: Harness) throws -> Int {
+        let answer = try harness.read(
+            ReadCommand(
+                table: testTable, scope: .range(ReadCommand.TokenScope(start: .min, end: .max)),
+                nowInSeconds: 1_000))
+        return try answer.withUnsafeBytes { raw in
+            var cursor = try ReadResultView(raw).partitions
+            var count = 0
+            while try cursor.next() != nil { count += 1 }
+            return count
+        }
+    }
+
+    @Test func aTruncationThatIsCommittedStaysThoughItsManifestIsNotWritten() throws {
+        let (harness, _, position) = try truncating()
+        harness.truncations[testTable] = position
+        try harness.open()
+        #expect(try rows(harness) == 0)
+    }
+
+    /// Else a deletion in the log would be gone, and what it shadowed in an SSTable back.
+    @Test func aTruncationThatWasNotCommittedHasLostNothing() throws {
+        let (harness, _, _) = try truncating()
+        // All that may go before the manifest is written has gone.
+        for (id, job) in harness.jobs where job.title != "manifest" {
+            while case .more = try job.step(harness.files, budgetBytes: 1 << 20) {}
+            harness.jobs.removeAll { $0.0 == id }
+            guard let engine = harness.engine else { return }
+            try engine.receive(
+                .jobEnded(id, job, nil), clock: harness.clock, outbox: harness.outbox)
+        }
+        try harness.open()
+        #expect(try rows(harness) == 60)
+    }
+}

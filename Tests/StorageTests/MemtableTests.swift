@@ -41,14 +41,17 @@ import Testing
 
     @Test func evenTokensAreFoundAndWalkedInOrder() {
         var random = RandomStream(seed: 1, name: "even")
-        check((0..<60_000).map { _ in Int64(bitPattern: random.next()) }, slice: .min ... .max, sample: 97)
+        check(
+            (0..<60_000).map { _ in Int64(bitPattern: random.next()) }, slice: .min ... .max,
+            sample: 97)
     }
 
     @Test func tokensInOneHundredthOfTheSliceAreFoundAndWalkedInOrder() {
         var random = RandomStream(seed: 2, name: "skew")
         let width = Int64.max / 50
         check(
-            (0..<60_000).map { _ in 1_000 + random.within(0...width) }, slice: .min ... .max, sample: 97)
+            (0..<60_000).map { _ in 1_000 + random.within(0...width) }, slice: .min ... .max,
+            sample: 97)
     }
 
     @Test func consecutiveTokensAreFoundAndWalkedInOrder() {
@@ -150,10 +153,110 @@ import Testing
         let prefix = [UInt8](repeating: 0x41, count: 40)
         try checkRows(
             (0..<20_000).map { number in
-                prefix + withUnsafeBytes(of: UInt32(number &* 7_919 % 20_011).bigEndian) { [UInt8]($0) }
+                prefix
+                    + withUnsafeBytes(of: UInt32(number &* 7_919 % 20_011).bigEndian) {
+                        [UInt8]($0)
+                    }
             })
         // Keys that begin with one another.
         try checkRows((0..<300).map { [UInt8](repeating: 0, count: $0 * 7 % 301) })
+    }
+
+    /// Shapes that are bad for the directory or the row tree, each with how a number becomes a place.
+    enum Shape: CaseIterable {
+        case even, oneHundredth, consecutive, oneToken, onePartition, equalPrefixes
+
+        /// Token, partition key and clustering key.
+        func place(_ number: UInt64) -> (Int64, [UInt8], [UInt8]) {
+            func bytes(_ number: UInt64) -> [UInt8] {
+                withUnsafeBytes(of: number.bigEndian) { [UInt8]($0) }
+            }
+            let mixed = number &* 0x9E37_79B9_7F4A_7C15
+            switch self {
+            case .even: return (Int64(bitPattern: mixed), bytes(number), [])
+            case .oneHundredth: return (Int64(mixed / 101), bytes(number), [])
+            case .consecutive: return (Int64(number), bytes(number), [])
+            case .oneToken: return (7, bytes(mixed), [])
+            case .onePartition: return (7, [1], bytes(mixed))
+            case .equalPrefixes:
+                return (7, [1], [UInt8](repeating: 0x41, count: 40) + bytes(mixed))
+            }
+        }
+    }
+
+    @Test(arguments: Shape.allCases)
+    func rowsThatGrowAndShrinkAreTheMergeOfTheirVersions(shape: Shape) throws {
+        struct Place: Hashable {
+            let token: Int64
+            let key: [UInt8]
+            let clustering: [UInt8]
+        }
+        let seed: UInt64 = 11
+        var random = RandomStream(seed: seed, name: "\(shape)")
+        let memtable = Memtable(
+            slice: .min ... .max, expectedPartitions: 0, pool: ArenaPool(limitBytes: 1 << 20))
+        var twin: [Place: (timestamp: Int64, value: [UInt8])] = [:]
+        let scratch = ByteWriter()
+        for _ in 0..<12_000 {
+            let (token, key, clustering) = shape.place(random.below(3_000))
+            let place = Place(token: token, key: key, clustering: clustering)
+            let timestamp = random.within(1...1_000_000)
+            let value = [UInt8](
+                repeating: UInt8(random.below(256)), count: Int(random.below(120)))
+            let row = ByteWriter()
+            var writer = RowWriter()
+            writer.begin(
+                liveness: .none, deletion: .none, baseTimestamp: timestamp, into: row)
+            value.withUnsafeBytes {
+                writer.append(
+                    Cell(column: 3, flags: [], timestamp: timestamp, value: $0), into: row)
+            }
+            let partition = ByteWriter()
+            PartitionWriter.begin(into: partition)
+            clustering.withUnsafeBytes {
+                PartitionWriter.append(key: $0, row: row.bytes, into: partition)
+            }
+            try key.withUnsafeBytes {
+                try memtable.apply(
+                    token: token, key: $0, try PartitionView(partition.bytes),
+                    oldestTimestamp: timestamp, position: LogPosition(segment: 1, offset: 1),
+                    scratch: scratch)
+            }
+            if let known = twin[place], known.timestamp > timestamp { continue }
+            if let known = twin[place], known.timestamp == timestamp,
+                compareBytes(known.value, value) > 0
+            {
+                continue
+            }
+            twin[place] = (timestamp, value)
+        }
+        var count = 0
+        var cursor = memtable.cursor(from: .min)
+        var previous: (token: Int64, key: [UInt8])?
+        while let node = cursor.next() {
+            let key = [UInt8](node.key)
+            if let previous {
+                #expect(
+                    previous.token < node.token
+                        || previous.token == node.token && compareBytes(previous.key, key) < 0)
+            }
+            previous = (node.token, key)
+            let source = MemtableRowSource()
+            source.open(node, in: memtable)
+            try source.seek(lower: nil, upper: nil, reversed: false)
+            while source.state == .row {
+                let place = Place(
+                    token: node.token, key: key, clustering: [UInt8](source.key))
+                let expected = try #require(twin[place], "seed \(seed)")
+                var cells = try RowView(source.row).cells
+                let cell = try #require(try cells.next())
+                #expect(cell.timestamp == expected.timestamp)
+                #expect([UInt8](cell.value) == expected.value)
+                count += 1
+                try source.advance()
+            }
+        }
+        #expect(count == twin.count, "seed \(seed)")
     }
 
     @Test func aFlushedMemtablesMemoryIsUsedAgain() {

@@ -49,6 +49,9 @@ final class Memtable {
 
     // MARK: Writing
 
+    /// Has the processor load what writes of these partitions will touch.
+    func prefetch(_ tokens: UnsafeBufferPointer<Int64>) { directory.prefetch(tokens) }
+
     /// Merges a mutation's partition in. `partition` was validated; its oldest timestamp is given, and
     /// the position behind its record, or for one that is not logged the log's end.
     func apply(

@@ -12,10 +12,13 @@
 // that grows without splitting.
 //
 // Cost of a lookup: one miss for the root's slot, one or two for the leaf, one for the node.
+// Many lookups at once cost less: `prefetch` asks for the lines of all of them, level by level, so that
+// their misses overlap.
 // Cost of growing the root: one pass over its slots, each copied or split into 16 (under 1 ms).
 //
 // Invariants: leaves are sorted by (token, key); a slot's low bit tells a branch from a leaf.
 
+internal import CMemory
 internal import Encoding
 
 /// Finds partition nodes by token and key, in order. Not thread-safe while it grows.
@@ -74,6 +77,33 @@ final class PartitionDirectory {
             index += 1
         }
         return nil
+    }
+
+    /// Has the processor load what the lookups or insertions of these tokens will touch. A hint: nothing
+    /// depends on it.
+    func prefetch(_ tokens: UnsafeBufferPointer<Int64>) {
+        let shift = UInt64(64 - rootBits)
+        for token in tokens { coterie_prefetch(root + Int(place(token) >> shift)) }
+        for token in tokens {
+            // A leaf's head and its first tokens; a branch is left to the lookup.
+            let slot = root[Int(place(token) >> shift)]
+            if slot != 0, slot & 1 == 0, let leaf = UnsafeRawPointer(bitPattern: slot) {
+                coterie_prefetch(leaf)
+                coterie_prefetch(leaf + 64)
+                coterie_prefetch(leaf + 128)
+            }
+        }
+        for token in tokens {
+            let slot = root[Int(place(token) >> shift)]
+            guard slot != 0, slot & 1 == 0 else { continue }
+            let leaf = Leaf(slot)
+            let index = leaf.lowerBound(token)
+            if index < leaf.count, leaf.tokens[index] == token {
+                let node = leaf.node(index).base
+                coterie_prefetch(node)
+                coterie_prefetch(node + 64)
+            }
+        }
     }
 
     // MARK: Insertion

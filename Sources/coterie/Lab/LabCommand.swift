@@ -8,7 +8,7 @@ internal import Simulation
 struct LabCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "lab", abstract: "Run consistency experiments.",
-        subcommands: [LabRunCommand.self])
+        subcommands: [LabRunCommand.self, EngineCrashCommand.self])
 }
 
 /// Runs one experiment by its name.

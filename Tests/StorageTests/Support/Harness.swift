@@ -106,10 +106,15 @@ final class Harness {
         } else {
             pick -= syncs.count + reads.count
             let (id, job) = jobs[pick]
-            let progress = try job.step(files, budgetBytes: configuration.jobStepBytes)
-            if case .done = progress {
+            do {
+                let progress = try job.step(files, budgetBytes: configuration.jobStepBytes)
+                if case .done = progress {
+                    jobs.remove(at: pick)
+                    try engine.receive(.jobEnded(id, job, nil), clock: clock, outbox: outbox)
+                }
+            } catch let failure as DiskFailure where failure.reason != .crashed {
                 jobs.remove(at: pick)
-                try engine.receive(.jobEnded(id, job, nil), clock: clock, outbox: outbox)
+                try engine.receive(.jobEnded(id, job, failure), clock: clock, outbox: outbox)
             }
         }
         try endTick()

@@ -16,9 +16,16 @@ final class MemoryFiles: FileSystem {
     /// Operations left until every call fails with `.crashed`; nil: it never dies.
     var operationsLeft: Int?
     var operations = 0
+    /// What a call that changes that file fails with; nil: it does not.
+    var failure: (FileName) -> DiskFailure.Reason? = { _ in nil }
+    /// Bytes read of each file.
+    var bytesRead: [FileName: Int] = [:]
 
     private func count(_ file: FileName) throws(DiskFailure) {
         operations += 1
+        if let reason = failure(file) {
+            throw DiskFailure(reason, file: file, detail: "planned failure")
+        }
         guard let left = operationsLeft else { return }
         if left <= 0 { throw DiskFailure(.crashed, file: file, detail: "planned crash") }
         operationsLeft = left - 1
@@ -62,6 +69,7 @@ final class MemoryFiles: FileSystem {
     ) throws(DiskFailure) {
         let inode = try inode(file)
         let end = min(offset + count, inode.bytes.count)
+        bytesRead[file, default: 0] += max(0, end - offset)
         if offset < end { into.append(Array(inode.bytes[offset..<end])) }
     }
     func truncate(_ file: FileName, to size: Int) throws(DiskFailure) {

@@ -1,0 +1,165 @@
+// Writing slows down, and does not fail, while storage lags behind.
+//
+//     a mutation --> admitted? --yes--> applied in this step
+//                       | no
+//                       v
+//                    held, in order --(flush ended, sync came back, the pace allows)--> applied
+//
+// A mutation that is held is answered when it is applied: that delay is what slows clients down. What
+// is held is bounded:
+//   - above half of the bound, the clients whose writes are held are no longer read from;
+//   - above the bound, mutations of other nodes are dropped: their coordinators notice by the timeout,
+//     and keep a hint;
+//   - those of our own shards come from coordinators here, which stop reading from clients when half
+//     of the allowed requests are under way.
+// A client that is read from again finds its requests in the socket's buffer: none is lost.
+//
+// The timeout of a coordinator goes on while its mutation is held here, and a late one is applied all
+// the same: its outcome is unknown to the client, as with any timeout. A mutation of another node
+// whose time is over is dropped, because that node has stored a hint by then.
+
+internal import Encoding
+internal import Environment
+internal import Model
+internal import PeerProtocol
+internal import Replication
+internal import Storage
+
+/// A mutation that storage does not take yet.
+struct HeldWrite {
+    enum Waiter {
+        /// A client's write whose only replica is this shard.
+        case alone(ClientRequest, timestamp: Int64)
+        /// This shard's part in a write that it coordinates.
+        case operation(RequestID, PendingWrite)
+        /// Another shard's or node's; nobody waits any more after `end`.
+        case remote(PeerHeader, fromShard: Bool, end: Instant)
+    }
+
+    let mutation: [UInt8]
+    let waiter: Waiter
+
+    fileprivate var client: ClientRequest? {
+        switch waiter {
+        case .alone(let client, _): client
+        case .operation(_, let write): write.client
+        case .remote: nil
+        }
+    }
+}
+
+/// The mutations that wait, in the order in which they came.
+struct HeldWrites {
+    private var entries: [HeldWrite] = []
+    private var head = 0
+    private(set) var bytes = 0
+    /// Mutations of other nodes that were dropped because too much is held, or their time was over.
+    fileprivate(set) var dropped = 0
+
+    var isEmpty: Bool { head == entries.count }
+    var count: Int { entries.count - head }
+
+    mutating func append(_ write: HeldWrite) {
+        entries.append(write)
+        bytes += write.mutation.count
+    }
+
+    mutating func popFirst() -> HeldWrite? {
+        guard head < entries.count else { return nil }
+        let first = entries[head]
+        head += 1
+        bytes -= first.mutation.count
+        if head == entries.count {
+            entries.removeAll(keepingCapacity: count < 4096)
+            head = 0
+        } else if head >= 4096, head * 2 >= entries.count {
+            entries.removeFirst(head)
+            head = 0
+        }
+        return first
+    }
+}
+
+extension Shard {
+    /// How many bytes of mutations may be held.
+    private var heldBytesLimit: Int {
+        min(max(configuration.storage.memtableBytes / 16, 256 << 10), 16 << 20)
+    }
+
+    /// Whether a mutation may be applied at once. Those that came before go first.
+    var mayApply: Bool { held.isEmpty && storage.admitsWrites(now: now.monotonic) }
+
+    /// Keeps a mutation until storage takes it.
+    func hold(_ write: HeldWrite) {
+        if case .remote(_, fromShard: false, _) = write.waiter, held.bytes > heldBytesLimit {
+            held.dropped += 1
+            return
+        }
+        held.append(write)
+        if let client = write.client, held.bytes > heldBytesLimit / 2 {
+            stopReading(client.connection)
+        }
+    }
+
+    /// Applies what storage takes by now.
+    func applyHeld() {
+        while !held.isEmpty, storage.admitsWrites(now: now.monotonic), let write = held.popFirst() {
+            apply(write)
+        }
+        readOnIfCalm()
+    }
+
+    private func apply(_ write: HeldWrite) {
+        switch write.waiter {
+        case .alone(let client, let timestamp):
+            do {
+                try write.mutation.withBytes { raw in
+                    try applyAloneNow(try MutationView(raw), timestamp, client)
+                }
+            } catch {
+                finishWrite(client, error: .serverError("\(error)"))
+            }
+        case .operation(let id, let pending):
+            write.mutation.withBytes { applyOwnNow($0, id, pending) }
+        case .remote(let header, let fromShard, let end):
+            guard end > now.monotonic else {
+                held.dropped += 1
+                return
+            }
+            do {
+                try write.mutation.withBytes { raw in
+                    try applyMutation(try MutationView(raw), header, fromShard: fromShard)
+                }
+            } catch {
+                respond(to: header, .mutationResponse, fromShard: fromShard) {
+                    MutationResponse.failed(.unknown).encode(into: $0)
+                }
+            }
+        }
+    }
+
+    // MARK: Reading from clients
+
+    /// Reads no more from a client until it is calm again.
+    func stopReading(_ id: ConnectionID) {
+        guard let connection = connections[id], !connection.isHeld else { return }
+        connection.isHeld = true
+        heldConnections.append(id)
+        if !connection.isPaused { outbox.effects.append(.clientReading(id, false)) }
+    }
+
+    /// So many requests are under way that a client should not send more.
+    var isBusy: Bool { writes.count + reads.count >= configuration.requests.maximumInFlight / 2 }
+
+    private func readOnIfCalm() {
+        guard !heldConnections.isEmpty, held.bytes <= heldBytesLimit / 4,
+            writes.count + reads.count <= configuration.requests.maximumInFlight / 4
+        else { return }
+        for id in heldConnections {
+            guard let connection = connections[id] else { continue }
+            connection.isHeld = false
+            if !connection.isPaused { outbox.effects.append(.clientReading(id, true)) }
+        }
+        heldConnections.removeAll()
+    }
+}

@@ -51,6 +51,9 @@ let package = Package(
         .systemLibrary(
             name: "CSQLite", pkgConfig: "sqlite3",
             providers: [.apt(["libsqlite3-dev"]), .brew(["sqlite3"])]),
+        // Linux's io_uring for block reads: a few functions around liburing.
+        .target(
+            name: "CUring", linkerSettings: [.linkedLibrary("uring", .when(platforms: [.linux]))]),
         // Bytes: readers, writers, checksums, Murmur3.
         room("Encoding", ["CChecksum"]),
         // The seam to the world, as plain values: effects, events, clocks, random streams.
@@ -79,7 +82,7 @@ let package = Package(
                 "PeerProtocol", "Membership", "Replication",
             ]),
         // The real files: log writes and syncs, helper threads that run job steps.
-        room("Disk", ["Storage", "Environment", "Encoding"]),
+        room("Disk", ["Storage", "Environment", "Encoding", "CUring"]),
         // The storage engine alone, as a library: its API is public.
         room("CoterieEngine", ["Storage", "Disk", "Model", "Environment", "Encoding"]),
         // Node metadata in SQLite; the only importer of SQLite.

@@ -3,7 +3,8 @@
 // Three kinds, so that none waits behind another: a block read takes microseconds, a log sync may take
 // 340 ms, a compaction minutes.
 //   - syncs: one thread per node. Requests that wait for the same file share one `fdatasync`.
-//   - reads: a few threads, so that a device can work on several blocks at once.
+//   - reads: a few threads, so that a device can work on several blocks at once; only where there is no
+//     io_uring (`BlockReader`).
 //   - jobs: a few threads that take turns: a job makes one step and goes to the end of the line, so a
 //     flush does not wait until a compaction has ended.
 //
@@ -12,7 +13,6 @@
 // Ownership: a job belongs to its shard before `run` and after its completion, in between to the
 // thread that steps it; the line's lock orders the hand-overs.
 
-internal import Encoding
 package import Environment
 
 /// What a helper thread has finished.
@@ -40,6 +40,7 @@ package final class HelperThreads: Sendable {
         let file: FileName
         let offset: Int
         let count: Int
+        let mode: Configuration.DiskAccessMode
         let files: RealFileSystem
         let deliver: Deliver
     }
@@ -48,7 +49,7 @@ package final class HelperThreads: Sendable {
         let id: EffectID
         let job: any Job
         let budgetBytes: Int
-        let files: RealFileSystem
+        let files: StreamingFiles
         let deliver: Deliver
     }
 
@@ -80,12 +81,14 @@ package final class HelperThreads: Sendable {
 
     /// Reads a block; fewer bytes than asked for only at the file's end.
     package func read(
-        _ id: EffectID, _ file: FileName, offset: Int, count: Int, of files: RealFileSystem,
-        deliver: @escaping Deliver
+        _ id: EffectID, _ file: FileName, offset: Int, count: Int,
+        mode: Configuration.DiskAccessMode = .standard,
+        of files: RealFileSystem, deliver: @escaping Deliver
     ) {
         reads.push(
             ReadRequest(
-                id: id, file: file, offset: offset, count: count, files: files, deliver: deliver))
+                id: id, file: file, offset: offset, count: count, mode: mode, files: files,
+                deliver: deliver))
     }
 
     /// Steps `job` until it has ended. The caller must not touch it until it comes back.
@@ -94,7 +97,9 @@ package final class HelperThreads: Sendable {
         deliver: @escaping Deliver
     ) {
         jobs.push(
-            JobRun(id: id, job: job, budgetBytes: budgetBytes, files: files, deliver: deliver))
+            JobRun(
+                id: id, job: job, budgetBytes: budgetBytes, files: StreamingFiles(files),
+                deliver: deliver))
     }
 
     /// Finishes the syncs and reads that were asked for, leaves jobs where they are (they start again
@@ -125,18 +130,14 @@ package final class HelperThreads: Sendable {
     }
 
     private static func runReads(_ queue: WorkQueue<ReadRequest>) {
-        let buffer = ByteWriter(capacity: 64 << 10)
         while let request = queue.pop() {
-            buffer.removeAll()
-            do {
-                try request.files.read(
-                    request.file, at: request.offset, count: request.count, into: buffer)
-                request.deliver(.blockRead(request.id, .bytes(buffer.array)))
+            do throws(DiskFailure) {
+                let bytes = try request.files.readBlock(
+                    request.file, at: request.offset, count: request.count, mode: request.mode)
+                request.deliver(.blockRead(request.id, .bytes(bytes)))
             } catch {
                 request.deliver(.blockRead(request.id, .failed(error)))
             }
-            buffer.removeAll()
-            buffer.shrink(to: 1 << 20)
         }
     }
 

@@ -13,6 +13,7 @@
 //   - `create` with `preallocate` makes a file of that size that reads as zeros, its blocks reserved,
 //     so that a later `fdatasync` has no size or block map to write.
 
+internal import CUring
 package import Encoding
 package import Environment
 
@@ -32,10 +33,35 @@ package final class RealFileSystem: FileSystem, @unchecked Sendable {
     private var open: [FileName: OpenFile] = [:]
 
     /// A descriptor that is closed when its last user has gone.
-    private final class OpenFile: Sendable {
+    final class OpenFile: @unchecked Sendable {
         let descriptor: Int32
+        // Sendable unchecked: the rest is read and written under `lock`.
+        private let lock = Lock()
+        private var directDescriptor: Int32?
+
         init(descriptor: Int32) { self.descriptor = descriptor }
-        deinit { close(descriptor) }
+
+        deinit {
+            close(descriptor)
+            if let directDescriptor, directDescriptor >= 0 { close(directDescriptor) }
+        }
+
+        func size(_ file: FileName) throws(DiskFailure) -> Int {
+            var status = stat()
+            if fstat(descriptor, &status) != 0 { throw SystemError(call: "stat").failure(file) }
+            return Int(status.st_size)
+        }
+
+        /// A descriptor around the page cache; nil where the file system has none (tmpfs), or where the
+        /// file has lost this name: it is then read through the cache, with the same bytes.
+        func direct(in files: RealFileSystem, _ file: FileName) -> Int32? {
+            lock.withLock {
+                if directDescriptor == nil {
+                    directDescriptor = files.openDirect(file, sameAs: descriptor) ?? -1
+                }
+                return directDescriptor.flatMap { $0 >= 0 ? $0 : nil }
+            }
+        }
     }
 
     /// Opens the folder at `path`, creating it (not its parents) if it is not there.
@@ -211,6 +237,70 @@ package final class RealFileSystem: FileSystem, @unchecked Sendable {
         if result != 0 { throw SystemError(call: "sync of the folder").failure(FileName(path)) }
     }
 
+    // MARK: - Blocks
+
+    /// Reads a block; fewer bytes than asked for only at the file's end.
+    package func readBlock(
+        _ file: FileName, at offset: Int, count: Int, mode: Configuration.DiskAccessMode
+    ) throws(DiskFailure) -> [UInt8] {
+        let handle = try opened(file)
+        let wanted = max(0, min(count, try handle.size(file) - offset))
+        if wanted == 0 { return [] }
+        let direct = mode == .direct ? handle.direct(in: self, file) : nil
+        let mask = BlockReader.alignment - 1
+        let start = direct == nil ? offset : offset & ~mask
+        let length =
+            direct == nil ? wanted : BlockReader.roundedUp(offset + wanted - start)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: length, alignment: BlockReader.alignment)
+        defer { buffer.deallocate() }
+        var filled = 0
+        while filled < offset + wanted - start, let target = buffer.baseAddress {
+            let got = pread(
+                direct ?? handle.descriptor, target + filled, length - filled,
+                off_t(start + filled))
+            if got < 0 {
+                if errno == EINTR { continue }
+                throw SystemError(call: "read of \(wanted) bytes at \(offset)").failure(file)
+            }
+            if got == 0 { break }
+            filled += got
+            // A direct read can only go on at an aligned place; a shorter one has met the file's end.
+            if direct != nil, filled & mask != 0 { break }
+        }
+        let skipped = offset - start
+        let end = max(skipped, min(filled, skipped + wanted))
+        return [UInt8](UnsafeRawBufferPointer(rebasing: buffer[skipped..<end]))
+    }
+
+    /// A second descriptor of an open file, around the page cache.
+    fileprivate func openDirect(_ file: FileName, sameAs descriptor: Int32) -> Int32? {
+        let flag = curing_direct_flag()
+        if flag == 0 { return nil }
+        let direct = Self.retrying { openat(folder, file.text, O_RDONLY | O_CLOEXEC | flag) }
+        if direct < 0 { return nil }
+        var one = stat()
+        var other = stat()
+        if fstat(descriptor, &one) == 0, fstat(direct, &other) == 0, one.st_ino == other.st_ino,
+            one.st_dev == other.st_dev
+        {
+            return direct
+        }
+        close(direct)
+        return nil
+    }
+
+    /// Lets the page cache forget a part of a file, to its end for a count of 0. Only a hint: what is not
+    /// written yet stays.
+    func forget(_ file: FileName, from offset: Int, count: Int) throws(DiskFailure) {
+        #if os(Linux)
+            let handle = try opened(file)
+            // The hint's answer says nothing that anybody could act upon.
+            _ = posix_fadvise(
+                handle.descriptor, off_t(offset), off_t(count), POSIX_FADV_DONTNEED)
+        #endif
+    }
+
     // MARK: - Helpers
 
     /// Syncs every file that was used since the folder was opened, and the folder: the end of an
@@ -238,7 +328,7 @@ package final class RealFileSystem: FileSystem, @unchecked Sendable {
         }
     }
 
-    private func opened(_ file: FileName) throws(DiskFailure) -> OpenFile {
+    func opened(_ file: FileName) throws(DiskFailure) -> OpenFile {
         if let handle = lock.withLock({ open[file] }) { return handle }
         try check(file)
         let descriptor = Self.retrying { openat(folder, file.text, O_RDWR | O_CLOEXEC) }

@@ -44,6 +44,13 @@ extension Configuration {
     private static var storageSettings: [Setting] {
         [
             Setting(
+                name: "disk_access_mode",
+                kind: .choice(["auto", "standard", "direct"]) {
+                    take(
+                        &$0.storage.diskAccessMode,
+                        DiskAccessMode(rawValue: $1 == "auto" ? "standard" : $1))
+                }),
+            Setting(
                 name: "commitlog_sync",
                 kind: .choice(["periodic", "batch", "group"]) {
                     take(&$0.storage.commitLogSync, CommitLogSync(rawValue: $1))

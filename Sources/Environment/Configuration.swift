@@ -43,7 +43,17 @@ package struct Configuration: Equatable, Sendable {
         case ignore
     }
 
+    /// How blocks are read; Cassandra's names. Its memory maps are not among them: a page fault would stall
+    /// the shard.
+    package enum DiskAccessMode: String, Equatable, Sendable, CaseIterable {
+        /// Through the page cache.
+        case standard
+        /// Around the page cache (O_DIRECT): only the block cache holds what was read.
+        case direct
+    }
+
     package struct Storage: Equatable, Sendable {
+        package var diskAccessMode = DiskAccessMode.standard
         /// When acknowledged writes are synced: on a timer, or before they are answered.
         package var commitLogSync = CommitLogSync.periodic
         package var commitLogSyncPeriod = Instant.Span.seconds(10)
@@ -73,7 +83,10 @@ package struct Configuration: Equatable, Sendable {
         package var blockBytes = 16 << 10
         /// Of one shard; it fills as blocks are read.
         package var blockCacheBytes = 256 << 20
+        /// Bytes that compactions of the whole node may read in a second, shared by its shards; 0 for no
+        /// limit.
         package var compactionThroughputBytesPerSecond = 64 << 20
+        /// Of one shard.
         package var concurrentCompactors = 1
         package var jobStepBytes = 1 << 20
         package init() {}

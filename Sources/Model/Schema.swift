@@ -95,6 +95,7 @@ package struct TableOptions: Hashable, Sendable {
     package var minIndexInterval: Int32 = 128
     package var readRepair = "BLOCKING"
     package var speculativeRetry = "99p"
+    package var tombstoneGC = TombstoneGC()
 
     package init() {}
 }
@@ -244,4 +245,9 @@ package final class SchemaSnapshot: Sendable {
         self.keyspace(named: keyspace)?.table(named: name)
     }
     package func table(_ id: TableID) -> TableSchema? { tablesByID[id] }
+
+    /// Whether one node alone has the table's data.
+    package func isSingleReplica(_ table: TableSchema) -> Bool {
+        keyspace(named: table.keyspace)?.replication.isSingleReplica ?? false
+    }
 }

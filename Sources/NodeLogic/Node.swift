@@ -233,8 +233,15 @@ package enum Node {
     static func storageStart(
         _ start: ShardStart, schema: SchemaSnapshot, effectIDs: EffectIDs
     ) -> StorageStart {
-        StorageStart(
-            configuration: start.configuration.storage, prefix: start.filePrefix,
+        // The setting is the node's; its shards share it.
+        var configuration = start.configuration.storage
+        let throughput = configuration.compactionThroughputBytesPerSecond
+        if throughput > 0 {
+            configuration.compactionThroughputBytesPerSecond = max(
+                1, throughput / max(1, start.shardCount))
+        }
+        return StorageStart(
+            configuration: configuration, prefix: start.filePrefix,
             slice: slice(start.index.value, of: start.shardCount), schema: schema,
             incarnation: start.incarnation,
             truncations: truncations(start.metadata, shard: start.index.value),

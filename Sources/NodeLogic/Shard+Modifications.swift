@@ -12,6 +12,7 @@ internal import Environment
 internal import Model
 internal import NativeProtocol
 internal import PeerProtocol
+internal import Replication
 internal import Topology
 
 /// A statement of a batch, with its values where the frame has them.
@@ -234,11 +235,16 @@ extension Shard {
         run.isDriving = false
     }
 
-    /// A read of the statement has its result.
-    func modificationRead(_ session: ReadSession, _ run: ModificationRun) {
-        let client = session.client
+    /// A read of the statement has its result, which may hold what is dead.
+    func modificationRead(
+        _ client: ClientRequest, _ run: ModificationRun, _ result: ReadResultView
+    ) {
         do throws(MalformedBytes) {
-            try run.current.add(try ReadResultView(session.output.bytes))
+            let output = ByteWriter(capacity: result.bytes.count + 16)
+            var live = LiveRows(nowInSeconds: run.context.nowInSeconds, into: output)
+            try live.append(result)
+            live.finish(isExhausted: true)
+            try run.current.add(try ReadResultView(output.bytes))
         } catch {
             readFailed(client, .serverError("a result that was just made is malformed: \(error)"))
             return

@@ -21,8 +21,9 @@ final class ReadSession {
     let placement: Placement
     /// Whether replicas that differ are repaired before the answer.
     let repairsReplicas: Bool
-    let output = ByteWriter(capacity: 1024)
-    var live: LiveRows
+    private(set) lazy var output = ByteWriter(capacity: 1024)
+    /// Made when a piece needs it: the one piece of most reads goes to the select as it is.
+    private var gathered: LiveRows?
     /// The slices still to read (partition reads).
     var slices: [ClusteringSlice]?
     /// Everything up to here has been read (scans).
@@ -46,7 +47,6 @@ final class ReadSession {
         self.placement = placement
         self.repairsReplicas = repairsReplicas
         slices = command.slices
-        live = LiveRows(nowInSeconds: command.nowInSeconds, into: output)
         if case .range(let range) = command.scope {
             token = range.start
             after = range.after
@@ -54,7 +54,37 @@ final class ReadSession {
     }
 
     /// Whether the client has enough for this command.
-    var isFull: Bool { live.count >= command.rowLimit || live.byteCount >= command.byteLimit }
+    var isFull: Bool {
+        guard let gathered else { return false }
+        return gathered.count >= command.rowLimit || gathered.byteCount >= command.byteLimit
+    }
+
+    /// Live rows so far.
+    var liveCount: Int { gathered?.count ?? 0 }
+
+    /// Live rows so far of the partition that is read.
+    func liveRows(inPartition key: [UInt8]) -> Int { gathered?.rows(inPartition: key) ?? 0 }
+
+    /// Takes in the live part of a piece.
+    func append(_ piece: ReadResultView) throws(MalformedBytes) {
+        var live = gathered ?? LiveRows(nowInSeconds: command.nowInSeconds, into: output)
+        gathered = nil
+        defer { gathered = live }
+        try live.append(piece)
+    }
+
+    /// Ends the result, which is then in `output`.
+    func finish(isExhausted: Bool) {
+        var live = gathered ?? LiveRows(nowInSeconds: command.nowInSeconds, into: output)
+        live.finish(isExhausted: isExhausted)
+        gathered = live
+    }
+
+    /// Whether a piece is the whole answer, and the select can read it as the replicas gave it.
+    func isWholeAnswer(_ stop: ReadStop?) -> Bool {
+        guard gathered == nil, stop == nil, case .partition = command.scope else { return false }
+        return client.select?.execution.readsReplicaData ?? false
+    }
 }
 
 extension Shard {
@@ -82,14 +112,14 @@ extension Shard {
 
     private func startPiece(_ session: ReadSession) {
         var command = session.command
-        command.rowLimit = max(1, command.rowLimit - session.live.count)
+        command.rowLimit = max(1, command.rowLimit - session.liveCount)
         let token: Token
         switch command.scope {
         case .partition(let value, let key):
             token = Token(value)
             command.slices = session.slices
             command.partitionRowLimit = max(
-                1, command.partitionRowLimit - session.live.rows(inPartition: key))
+                1, command.partitionRowLimit - session.liveRows(inPartition: key))
         case .range(let range):
             let first = session.after?.token ?? (session.token == .max ? .max : session.token + 1)
             token = Token(first)
@@ -166,8 +196,12 @@ extension Shard {
             case .done:
                 let view = try ReadResultView(resultScratch.bytes)
                 let stop = try ReadMerge.stop(of: view)
-                try session.live.append(view)
-                pieceEnded(session, stop)
+                if session.isWholeAnswer(stop) {
+                    readFinished(session.client, view)
+                } else {
+                    try session.append(view)
+                    pieceEnded(session, stop)
+                }
             case .parked:
                 localReads[tag] = LocalRead(
                     reader: .operation(
@@ -341,10 +375,12 @@ extension Shard {
     ) {
         let session = pending.session
         guard !session.client.isAnswered else { return }
+        var isWhole = false
         do {
             try result.withBytes { raw throws(MalformedBytes) in
                 let view = try ReadResultView(raw)
-                try session.live.append(view)
+                isWhole = session.isWholeAnswer(stop)
+                if !isWhole { try session.append(view) }
                 if observer != nil, case .partition(let token, _) = session.command.scope {
                     let newest = try view.newestTimestamp()
                     observe(
@@ -359,15 +395,32 @@ extension Shard {
             readFailed(session.client, .serverError("a replica's answer is malformed: \(error)"))
             return
         }
-        pieceEnded(session, stop)
+        guard isWhole else {
+            pieceEnded(session, stop)
+            return
+        }
+        result.withBytes { raw in
+            do throws(MalformedBytes) {
+                readFinished(session.client, try ReadResultView(raw))
+            } catch {
+                readFailed(
+                    session.client, .serverError("a replica's answer is malformed: \(error)"))
+            }
+        }
     }
 
     /// Goes on behind a piece whose rows were taken in, or ends the session.
     func pieceEnded(_ session: ReadSession, _ stop: ReadStop?) {
         let isDone = advance(session, stop)
         if isDone || session.isFull {
-            session.live.finish(isExhausted: isDone)
-            readFinished(session)
+            session.finish(isExhausted: isDone)
+            do throws(MalformedBytes) {
+                readFinished(session.client, try ReadResultView(session.output.bytes))
+            } catch {
+                readFailed(
+                    session.client,
+                    .serverError("a result that was just made is malformed: \(error)"))
+            }
         } else if session.isRunning {
             session.pieceEnded = true
         } else {

@@ -196,8 +196,9 @@ extension Shard {
 
     /// Deletions of that table from before this second may be gone on some replicas and not on others.
     func purgeBefore(_ command: ReadCommand) -> Int64 {
-        let grace = cluster.schema.table(command.table)?.options.gcGraceSeconds ?? 0
-        return command.nowInSeconds - Int64(grace)
+        guard let table = cluster.schema.table(command.table) else { return command.nowInSeconds }
+        return table.options.tombstoneGC.digestBefore(
+            nowInSeconds: command.nowInSeconds, gcGraceSeconds: table.options.gcGraceSeconds)
     }
 
     /// Tells who asked that this replica cannot answer.

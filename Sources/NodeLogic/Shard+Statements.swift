@@ -169,11 +169,6 @@ extension Shard {
             try checkWritable(table)
             startTruncation(table, client)
         case .schemaChange(let change):
-            if let strategy = change.unhonouredCompaction {
-                client.warnings.append(
-                    "\(strategy) is kept with the table, but Coterie compacts all tables by size "
-                        + "tiers yet")
-            }
             client.warnings += change.optionWarnings
             client.warnings += change.storageNotices
             startSchemaChange(
@@ -277,21 +272,17 @@ extension Shard {
     }
 
     /// A command of the select has its result.
-    func readFinished(_ session: ReadSession) {
-        let client = session.client
+    func readFinished(_ client: ClientRequest, _ result: ReadResultView) {
         guard !client.isAnswered else { return }
         if let run = client.modification {
-            modificationRead(session, run)
+            modificationRead(client, run, result)
             return
         }
         guard let run = client.select else { return }
-        do {
-            try run.execution.consume(try ReadResultView(session.output.bytes))
-        } catch let error as CQLError {
-            readFailed(client, error)
-            return
+        do throws(CQLError) {
+            try run.execution.consume(result)
         } catch {
-            readFailed(client, .serverError("a result that was just made is malformed: \(error)"))
+            readFailed(client, error)
             return
         }
         if run.isDriving { run.readEnded = true } else { drive(client, run) }
@@ -349,27 +340,5 @@ extension Shard {
             }
             writer.finish()
         }
-    }
-}
-
-extension CQL.SchemaChange {
-    /// A compaction strategy that the statement names and that we do not carry out.
-    fileprivate var unhonouredCompaction: String? {
-        let properties: [Property]
-        switch statement {
-        case .createTable(let table): properties = table.properties
-        case .alterTable(let alteration):
-            guard case .options(let options) = alteration.change else { return nil }
-            properties = options
-        default: return nil
-        }
-        for property in properties where property.name == "compaction" {
-            guard case .map(let entries) = property.value,
-                let name = entries.first(where: { $0.key == "class" })?.value
-            else { continue }
-            let short = name.split(separator: ".").last.map(String.init) ?? name
-            return short == "SizeTieredCompactionStrategy" ? nil : short
-        }
-        return nil
     }
 }

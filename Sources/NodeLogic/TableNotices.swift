@@ -17,6 +17,7 @@ extension CQL.SchemaChange {
         }
         return properties.compactMap { property in
             switch property.name {
+            case "compaction": Self.compactionNotice(property)
             case "compression": Self.compressionNotice(property)
             case "caching": Self.cachingNotice(property)
             case "crc_check_chance": Self.checkNotice(property)
@@ -28,6 +29,11 @@ extension CQL.SchemaChange {
     private static func map(_ property: Property) -> [String: String] {
         guard case .map(let entries) = property.value else { return [:] }
         return Dictionary(entries.map { ($0.key, $0.value) }) { _, last in last }
+    }
+
+    private static func compactionNotice(_ property: Property) -> String? {
+        guard map(property)["log_all"]?.lowercased() == "true" else { return nil }
+        return "log_all is kept with the table, but Coterie writes no compaction log"
     }
 
     private static func compressionNotice(_ property: Property) -> String? {

@@ -79,10 +79,15 @@ package final class NodeServer: @unchecked Sendable {
             throw ServerFailure(error.description)
         }
         let hasFailed = SharedFlag()
+        let blockReading = BlockReading.probe()
+        if case .threads(let reason) = blockReading {
+            log.info("blocks are read by helper threads (\(reason))")
+        }
         let parts = NodeParts(
             configuration: options.configuration, incarnation: beginning.identity.incarnation,
             files: files,
             helpers: HelperThreads(readers: 4, jobRunners: max(2, options.shardCount)),
+            blockReading: blockReading,
             metadataThread: SerialThread(name: "metadata"), store: store, log: log,
             clientGate: clientGate,
             fail: { reason in

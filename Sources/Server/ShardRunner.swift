@@ -28,6 +28,7 @@ final class NodeParts: @unchecked Sendable {
     let incarnation: Incarnation
     let files: RealFileSystem
     let helpers: HelperThreads
+    let blockReading: BlockReading
     let metadataThread: SerialThread
     let store: SQLiteMetadataStore
     let log: NodeLog
@@ -37,13 +38,15 @@ final class NodeParts: @unchecked Sendable {
 
     init(
         configuration: Configuration, incarnation: Incarnation, files: RealFileSystem,
-        helpers: HelperThreads, metadataThread: SerialThread, store: SQLiteMetadataStore,
+        helpers: HelperThreads, blockReading: BlockReading, metadataThread: SerialThread,
+        store: SQLiteMetadataStore,
         log: NodeLog, clientGate: ClientGate, fail: @escaping @Sendable (String) -> Void
     ) {
         self.configuration = configuration
         self.incarnation = incarnation
         self.files = files
         self.helpers = helpers
+        self.blockReading = blockReading
         self.metadataThread = metadataThread
         self.store = store
         self.log = log
@@ -70,6 +73,9 @@ final class ShardRunner: @unchecked Sendable {
     private let parts: NodeParts
     private var shard: Shard?
     private let outbox = Outbox()
+    /// Nil where helper threads read blocks; else its bell is rung when reads have ended.
+    private var blocks: BlockReader?
+    private var bell: (any Channel)?
     /// All shards of the node, this one included, and what is staged for each of them.
     private var siblings: [ShardRunner] = []
     private var staged: [Inbox] = []
@@ -97,6 +103,7 @@ final class ShardRunner: @unchecked Sendable {
 
     /// Recovers the shard from its folder and carries out its first effects. On the loop.
     func start(_ start: ShardStart, siblings: [ShardRunner]) throws(ShardStartFailure) {
+        openBlockReader()
         self.siblings = siblings
         staged = siblings.map { _ in Inbox() }
         let shard = try Shard(start, files: files, clock: SystemClocks.read(), outbox: outbox)
@@ -119,6 +126,9 @@ final class ShardRunner: @unchecked Sendable {
         links.removeAll()
         armedTimer?.cancel()
         armedTimer = nil
+        bell?.close(promise: nil)
+        bell = nil
+        blocks = nil
     }
 
     // MARK: - Events
@@ -257,6 +267,8 @@ final class ShardRunner: @unchecked Sendable {
         for link in touchedLinks { link.flush() }
         touchedLinks.removeAll(keepingCapacity: true)
         postStaged()
+        // One system call for all reads of the step.
+        if let blocks, blocks.submit() { blocksEnded() }
         wakeAt = outbox.wakeAt
         outbox.removeAll()
         arm(now: SystemClocks.monotonic())
@@ -287,8 +299,13 @@ final class ShardRunner: @unchecked Sendable {
         case .logSync(let id, let file):
             parts.helpers.sync(id, file, of: files, deliver: completion)
         case .readBlock(let id, let file, let offset, let count):
-            parts.helpers.read(
-                id, file, offset: offset, count: count, of: files, deliver: completion)
+            if let blocks {
+                blocks.read(id, file, offset: offset, count: count)
+            } else {
+                parts.helpers.read(
+                    id, file, offset: offset, count: count,
+                    mode: configuration.storage.diskAccessMode, of: files, deliver: completion)
+            }
         case .runJob(let id, let job):
             parts.helpers.run(
                 id, job, budgetBytes: configuration.storage.jobStepBytes, of: files,
@@ -335,6 +352,42 @@ final class ShardRunner: @unchecked Sendable {
         parts.fail(reason)
     }
 
+    // MARK: - Block reads
+
+    /// Opens the shard's ring, if the node has rings, and lets its bell ring on this loop.
+    private func openBlockReader() {
+        guard parts.blockReading == .ring else { return }
+        do throws(SystemError) {
+            let reader = try BlockReader(
+                files: files, mode: configuration.storage.diskAccessMode)
+            let bell = try reader.makeEventDescriptor()
+            blocks = reader
+            NIOPipeBootstrap(group: eventLoop)
+                .channelOption(.maxMessagesPerRead, value: 1)
+                .channelInitializer { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        try channel.pipeline.syncOperations.addHandler(RingBell(runner: self))
+                    }
+                }
+                .takingOwnershipOfDescriptor(input: bell)
+                .whenComplete { result in
+                    switch result {
+                    case .success(let channel): self.bell = channel
+                    case .failure(let error):
+                        self.fail("the ends of block reads cannot be watched: \(error)")
+                    }
+                }
+        } catch {
+            log.warning("shard \(index.value) reads blocks with helper threads: \(error)")
+        }
+    }
+
+    /// Some block reads have ended.
+    func blocksEnded() {
+        guard let blocks, !isStopped else { return }
+        blocks.reap { id, read in receive(.blockRead(id, read)) }
+    }
+
     // MARK: - The timer
 
     /// Makes sure that a tick comes at `wakeAt`. A timer that is set for an earlier time stays: it
@@ -361,4 +414,15 @@ extension ShardRunner: NIOScheduledCallbackHandler {
         armedFor = nil
         tick()
     }
+}
+
+/// The pipe of a ring's event descriptor: its bytes only say that something has ended.
+private final class RingBell: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    private let runner: ShardRunner
+
+    init(runner: ShardRunner) { self.runner = runner }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) { runner.blocksEnded() }
 }

@@ -26,6 +26,8 @@ struct ManifestEntry: Equatable {
     /// The host on which the data was first written; zero for this one.
     var originHost = UniqueID.zero
     var position: LogPosition
+    /// Seconds since 1970: when it was written here.
+    var createdAt: Int64 = 0
 }
 
 /// One change; a record holds several.
@@ -51,6 +53,7 @@ enum ManifestEdit: Equatable {
             writer.append(entry.pendingRepair)
             writer.append(entry.originHost)
             writer.appendLittleEndian(entry.position.packed)
+            writer.appendLittleEndian(entry.createdAt)
         case .remove(let number):
             writer.append(2)
             writer.appendVarint(number)
@@ -77,11 +80,12 @@ enum ManifestEdit: Equatable {
             let repairedAt = try reader.readLittleEndian(Int64.self)
             let pendingRepair = try reader.readUniqueID()
             let originHost = try reader.readUniqueID()
+            let position = LogPosition(packed: try reader.readLittleEndian())
             self = .add(
                 ManifestEntry(
                     number: number, table: table, level: level, repairedAt: repairedAt,
-                    pendingRepair: pendingRepair, originHost: originHost,
-                    position: LogPosition(packed: try reader.readLittleEndian())))
+                    pendingRepair: pendingRepair, originHost: originHost, position: position,
+                    createdAt: try reader.readLittleEndian()))
         case 2: self = .remove(number: try Self.fileNumber(&reader))
         case 3:
             let table = TableID(try reader.readUniqueID())

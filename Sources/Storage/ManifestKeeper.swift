@@ -8,8 +8,10 @@ internal import Model
 enum ManifestConsequence {
     /// The new SSTable replaces the memtable.
     case flushed(TableState, Memtable, SSTable?, generation: Int)
-    /// The new SSTable replaces the inputs.
-    case compacted(TableState, inputs: [SSTable], SSTable?, generation: Int)
+    /// The new SSTables replace the inputs; there may be none.
+    case compacted(TableState, inputs: [SSTable], [SSTable], generation: Int)
+    /// The same files, with other entries.
+    case changed(TableState, [(sstable: SSTable, entry: ManifestEntry)])
     /// The files are no longer named, and the log from that segment on is no longer needed for what
     /// was in memory.
     case released([SSTable], heldSegment: UInt32?)
@@ -45,6 +47,14 @@ struct ManifestKeeper {
     mutating func takeNumber() -> UInt64 {
         state.nextNumber += 1
         return state.nextNumber - 1
+    }
+
+    /// As many numbers that were never used for a file of this prefix.
+    mutating func takeNumbers(_ count: Int) -> Range<UInt64> {
+        precondition(count > 0)
+        let first = state.nextNumber
+        state.nextNumber += UInt64(count)
+        return first..<state.nextNumber
     }
 
     /// Changes the state alone: at start, before a checkpoint is written.

@@ -19,6 +19,7 @@ extension StorageEngine {
     package func receive(
         _ event: Event, clock: ClockReading, outbox: Outbox
     ) throws(StorageError) -> Bool {
+        lastTick = clock.monotonic
         switch event {
         case .logSynced(let id):
             guard log.receiveSynced(id) else { return false }
@@ -54,9 +55,7 @@ extension StorageEngine {
             table.isFlushing = false
             if let failure = merge.failure { throw failure }
             flushEnded(merge, table, memtable, generation, number)
-        case .compaction(let merge, let table, let inputs, let generation, let number):
-            runningCompactions -= 1
-            compactionEnded(merge, table, inputs, generation, number)
+        case .compaction(let compaction): compactionStepped(compaction)
         case .manifest:
             manifestSucceeded()
             for consequence in manifest.jobEnded() { take(consequence, now: now) }
@@ -65,36 +64,18 @@ extension StorageEngine {
         }
     }
 
-    func sstable(
-        _ merge: MergeJob, _ table: TableState, _ number: UInt64, _ position: LogPosition
-    ) -> SSTable? {
-        merge.result.map {
-            SSTable(number: number, table: table.id, metadata: $0, position: position)
-        }
-    }
-
     private func take(_ consequence: ManifestConsequence, now: Instant) {
         switch consequence {
         case .flushed(let table, let memtable, let made, let generation):
             flushBecameDurable(table, memtable, made, generation, now: now)
         case .compacted(let table, let inputs, let made, let generation):
-            table.isCompacting = false
-            if table.generation == generation {
-                table.sstables.removeAll { sstable in inputs.contains { $0 === sstable } }
-                if let made {
-                    table.sstables.append(made)
-                    table.sstables.sort { $0.number < $1.number }
-                }
-                table.mayCompact = true
-                for input in inputs { input.isObsolete = true }
-            } else if let made {
-                obsoleteFiles.append(made.metadata.file)
+            compactionInstalled(table, inputs, made, generation)
+        case .changed(let table, let changes):
+            for change in changes {
+                change.sstable.entry = change.entry
+                change.sstable.isCompacting = false
             }
-            for input in inputs {
-                input.isCompacting = false
-                input.pins -= 1
-                releaseIfUnused(input)
-            }
+            table.mayCompact = true
         case .released(let sstables, let heldSegment):
             if let index = heldSegments.firstIndex(where: { $0 == heldSegment }) {
                 heldSegments.remove(at: index)
@@ -121,12 +102,13 @@ extension StorageEngine {
     /// jobs that are due. Throws if the engine cannot go on.
     package func endTick(clock: ClockReading, outbox: Outbox) throws(StorageError) {
         wallSeconds = clock.wall.seconds
+        lastTick = clock.monotonic
         log.endTick(clock: clock, outbox: outbox)
         isSyncLate = log.isSyncLate(clock.monotonic)
         freezeFullMemtables(clock.monotonic)
         retryFailed(clock.monotonic, outbox)
         startFlushes(clock.monotonic, outbox)
-        startCompactions(outbox)
+        tickCompactions(clock, outbox)
         if mayReleaseSegments {
             mayReleaseSegments = false
             obsoleteFiles += log.release(before: firstNeededSegment)
@@ -151,6 +133,7 @@ extension StorageEngine {
         consider(flushRetry)
         consider(manifestRetry)
         consider(nextUsageCheck)
+        consider(nextCompactionWake)
         return wake
     }
 
@@ -163,7 +146,7 @@ extension StorageEngine {
     func target(_ table: TableState, _ number: UInt64) -> MergeJob.Target {
         let file = Self.sstableName(prefix, number)
         return MergeJob.Target(
-            file: file,
+            number: number, file: file,
             identity: Array(file.text.utf8).withUnsafeBytes {
                 Murmur3.hash128($0, seed: UInt64(effectIDs.incarnation.value)).0
             }, layout: layout(of: table.schema))
@@ -190,9 +173,6 @@ extension StorageEngine {
 
     // MARK: Commands
 
-    /// Compacts all SSTables of a table into one, with the next steps.
-    package func compact(table id: TableID) { tables[id]?.wantsMajorCompaction = true }
-
     /// Forgets all data of a table. The position belongs into the metadata store: mutations up to it
     /// do not come back.
     package func truncate(
@@ -204,6 +184,7 @@ extension StorageEngine {
         // there: a deletion that is only in the log, beside what it shadows in an SSTable.
         let heldSegment = table.oldestUnflushed?.segment
         if let heldSegment { heldSegments.append(heldSegment) }
+        stopCompactions(of: table)
         forget(table)
         table.flushedPosition = position
         manifest.enqueue(
@@ -236,9 +217,16 @@ extension StorageEngine {
     package func install(_ schema: SchemaSnapshot) {
         self.schema = schema
         let stored = schema.keyspaces.flatMap { keyspace in
-            keyspace.tables.map { (table: $0, isLogged: keyspace.durableWrites) }
+            keyspace.tables.map {
+                (
+                    table: $0, isSingleReplica: keyspace.replication.isSingleReplica,
+                    isLogged: keyspace.durableWrites
+                )
+            }
         }
-        for (table, isLogged) in stored + schema.localTables.map({ ($0, true) }) {
+        for (table, isSingleReplica, isLogged) in stored
+            + schema.localTables.map({ ($0, true, true) })
+        {
             let state =
                 tables[table.id]
                 ?? TableState(
@@ -246,11 +234,13 @@ extension StorageEngine {
                     live: Memtable(slice: slice, expectedPartitions: 0, pool: pool))
             tables[table.id] = state
             state.schema = table
+            state.isSingleReplica = isSingleReplica
             state.isLogged = isLogged
             state.flushDue = nil
             state.mayCompact = true
         }
         for table in tableList where schema.table(table.id) == nil {
+            stopCompactions(of: table)
             forget(table)
             manifest.enqueue([.dropTable(table.id)], .released(takeFiles(table), heldSegment: nil))
             tables[table.id] = nil

@@ -66,9 +66,9 @@ extension StorageEngine {
             flushFailure = .disk(failure)
             flushRetry = now + configuration.diskRetryDelay
             updateRefusal()
-        case .compaction:
+        case .compaction(let compaction):
             try check(failure)
-            compactionFailed(job)
+            compactionFailed(compaction)
         case .manifest:
             guard failure.reason == .full, configuration.diskFailurePolicy != .die else {
                 throw .disk(failure)

@@ -179,7 +179,7 @@ extension StorageEngine {
         let rule = PurgeRule(nowInSeconds: wallSeconds, gcBefore: .min, olderThan: .min)
         let job = MergeJob(
             title: "flush \(table.name)", scans: [MemtableScan(memtable, slice: slice)],
-            target: target(table, number), purge: MergeJob.Purge(rule: rule, others: []))
+            targets: [target(table, number)], purge: MergeJob.Purge(rule: rule, others: []))
         return (job, number)
     }
 
@@ -187,7 +187,12 @@ extension StorageEngine {
         _ merge: MergeJob, _ table: TableState, _ memtable: Memtable, _ generation: Int,
         _ number: UInt64
     ) {
-        let made = sstable(merge, table, number, memtable.lastPosition)
+        let made = merge.outputs.first.map {
+            SSTable(
+                ManifestEntry(
+                    number: number, table: table.id, position: memtable.lastPosition,
+                    createdAt: wallSeconds), $0.metadata)
+        }
         flushSucceeded()
         guard table.generation == generation else {
             // Truncated or dropped meanwhile.
@@ -201,10 +206,7 @@ extension StorageEngine {
         // Until the manifest is durable the table goes on flushing: order is kept.
         table.isFlushing = true
         var edits: [ManifestEdit] = [.flushed(table.id, memtable.lastPosition)]
-        if let made {
-            edits.append(
-                .add(ManifestEntry(number: number, table: table.id, position: made.position)))
-        }
+        if let made { edits.append(.add(made.entry)) }
         manifest.enqueue(edits, .flushed(table, memtable, made, generation: generation))
     }
 

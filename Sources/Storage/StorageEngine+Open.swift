@@ -88,9 +88,7 @@ extension StorageEngine {
             let metadata = try SSTableMetadata.load(
                 Self.sstableName(prefix, entry.number), from: files)
             table.sstables.append(
-                SSTable(
-                    number: entry.number, table: entry.table, metadata: metadata,
-                    position: entry.position))
+                SSTable(entry, metadata))
         }
         for (id, position) in state.flushed { tables[id]?.flushedPosition = position }
         for file in try storing({ () throws(DiskFailure) in try files.list() }) {
@@ -162,15 +160,12 @@ extension StorageEngine {
             }
             if let failure = job.failure { throw failure }
             var edits: [ManifestEdit] = [.flushed(table.id, memtable.lastPosition)]
-            if let metadata = job.result {
-                edits.append(
-                    .add(
-                        ManifestEntry(
-                            number: number, table: table.id, position: memtable.lastPosition)))
-                table.sstables.append(
-                    SSTable(
-                        number: number, table: table.id, metadata: metadata,
-                        position: memtable.lastPosition))
+            if let output = job.outputs.first {
+                let entry = ManifestEntry(
+                    number: number, table: table.id, position: memtable.lastPosition,
+                    createdAt: wallSeconds)
+                edits.append(.add(entry))
+                table.sstables.append(SSTable(entry, output.metadata))
             }
             manifest.apply(edits)
             memtable.retire()

@@ -89,8 +89,23 @@ package struct TableStatistics: Equatable, Sendable {
     package var flushes = 0
     package var compactions = 0
     package var bytesFlushed = 0
+    /// Written by compactions.
     package var bytesCompacted = 0
+    /// Read by compactions.
+    package var bytesCompactedFrom = 0
     package var tombstonesPurged = 0
+    /// Compactions that found no room on the disk.
+    package var compactionsWithoutRoom = 0
+    /// Files by level, of a table with levels.
+    package var sstablesByLevel: [Int] = []
+    package var pendingCompactions = 0
+    package var pendingCompactionBytes = 0
+    /// Bytes written to files for each byte flushed, since the start; 0 before the first flush.
+    package var writeAmplification = 0.0
+    /// The largest number of files in which a partition may lie.
+    package var readAmplification = 0
+    /// Bytes of all files for each byte that a full compaction would about leave; 0 without files.
+    package var spaceAmplification = 0.0
     package var reads = ReadCounters()
 }
 
@@ -123,9 +138,11 @@ package final class StorageEngine {
     var jobs: [EffectID: RunningJob] = [:]
     var obsoleteFiles: [FileName] = []
     var isRemovingFiles = false
-    var runningCompactions = 0
+    var compactor: Compactor
     /// The wall clock of the last step, in seconds: for the purge rules of jobs.
     var wallSeconds: Int64 = 0
+    /// The monotonic clock of the last step.
+    var lastTick: Instant
 
     // Taking in writes (`+Flush`).
     var throttle: WriteThrottle
@@ -173,6 +190,8 @@ package final class StorageEngine {
         cache = BlockCache(limitBytes: start.configuration.blockCacheBytes)
         runner = ReadRunner(cache: cache, slice: start.slice)
         wallSeconds = clock.wall.seconds
+        lastTick = clock.monotonic
+        compactor = Compactor(start.configuration)
         self.log = log
         self.manifest = manifest
     }
@@ -209,6 +228,7 @@ package final class StorageEngine {
         statistics.reads = table.reading.counters
         statistics.sstables = table.sstables.count
         statistics.sstableBytes = table.sstables.reduce(0) { $0 + $1.metadata.bytes }
+        addCompactionFigures(table, to: &statistics)
         let memtables = [table.live] + table.frozen
         statistics.memtableBytes = memtables.reduce(0) { $0 + $1.bytes }
         statistics.memtablePartitions = memtables.reduce(0) { $0 + $1.partitionCount }
@@ -225,7 +245,14 @@ package final class StorageEngine {
 /// One table as the engine has it.
 final class TableState {
     let id: TableID
-    var schema: TableSchema { didSet { reading.schemaChanged(schema) } }
+    var schema: TableSchema {
+        didSet {
+            strategy = Self.strategy(schema)
+            reading.schemaChanged(schema)
+        }
+    }
+    /// Out of the schema's options.
+    var strategy: CompactionStrategy
     let reading: TableReading
     var live: Memtable { didSet { viewChanged() } }
     /// Oldest first; the first one may be on its way into a file.
@@ -245,16 +272,18 @@ final class TableState {
     /// Raised by truncation: what jobs that began before bring back is not wanted.
     var generation = 0
     var isFlushing = false
-    var isCompacting = false
     var wantsFlush = false
-    var wantsMajorCompaction = false
     /// The set of SSTables has changed since compaction last looked.
     var mayCompact = true
+    var compaction = TableCompaction()
+    /// Nobody else has the data: nobody can have missed a delete.
+    var isSingleReplica = false
     var statistics = TableStatistics()
 
     init(schema: TableSchema, live: Memtable) {
         id = schema.id
         self.schema = schema
+        strategy = Self.strategy(schema)
         self.live = live
         reading = TableReading(schema)
         view = TableView(memtables: [live], sstables: [], reading: reading)
@@ -265,11 +294,25 @@ final class TableState {
             memtables: [live] + frozen, sstables: TableView.newestFirst(sstables), reading: reading)
     }
 
-    /// The purge rule of a read at that second.
-    func purgeRule(nowInSeconds: Int64) -> PurgeRule {
+    /// Options that this version cannot read (a newer node wrote them) count as the defaults: files go
+    /// on being compacted.
+    private static func strategy(_ schema: TableSchema) -> CompactionStrategy {
+        do throws(CQLError) {
+            return CompactionStrategy(
+                options: try CompactionOptions(reading: schema.options.compaction))
+        } catch {
+            return CompactionStrategy(options: CompactionOptions())
+        }
+    }
+
+    /// The purge rule of a read at that second, or of a compaction of data that a repair of second
+    /// `repairedAt` has covered.
+    func purgeRule(nowInSeconds: Int64, repairedAt: Int64? = nil) -> PurgeRule {
         PurgeRule(
             nowInSeconds: nowInSeconds,
-            gcBefore: nowInSeconds - Int64(schema.options.gcGraceSeconds))
+            gcBefore: schema.options.tombstoneGC.gcBefore(
+                nowInSeconds: nowInSeconds, gcGraceSeconds: schema.options.gcGraceSeconds,
+                isSingleReplica: isSingleReplica, repairedAt: repairedAt))
     }
 
     /// The first log position that only memtables hold; nil without one.
@@ -293,7 +336,7 @@ struct BlockRequest {
 /// A job of the engine that the world is running.
 enum RunningJob {
     case flush(MergeJob, TableState, Memtable, generation: Int, number: UInt64)
-    case compaction(MergeJob, TableState, inputs: [SSTable], generation: Int, number: UInt64)
+    case compaction(RunningCompaction)
     case manifest
     case removal
     case usage(DiskUsageJob)

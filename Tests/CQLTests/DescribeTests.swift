@@ -6,7 +6,7 @@ import Testing
 
 @testable import CQL
 
-private func describe(_ bench: SchemaBench, _ text: String, keyspace: String? = nil) throws
+func describe(_ bench: SchemaBench, _ text: String, keyspace: String? = nil) throws
     -> [[String]]
 {
     guard case .describe(let request) = try bench.plan(text, keyspace: keyspace).plan else {

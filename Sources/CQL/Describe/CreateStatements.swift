@@ -111,7 +111,7 @@ package enum CreateStatements {
         }
         let options = table.options
         if isVirtual { return lines + ["comment = \(Identifier.literal(options.comment))"] }
-        return lines + [
+        lines += [
             "additional_write_policy = \(Identifier.literal(options.additionalWritePolicy))",
             "allow_auto_snapshot = \(options.allowAutoSnapshot)",
             "bloom_filter_fp_chance = \(JavaText.double(options.bloomFilterFalsePositiveChance))",
@@ -132,6 +132,11 @@ package enum CreateStatements {
             "read_repair = \(Identifier.literal(options.readRepair))",
             "speculative_retry = \(Identifier.literal(options.speculativeRetry))",
         ]
+        // Not one of Cassandra's options: shown only where it was given.
+        if options.tombstoneGC != TombstoneGC() {
+            lines.append("tombstone_gc = \(map(options.tombstoneGC.map))")
+        }
+        return lines
     }
 
     private static func map(_ map: [String: String]) -> String {

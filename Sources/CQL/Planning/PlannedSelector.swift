@@ -270,10 +270,12 @@ struct CellTimeSelection: Sendable {
     }
 
     /// The result for a row; nil for null.
-    func evaluate(_ slot: RowOutput.Slot, nowInSeconds: Int64) -> [UInt8]? {
+    func evaluate(
+        _ slot: RowOutput.Slot, _ elementTimes: [RowOutput.CellTime?], nowInSeconds: Int64
+    ) -> [UInt8]? {
         guard let value = slot.value else { return nil }
         guard isMultiCell else { return serialized(slot.time, nowInSeconds) }
-        let times = chosen(slot.elementTimes, Array(value))
+        let times = chosen(elementTimes, Array(value))
         if kind == .maximumWriteTime {
             return times.compactMap { $0?.timestamp }.max().map { SystemValue.bigEndian($0) }
         }

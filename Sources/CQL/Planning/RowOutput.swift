@@ -10,8 +10,6 @@ struct RowOutput {
         /// nil for null.
         var value: UnsafeRawBufferPointer?
         var time = CellTime()
-        /// For each part of a column that has a cell for each, if the query asks; nil for an absent field.
-        var elementTimes: [CellTime?] = []
     }
 
     /// When a cell was written, and how long it lives.
@@ -30,6 +28,9 @@ struct RowOutput {
     let limit: Int
     /// The current row, by the place in `SELECT *`. The bytes are somebody else's.
     var slots: [Slot]
+    /// By the place of a column that has a cell for each part: when these were written, if the query
+    /// asks; nil for an absent field.
+    private(set) var elementTimes: [[CellTime?]] = []
     var token: Int64 = 0
     let rows = ByteWriter()
     private(set) var rowCount = 0
@@ -66,6 +67,14 @@ struct RowOutput {
                         argument: try aggregate.argument?.resolved(values, context),
                         type: aggregate.type)))
         }
+    }
+
+    /// Notes when the parts of the column were written.
+    mutating func note(_ times: [CellTime?], slot: Int) {
+        if elementTimes.isEmpty {
+            elementTimes = Array(repeating: [], count: slots.count)
+        }
+        elementTimes[slot] = times
     }
 
     var isAggregating: Bool { plan.isAggregating }
@@ -184,7 +193,9 @@ struct RowOutput {
         case .term(let term): return try term.bytes(BoundValues(), context, "selection")
         case .cellTime(let selection):
             return selection.evaluate(
-                slots[selection.slot], nowInSeconds: context.nowInSeconds)
+                slots[selection.slot],
+                elementTimes.isEmpty ? [] : elementTimes[selection.slot],
+                nowInSeconds: context.nowInSeconds)
         case .token: return SystemValue.bigEndian(token)
         case .function(let function, let arguments, let place):
             var evaluated: [[UInt8]?] = []

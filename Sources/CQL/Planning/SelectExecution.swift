@@ -4,7 +4,8 @@
 //     execution.finish()
 //
 // It does no reading of its own and keeps no time: the coordinator carries the commands out. A result may
-// hold dead rows, which are skipped here. After `finish`, `rows` holds the page in the form of the native
+// hold dead rows and deletions, which are judged here: so the answer of one replica, or the merge of
+// several, becomes the page without a result in between. After `finish`, `rows` holds the page in the form of the native
 // protocol and `pagingState` says where the next one begins.
 //
 // Ordering: partitions named by IN are read in the order of their values, a scan in token order. Cost:
@@ -31,6 +32,8 @@ package struct SelectExecution {
         var hadLiveRows = false
         /// The static row waits to be shown alone if no live row follows.
         var staticRow: [UInt8] = []
+        /// What covers it.
+        var deletion = Deletion.none
     }
 
     /// How many rows are asked for at once where the page size says nothing about it.
@@ -248,6 +251,10 @@ package struct SelectExecution {
 
     // MARK: Consuming
 
+    /// Whether `consume` may be given a replica's answer with the deletions in it, if that answer is
+    /// exhausted. A counter's shards have to be summed before.
+    package var readsReplicaData: Bool { !plan.table.isCounter }
+
     /// Takes in the answer to the last command. `scannedThrough` is the token up to which a scan was
     /// answered, if the coordinator read only a part of the command's range; `isExhausted` is then
     /// about that part.
@@ -381,8 +388,12 @@ package struct SelectExecution {
         try readPartitionKey(key)
         if !partition.staticRow.isEmpty {
             staticCollections?.removeAll()
-            if try readCells(try RowView(partition.staticRow), collections: staticCollections) {
+            if try readCells(
+                try RowView(partition.staticRow), partition.deletion,
+                collections: staticCollections)
+            {
                 open?.staticRow = Array(partition.staticRow)
+                open?.deletion = partition.deletion
             }
         }
         shownRows = 0
@@ -395,11 +406,13 @@ package struct SelectExecution {
             let row = try RowView(bytes)
             clearRegulars()
             rowCollections?.removeAll()
-            let hasCells = try readCells(row, collections: rowCollections)
+            let covering = partition.shadow(of: clustering).merged(with: row.deletion)
+            let hasCells = try readCells(row, covering, collections: rowCollections)
+            let isMarked =
+                row.liveness.isLive(nowInSeconds: context.nowInSeconds)
+                && !covering.shadows(row.liveness.timestamp)
             // A row that lives by cells of dropped columns alone is none.
-            guard hasCells || row.liveness.isLive(nowInSeconds: context.nowInSeconds) else {
-                continue
-            }
+            guard hasCells || isMarked else { continue }
             open?.hadLiveRows = true
             guard remainingInPartition > 0 || group != nil else { continue }
             try readClustering(clustering, row)
@@ -436,16 +449,29 @@ package struct SelectExecution {
 
     /// Puts the row's live cells into their places. False if there are none. Collections are put together
     /// in `writer`.
-    private mutating func readCells(_ row: RowView, collections writer: ByteWriter?) throws -> Bool
-    {
+    private mutating func readCells(
+        _ row: RowView, _ covering: Deletion, collections writer: ByteWriter?
+    ) throws -> Bool {
         var found = false
         var assembly = CollectionAssembly()
         var times: [(slot: Int, elements: [RowOutput.CellTime?])] = []
+        var complexColumn: UInt32?
+        var complexDeletion = Deletion.none
         var cells = row.cells
         while let cell = try cells.next() {
             guard cell.column < plan.slotByColumnID.count else { continue }
             let slot = plan.slotByColumnID[Int(cell.column)]
-            guard slot >= 0, cell.isLive(nowInSeconds: context.nowInSeconds) else { continue }
+            guard slot >= 0 else { continue }
+            if cell.isComplexDeletion {
+                complexColumn = cell.column
+                complexDeletion = Deletion(
+                    timestamp: cell.timestamp, localDeletionTime: cell.localDeletionTime)
+                continue
+            }
+            guard cell.isLive(nowInSeconds: context.nowInSeconds),
+                !covering.shadows(cell.timestamp),
+                complexColumn != cell.column || !complexDeletion.shadows(cell.timestamp)
+            else { continue }
             found = true
             if cell.flags.contains(.hasPath) {
                 guard let writer else {
@@ -465,7 +491,7 @@ package struct SelectExecution {
         for (slot, range) in assembly.finish(into: writer) {
             output.slots[slot] = RowOutput.Slot(value: writer[range])
         }
-        for (slot, elements) in times { output.slots[slot].elementTimes = elements }
+        for (slot, elements) in times { output.note(elements, slot: slot) }
         return found
     }
 
@@ -597,7 +623,8 @@ package struct SelectExecution {
                 output.token = partition.token
                 try readPartitionKey(key)
                 staticCollections?.removeAll()
-                let isLive = try readCells(try RowView(bytes), collections: staticCollections)
+                let isLive = try readCells(
+                    try RowView(bytes), partition.deletion, collections: staticCollections)
                 guard isLive else { return }
                 if output.accepts(filters) { _ = try take(nil) }
             }

@@ -1,5 +1,6 @@
-// The options of CREATE and ALTER TABLE: all of Cassandra 5.0's, checked and brought into their
-// canonical form (full class names, `99p`), which is what schema tables and DESCRIBE show.
+// The options of CREATE and ALTER TABLE: all of Cassandra 5.0's and ScyllaDB's `tombstone_gc`, checked
+// and brought into their canonical form (full class names, `99p`), which is what schema tables and
+// DESCRIBE show.
 
 internal import Encoding
 internal import Model
@@ -12,7 +13,7 @@ enum TableProperties {
         "comment", "compaction", "compression", "crc_check_chance", "default_time_to_live",
         "extensions", "gc_grace_seconds", "id", "incremental_backups", "max_index_interval",
         "memtable", "memtable_flush_period_in_ms", "min_index_interval", "read_repair",
-        "speculative_retry",
+        "speculative_retry", "tombstone_gc",
     ]
 
     /// `options` with the given properties in place of its own. `id` is read by the caller.
@@ -35,7 +36,7 @@ enum TableProperties {
         if let text = try reader.text("comment") { options.comment = text }
         if let map = try reader.map("caching") { options.caching = try caching(map) }
         if let map = try reader.map("compaction") {
-            options.compaction = try compaction(map)
+            options.compaction = try CompactionOptions.canonical(map)
             if !reader.has("bloom_filter_fp_chance") {
                 options.bloomFilterFalsePositiveChance =
                     options.compaction["class"]?.hasSuffix(".LeveledCompactionStrategy") == true
@@ -46,6 +47,9 @@ enum TableProperties {
             options.compression = try TableCompression.read(map).canonical
         }
         if let map = try reader.map("extensions") { options.extensions = try extensions(map) }
+        if let map = try reader.map("tombstone_gc") {
+            options.tombstoneGC = try TombstoneGC(reading: map)
+        }
         if let text = try reader.text("memtable") { options.memtable = try memtable(text) }
         if let text = try reader.text("read_repair") { options.readRepair = try readRepair(text) }
         try numbers(reader, &options)
@@ -135,81 +139,6 @@ enum TableProperties {
             }
         }
         return result
-    }
-
-    private static let compactionPackage = "org.apache.cassandra.db.compaction."
-
-    private static let commonCompactionOptions = [
-        "enabled", "log_all", "only_purge_repaired_tombstones", "provide_overlapping_tombstones",
-        "tombstone_compaction_interval", "tombstone_threshold", "unchecked_tombstone_compaction",
-    ]
-
-    private static let compactionOptions: [String: [String]] = [
-        "SizeTieredCompactionStrategy": [
-            "bucket_high", "bucket_low", "max_threshold", "min_sstable_size", "min_threshold",
-        ],
-        "LeveledCompactionStrategy": [
-            "bucket_high", "bucket_low", "fanout_size", "max_threshold", "min_sstable_size",
-            "min_threshold", "single_sstable_uplevel", "sstable_size_in_mb",
-        ],
-        "TimeWindowCompactionStrategy": [
-            "bucket_high", "bucket_low", "compaction_window_size", "compaction_window_unit",
-            "expired_sstable_check_frequency_seconds", "max_threshold", "min_sstable_size",
-            "min_threshold", "timestamp_resolution", "unsafe_aggressive_sstable_expiration",
-        ],
-        "UnifiedCompactionStrategy": [
-            "base_shard_count", "expired_sstable_check_frequency_seconds", "flush_size_override",
-            "max_sstables_to_compact", "min_sstable_size", "overlap_inclusion_method",
-            "scaling_parameters", "sstable_growth", "target_sstable_size",
-            "unsafe_aggressive_sstable_expiration",
-        ],
-    ]
-
-    private static func compaction(_ map: [String: String]) throws(CQLError) -> [String: String] {
-        guard let given = map["class"], !given.isEmpty else {
-            throw .configuration("Missing sub-option 'class' for the 'compaction' option.")
-        }
-        let fullName = given.contains(".") ? given : compactionPackage + given
-        let shortName = String(fullName.dropFirst(compactionPackage.count))
-        guard fullName.hasPrefix(compactionPackage), let options = compactionOptions[shortName]
-        else {
-            throw .configuration("Unable to find compaction strategy class '\(fullName)'")
-        }
-        let unknown = map.keys.filter {
-            $0 != "class" && !options.contains($0) && !commonCompactionOptions.contains($0)
-        }
-        guard unknown.isEmpty else {
-            throw .configuration(
-                "Properties specified [\(unknown.sorted().joined(separator: ", "))] are not"
-                    + " understood by \(shortName)")
-        }
-        var result = map
-        result["class"] = fullName
-        guard options.contains("min_threshold") else { return result }
-        result["min_threshold"] = map["min_threshold"] ?? "4"
-        result["max_threshold"] = map["max_threshold"] ?? "32"
-        let minimum = try threshold("min_threshold", result)
-        let maximum = try threshold("max_threshold", result)
-        guard minimum >= 2 else {
-            throw .configuration(
-                "Min compaction threshold cannot be less than 2 (got \(minimum))")
-        }
-        guard maximum >= minimum else {
-            throw .configuration(
-                "Max compaction threshold (got \(maximum)) cannot be less than min compaction"
-                    + " threshold (got \(minimum))")
-        }
-        return result
-    }
-
-    private static func threshold(_ name: String, _ map: [String: String]) throws(CQLError) -> Int32
-    {
-        guard let text = map[name], let value = Int32(text) else {
-            throw .configuration(
-                "Invalid value \(map[name] ?? "") for '\(name)' compaction sub-option - must be an"
-                    + " integer")
-        }
-        return value
     }
 
     private static func extensions(_ map: [String: String]) throws(CQLError) -> [String: [UInt8]] {

@@ -152,6 +152,8 @@ enum TableSchemaCoding {
         writer.appendLittleEndian(options.minIndexInterval)
         writer.appendString(options.readRepair)
         writer.appendString(options.speculativeRetry)
+        writer.appendString(options.tombstoneGC.mode.rawValue)
+        writer.appendLittleEndian(options.tombstoneGC.propagationDelaySeconds)
     }
 
     private static func options(_ reader: inout ByteReader) throws(MalformedBytes) -> TableOptions {
@@ -179,6 +181,12 @@ enum TableSchemaCoding {
         options.minIndexInterval = try reader.readLittleEndian()
         options.readRepair = try reader.readString()
         options.speculativeRetry = try reader.readString()
+        let mode = try reader.readString()
+        guard let mode = TombstoneGC.Mode(rawValue: mode) else {
+            throw MalformedBytes("unknown tombstone_gc mode \(mode)", offset: reader.position)
+        }
+        options.tombstoneGC.mode = mode
+        options.tombstoneGC.propagationDelaySeconds = try reader.readLittleEndian()
         return options
     }
 }

@@ -1,6 +1,7 @@
-// Flush and compaction: merges sources into one new SSTable, step by step.
+// Flush and compaction: merges sources into new SSTables, step by step.
 //
 //     sources -> smallest (token, key) -> merge rows -> shadow -> purge -> SSTableWriter -> file
+//            \-> split before this partition? -> tail -> sync file -> next file
 //     ... -> tail -> sync file -> sync folder -> done
 //
 // Memory is bounded: the writer's open block, a read buffer for each source, the range deletions of
@@ -11,15 +12,21 @@
 // Purging: a tombstone goes if it is past gc grace and no other source may hold something older of its
 // partition: not the memtables at the job's begin, nor any SSTable outside the job whose filter may
 // contain the token. Expired values lose their bytes first.
+//
+// Cost for each partition of one row: two comparisons of tokens to keep the sources in order, one walk
+// over the row's cells for purging (none if the file has nothing to purge) and one for the statistics,
+// two copies (block to block buffer to output), and the block's compression.
 
 internal import Encoding
 internal import Environment
 internal import Model
 
-/// The work of a flush or a compaction. Made by the shard, run by a worker, read by the shard at its
-/// end.
+/// The work of a flush or a compaction. Made by the shard, run by a worker, read by the shard between
+/// two runs and at its end.
 final class MergeJob: Job {
+    /// One file that may be written. A job has some in reserve and uses as many as it splits into.
     struct Target {
+        var number: UInt64
         var file: FileName
         var identity: UInt64
         var layout: SSTableLayout
@@ -31,10 +38,34 @@ final class MergeJob: Job {
         var others: [SSTableMetadata]
     }
 
+    /// How it stands.
+    enum Outcome {
+        case running
+        case finished
+        /// An input is damaged; nothing is left of the outputs.
+        case failed(StorageError)
+        /// The disk has no room; nothing is left of the outputs.
+        case noRoom(neededBytes: Int, freeBytes: Int)
+    }
+
+    /// One finished file.
+    struct Output {
+        let number: UInt64
+        let metadata: SSTableMetadata
+    }
+
     let title: String
+    /// The sources in the order of their current partitions; those that are at their end are gone.
+    private var queue: [PartitionScan]
     private let scans: [PartitionScan]
-    private let writer: SSTableWriter
+    private let targets: [Target]
+    private let split: OutputSplit
     private let purge: Purge
+    /// Room that must be on the disk before anything is written; nil: not asked.
+    private let neededBytes: Int?
+    private var writer: SSTableWriter
+    private var targetIndex = 0
+    private var splitIndex = 0
     private var hasFile = false
     private var hasBegun = false
     private var isInPartition = false
@@ -42,138 +73,243 @@ final class MergeJob: Job {
     /// Of the step that is running.
     private var currentFiles: (any FileSystem)?
 
-    /// The new file; nil if nothing was left.
-    private(set) var result: SSTableMetadata?
-    private(set) var failure: StorageError?
+    private(set) var outcome = Outcome.running
+    /// The new files; empty if nothing was left.
+    private(set) var outputs: [Output] = []
     private(set) var bytesWritten = 0
+    /// Of the sources' files.
+    private(set) var bytesRead = 0
     private(set) var purgedTombstones = 0
+    private(set) var partitionsWritten = 0
+    /// How many partitions were made out of one, two, ... sources.
+    private(set) var partitionsBySources: [Int]
 
     // The partition at hand.
     private var active: [PartitionScan] = []
     private var deletion = Deletion.none
     private var rule: PurgeRule
+    /// Nothing of the partition at hand can be purged or shadowed: rows are copied as they are.
+    private var isPlain = false
     private var versions: [UnsafeRawBufferPointer] = []
     private let merged = ByteWriter(capacity: 1 << 10)
     private let rewritten = ByteWriter(capacity: 1 << 10)
     private let scratch = ByteWriter(capacity: 1 << 10)
     private let rowKey = ByteWriter(capacity: 64)
     private let partitionKey = ByteWriter(capacity: 64)
+    private var token: Int64 = 0
+    private let staticRow = ByteWriter(capacity: 64)
     /// The partition's head waits until something of it is written.
-    private var pendingHead: (token: Int64, staticRow: [UInt8])?
+    private var isHeadPending = false
 
-    init(title: String, scans: [PartitionScan], target: Target, purge: Purge) {
+    /// `targets` are the files that may be written, one at least; with more than one, `split` says
+    /// where each ends.
+    init(
+        title: String, scans: [PartitionScan], targets: [Target], split: OutputSplit = .never,
+        purge: Purge, neededBytes: Int? = nil
+    ) {
+        precondition(!targets.isEmpty, "a merge needs a file to write")
         self.title = title
         self.scans = scans
+        self.targets = targets
+        self.split = split
         self.purge = purge
+        self.neededBytes = neededBytes
+        queue = []
         rule = purge.rule
-        writer = SSTableWriter(
-            file: target.file, identity: target.identity, layout: target.layout)
+        partitionsBySources = Array(repeating: 0, count: scans.count + 1)
+        writer = Self.writer(targets[0])
+    }
+
+    private static func writer(_ target: Target) -> SSTableWriter {
+        SSTableWriter(file: target.file, identity: target.identity, layout: target.layout)
+    }
+
+    /// Every file that there may be of it: to be removed if it is given up.
+    var createdFiles: [FileName] {
+        outputs.map(\.metadata.file) + (hasFile ? [writer.file] : [])
+    }
+
+    /// What was written so far, and the failure if an input is damaged.
+    var failure: StorageError? {
+        if case .failed(let error) = outcome { error } else { nil }
     }
 
     func step(_ files: any FileSystem, budgetBytes: Int) throws(DiskFailure) -> JobProgress {
-        let written = bytesWritten
-        let read = scans.reduce(0) { $0 + $1.bytesRead }
-        func done() -> Int {
-            bytesWritten - written + scans.reduce(0) { $0 + $1.bytesRead } - read
-        }
+        let before = bytesWritten + bytesRead
         currentFiles = files
         defer { currentFiles = nil }
         do throws(StorageError) {
-            for scan in scans {
-                if let rows = scan.rows as? SSTableScanRows { rows.files = files }
-            }
-            if !hasBegun {
-                for scan in scans { try scan.nextPartition(files) }
-                hasBegun = true
-            }
+            if !hasBegun, try !begin(files) { return .done(bytes: 0) }
+            for scan in queue { scan.setFiles(files) }
             while !isFinishing {
-                if isInPartition {
-                    try mergeRow()
-                } else {
-                    try beginPartition(files)
+                // Looking at the budget costs more than merging a small row.
+                for _ in 0..<16 where !isFinishing {
+                    if isInPartition { try mergeRow() } else { try beginPartition() }
                 }
                 if writer.output.count >= 1 << 16 { try write(files) }
-                if done() + writer.output.count >= budgetBytes {
+                countRead()
+                if bytesWritten + bytesRead - before + writer.output.count >= budgetBytes {
                     try write(files)
-                    return .more(bytes: done())
+                    return .more(bytes: bytesWritten + bytesRead - before)
                 }
             }
-            try finish(files)
+            try finishFile(files)
+            countRead()
+            if !outputs.isEmpty {
+                try storing { () throws(DiskFailure) in try files.syncFolder() }
+            }
+            outcome = .finished
         } catch {
-            if case .disk(let failure) = error { throw failure }
-            failure = error
-            if hasFile { try files.remove(writer.file) }
+            try fail(error, files)
         }
-        return .done(bytes: done())
+        return .done(bytes: bytesWritten + bytesRead - before)
+    }
+
+    /// Asks for room and opens the sources; false if there is no room.
+    private func begin(_ files: any FileSystem) throws(StorageError) -> Bool {
+        hasBegun = true
+        if let neededBytes {
+            let free = try storing { () throws(DiskFailure) in try files.space() }.freeBytes
+            // As Cassandra, at most 95 % of what is free.
+            guard neededBytes <= free - free / 20 else {
+                outcome = .noRoom(neededBytes: neededBytes, freeBytes: free)
+                return false
+            }
+        }
+        for scan in scans {
+            scan.setFiles(files)
+            try scan.nextPartition(files)
+            enqueue(scan)
+        }
+        return true
+    }
+
+    /// A damaged input or a full disk ends the job and leaves nothing; what else a disk says is the
+    /// node's business.
+    private func fail(_ error: StorageError, _ files: any FileSystem) throws(DiskFailure) {
+        if case .disk(let failure) = error {
+            guard failure.reason == .full, neededBytes != nil else { throw failure }
+        }
+        for file in createdFiles { try files.remove(file) }
+        outputs.removeAll()
+        hasFile = false
+        if case .disk = error {
+            outcome = .noRoom(neededBytes: neededBytes ?? 0, freeBytes: 0)
+        } else {
+            outcome = .failed(error)
+        }
+    }
+
+    private func countRead() {
+        bytesRead = 0
+        for scan in scans { bytesRead += scan.bytesRead }
     }
 
     // MARK: Partitions
 
-    private func beginPartition(_ files: any FileSystem) throws(StorageError) {
-        var best: PartitionScan?
-        for scan in scans where !scan.isAtEnd {
-            guard let current = best else {
-                best = scan
-                continue
-            }
-            if precedes(scan, current) { best = scan }
-        }
-        guard let first = best else {
-            isFinishing = true
-            return
-        }
-        active.removeAll(keepingCapacity: true)
-        deletion = .none
-        partitionKey.removeAll()
-        partitionKey.append(first.key)
-        var staticRows: [UnsafeRawBufferPointer] = []
-        for scan in scans
-        where !scan.isAtEnd && scan.token == first.token && equalBytes(scan.key, first.key) {
-            active.append(scan)
-            deletion = deletion.merged(with: scan.deletion)
-            if !scan.staticRow.isEmpty { staticRows.append(scan.staticRow) }
-        }
-        rule = purge.rule
-        for other in purge.others where other.mayContain(first.token) {
-            rule.olderThan = min(rule.olderThan, other.statistics.minimumTimestamp)
-        }
-        var staticRow: [UInt8] = []
-        do throws(MalformedBytes) {
-            if let row = try mergeVersions(staticRows, shadow: deletion) {
-                staticRow = [UInt8](row)
-            }
-        } catch {
-            throw .malformed(error)
-        }
-        isInPartition = true
-        let keeps = !deletion.isNone && !rule.purges(deletion)
-        if !deletion.isNone && !keeps { purgedTombstones += 1 }
-        pendingHead = (first.token, staticRow)
-        if keeps || !staticRow.isEmpty { try writeHead() }
+    /// Puts a source where its partition belongs; drops it at its end.
+    private func enqueue(_ scan: PartitionScan) {
+        if scan.isAtEnd { return }
+        var place = queue.count
+        while place > 0, precedes(scan, queue[place - 1]) { place -= 1 }
+        queue.insert(scan, at: place)
     }
 
     private func precedes(_ a: PartitionScan, _ b: PartitionScan) -> Bool {
         a.token == b.token ? compareBytes(a.key, b.key) < 0 : a.token < b.token
     }
 
-    private func writeHead() throws(StorageError) {
-        guard let head = pendingHead else { return }
-        pendingHead = nil
-        do throws(MalformedBytes) {
-            try head.staticRow.withBytes { (staticRow) throws(MalformedBytes) in
-                try writer.beginPartition(
-                    token: head.token, key: partitionKey.bytes,
-                    deletion: rule.purges(deletion) ? .none : deletion, staticRow: staticRow)
+    private func beginPartition() throws(StorageError) {
+        guard let first = queue.first else {
+            isFinishing = true
+            return
+        }
+        token = first.token
+        partitionKey.removeAll()
+        partitionKey.append(first.key)
+        active.removeAll(keepingCapacity: true)
+        deletion = .none
+        var count = 0
+        isPlain = true
+        for scan in queue {
+            if count > 0 {
+                guard scan.token == token, equalBytes(scan.key, partitionKey.bytes) else { break }
             }
+            count += 1
+            active.append(scan)
+            isPlain = isPlain && scan.isPlain
+            if !scan.deletion.isNone { deletion = deletion.merged(with: scan.deletion) }
+        }
+        queue.removeFirst(count)
+        isPlain = isPlain && deletion.isNone
+        partitionsBySources[count] += 1
+        try splitIfDue()
+        rule = purge.rule
+        if !isPlain {
+            for other in purge.others where other.mayContain(token) {
+                rule.olderThan = min(rule.olderThan, other.statistics.minimumTimestamp)
+            }
+        }
+        isInPartition = true
+        isHeadPending = true
+        try mergeStaticRows()
+        let keeps = !deletion.isNone && !rule.purges(deletion)
+        if !deletion.isNone && !keeps { purgedTombstones += 1 }
+        if keeps || staticRow.count > 0 { try writeHead() }
+    }
+
+    private func mergeStaticRows() throws(StorageError) {
+        staticRow.removeAll()
+        versions.removeAll(keepingCapacity: true)
+        for scan in active where !scan.staticRow.isEmpty { versions.append(scan.staticRow) }
+        if versions.isEmpty { return }
+        do throws(MalformedBytes) {
+            if let row = try mergeVersions(shadow: deletion) { staticRow.append(row) }
         } catch {
             throw .malformed(error)
         }
     }
 
-    /// Merges and purges; nil if nothing is left. The bytes live in one of the scratch buffers.
-    private func mergeVersions(
-        _ versions: [UnsafeRawBufferPointer], shadow: Deletion
-    ) throws(MalformedBytes) -> UnsafeRawBufferPointer? {
+    private func writeHead() throws(StorageError) {
+        guard isHeadPending else { return }
+        isHeadPending = false
+        partitionsWritten += 1
+        do throws(MalformedBytes) {
+            try writer.beginPartition(
+                token: token, key: partitionKey.bytes,
+                deletion: rule.purges(deletion) ? .none : deletion, staticRow: staticRow.bytes)
+        } catch {
+            throw .malformed(error)
+        }
+    }
+
+    /// Ends the open file before the partition at hand if the split says so.
+    private func splitIfDue() throws(StorageError) {
+        var isDue = false
+        switch split {
+        case .never: return
+        case .bytes(let limit): isDue = writer.outputOffset + writer.output.count >= limit
+        case .halves(let limit):
+            isDue =
+                writer.outputOffset + writer.output.count
+                >= max(limit >> min(targetIndex, 62), OutputSplit.smallestHalf)
+        case .tokens(let tokens):
+            while splitIndex < tokens.count, token >= tokens[splitIndex] {
+                splitIndex += 1
+                isDue = true
+            }
+        }
+        guard isDue, !writer.isEmpty, targetIndex + 1 < targets.count, let files = currentFiles
+        else { return }
+        try finishFile(files)
+        targetIndex += 1
+        writer = Self.writer(targets[targetIndex])
+        hasFile = false
+    }
+
+    /// Merges `versions` and purges; nil if nothing is left. The bytes live in one of the scratch
+    /// buffers, or are those of the only version.
+    private func mergeVersions(shadow: Deletion) throws(MalformedBytes) -> UnsafeRawBufferPointer? {
         guard let first = versions.first else { return nil }
         var bytes = first
         if versions.count > 1 || !shadow.isNone {
@@ -184,6 +320,7 @@ final class MergeJob: Job {
             else { return nil }
             bytes = merged.bytes
         }
+        if isPlain { return bytes }
         let row = try RowView(bytes)
         guard try RowPurge.inspect(row, rule).needsRewrite else { return bytes }
         rewritten.removeAll()
@@ -195,6 +332,7 @@ final class MergeJob: Job {
     }
 
     private func mergeRow() throws(StorageError) {
+        if active.count == 1 { return try copyRow(active[0]) }
         var best: RowSource?
         for scan in active where scan.rows.state == .row {
             guard let current = best else {
@@ -217,23 +355,45 @@ final class MergeJob: Job {
                 versions.append(scan.rows.row)
             }
         }
-        do throws(MalformedBytes) {
-            if let row = try mergeVersions(versions, shadow: shadow) {
-                do throws(StorageError) { try writeHead() } catch {
-                    throw MalformedBytes("\(error)", offset: 0)
-                }
-                if writer.wantsCut(before: rowKey.count + row.count) {
-                    writer.cut(before: rowKey.bytes, ranges: ranges(before: rowKey.bytes))
-                    trimRanges()
-                }
-                try writer.addRow(key: rowKey.bytes, row: row)
-            }
-        } catch {
-            throw .malformed(error)
-        }
+        try writeRow(rowKey.bytes, shadow: shadow)
         for scan in active
         where scan.rows.state == .row && equalBytes(scan.rows.key, rowKey.bytes) {
             try scan.rows.advance()
+        }
+    }
+
+    /// The only source's current row.
+    private func copyRow(_ scan: PartitionScan) throws(StorageError) {
+        let rows = scan.rows
+        guard rows.state == .row else { return try endPartition() }
+        versions.removeAll(keepingCapacity: true)
+        versions.append(rows.row)
+        var shadow = deletion
+        if !rows.ranges.isEmpty {
+            shadow = shadow.merged(with: RangeTombstones.covering(rows.key, in: rows.ranges))
+        }
+        try writeRow(rows.key, shadow: shadow)
+        try rows.advance()
+    }
+
+    /// Merges `versions` and writes what is left.
+    private func writeRow(
+        _ key: UnsafeRawBufferPointer, shadow: Deletion
+    ) throws(StorageError) {
+        do throws(MalformedBytes) {
+            guard let row = try mergeVersions(shadow: shadow) else { return }
+            if isHeadPending {
+                do throws(StorageError) { try writeHead() } catch {
+                    throw MalformedBytes("\(error)", offset: 0)
+                }
+            }
+            if writer.wantsCut(before: key.count + row.count) {
+                writer.cut(before: key, ranges: ranges(before: key))
+                trimRanges()
+            }
+            try writer.addRow(key: key, row: row)
+        } catch {
+            throw .malformed(error)
         }
     }
 
@@ -259,17 +419,19 @@ final class MergeJob: Job {
 
     private func endPartition() throws(StorageError) {
         var rest: [RangeTombstone] = []
-        if pendingHead == nil {
+        if !isHeadPending {
             rest = ranges(before: nil)
         } else if active.contains(where: { !$0.rows.ranges.isEmpty }) {
             rest = allRanges()
             if !rest.isEmpty { try writeHead() }
         }
-        if pendingHead == nil { writer.endPartition(ranges: rest) }
-        pendingHead = nil
+        if !isHeadPending { writer.endPartition(ranges: rest) }
         isInPartition = false
         guard let files = currentFiles else { return }
-        for scan in active { try scan.nextPartition(files) }
+        for scan in active {
+            try scan.nextPartition(files)
+            enqueue(scan)
+        }
     }
 
     /// Like `ranges(before:)` of a partition of which nothing was written yet.
@@ -279,15 +441,15 @@ final class MergeJob: Job {
         return all.filter { !rule.purges($0.deletion) }
     }
 
-    // MARK: The file
+    // MARK: The files
 
     private func write(_ files: any FileSystem) throws(StorageError) {
-        try storing { () throws(DiskFailure) in
-            if !hasFile {
-                try files.create(writer.file, preallocate: 0)
-                hasFile = true
-            }
-            if writer.output.count > 0 {
+        if !hasFile {
+            try storing { () throws(DiskFailure) in try files.create(writer.file, preallocate: 0) }
+            hasFile = true
+        }
+        if writer.output.count > 0 {
+            try storing { () throws(DiskFailure) in
                 try files.write(writer.file, at: writer.outputOffset, writer.output.bytes)
             }
         }
@@ -295,19 +457,19 @@ final class MergeJob: Job {
         writer.outputWritten()
     }
 
-    private func finish(_ files: any FileSystem) throws(StorageError) {
+    /// Completes the open file, durably but for its name.
+    private func finishFile(_ files: any FileSystem) throws(StorageError) {
         guard !writer.isEmpty else {
             if hasFile {
                 try storing { () throws(DiskFailure) in try files.remove(writer.file) }
+                hasFile = false
             }
             return
         }
         let built = writer.finish()
         try write(files)
-        try storing { () throws(DiskFailure) in
-            try files.sync(writer.file)
-            try files.syncFolder()
-        }
-        result = built
+        try storing { () throws(DiskFailure) in try files.sync(writer.file) }
+        outputs.append(Output(number: targets[targetIndex].number, metadata: built))
+        hasFile = false
     }
 }

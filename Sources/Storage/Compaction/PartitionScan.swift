@@ -14,9 +14,17 @@ class PartitionScan {
     /// The rows of the current partition, forwards, from the first one.
     final let rows: RowSource
     /// Bytes read from the disk so far.
-    final var bytesRead = 0
+    var bytesRead: Int { 0 }
+    /// Nothing in the source is deleted or expires: there is nothing to purge.
+    final let isPlain: Bool
 
-    init(rows: RowSource) { self.rows = rows }
+    init(rows: RowSource, isPlain: Bool) {
+        self.rows = rows
+        self.isPlain = isPlain
+    }
+
+    /// Tells where to read from in this step.
+    func setFiles(_ files: any FileSystem) {}
 
     /// Goes to the next partition; its rows must have been read to their end.
     func nextPartition(_ files: any FileSystem) throws(StorageError) {
@@ -34,7 +42,7 @@ final class MemtableScan: PartitionScan {
         precondition(memtable.isFrozen)
         self.memtable = memtable
         cursor = memtable.cursor(from: slice.lowerBound)
-        super.init(rows: source)
+        super.init(rows: source, isPlain: false)
     }
 
     override func nextPartition(_ files: any FileSystem) throws(StorageError) {
@@ -62,18 +70,22 @@ final class SSTableScan: PartitionScan {
     init(_ metadata: SSTableMetadata, slice: ClosedRange<Int64>) {
         self.slice = slice
         source = SSTableScanRows(metadata, from: slice.lowerBound)
-        super.init(rows: source)
+        super.init(
+            rows: source,
+            isPlain: metadata.statistics.tombstones == 0
+                && metadata.statistics.maximumLocalDeletionTime == 0)
     }
+
+    override var bytesRead: Int { source.bytesRead }
+
+    override func setFiles(_ files: any FileSystem) { source.files = files }
 
     override func nextPartition(_ files: any FileSystem) throws(StorageError) {
         while true {
-            source.files = files
             guard let (token, fragment) = try source.beginPartition() else {
                 isAtEnd = true
-                bytesRead = source.bytesRead
                 return
             }
-            bytesRead = source.bytesRead
             if token > slice.upperBound {
                 isAtEnd = true
                 return

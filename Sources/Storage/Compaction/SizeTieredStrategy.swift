@@ -1,64 +1,57 @@
-// Choosing what to compact. A strategy only chooses; a `MergeJob` carries the choice out.
+// Size-tiered compaction, as Cassandra's SizeTieredCompactionStrategy: files of similar size gather in a
+// bucket, and a bucket of `min_threshold` files is compacted.
+//
+// Cost: every byte is written again once for each growth of its tier by the threshold; a read may meet
+// up to `min_threshold - 1` files of each size; a compaction of the largest tier needs as much free
+// space as there is data. Differs from Cassandra: without a count of reads per file, of several due
+// buckets the one with the smallest files goes first.
 
 internal import Model
 
-/// SSTables that are to become one.
-struct CompactionChoice {
-    var inputs: [SSTable]
-}
-
-/// Size-tiered compaction, as Cassandra's SizeTieredCompactionStrategy: files of similar size gather
-/// in a bucket, and a bucket of `min_threshold` files is compacted.
-///
-/// Cost: every byte is written again once for each doubling-by-threshold of the table; a read may meet
-/// up to `min_threshold - 1` files of each size.
+/// Chooses by size.
 struct SizeTieredStrategy {
-    var minimumThreshold = 4
-    var maximumThreshold = 32
-    var bucketLow = 0.5
-    var bucketHigh = 1.5
-    var minimumSSTableBytes = 50 << 20
-    var isEnabled = true
+    let options: CompactionOptions.SizeTiered
 
-    /// Reads the options of `WITH compaction = {...}`; unknown ones are none of its business.
-    init(_ options: [String: String]) {
-        if let value = options["min_threshold"].flatMap({ Int($0) }) { minimumThreshold = max(2, value) }
-        if let value = options["max_threshold"].flatMap({ Int($0) }) { maximumThreshold = value }
-        if let value = options["bucket_low"].flatMap({ Double($0) }) { bucketLow = value }
-        if let value = options["bucket_high"].flatMap({ Double($0) }) { bucketHigh = value }
-        if let value = options["min_sstable_size"].flatMap({ Int($0) }) { minimumSSTableBytes = value }
-        if options["enabled"] == "false" { isEnabled = false }
-        maximumThreshold = max(maximumThreshold, minimumThreshold)
+    init(_ options: CompactionOptions.SizeTiered) { self.options = options }
+
+    func choose(_ view: CompactionView) -> CompactionChoice? {
+        choose(among: view.idle, reason: .sizeTiered)
     }
 
-    /// The fullest bucket that has enough files, its smallest files first; nil if none has.
-    func choose(_ sstables: [SSTable]) -> CompactionChoice? {
-        guard isEnabled else { return nil }
-        let idle = sstables.filter { !$0.isCompacting }.sorted {
-            $0.metadata.bytes == $1.metadata.bytes
-                ? $0.number < $1.number : $0.metadata.bytes < $1.metadata.bytes
+    /// The due bucket of the smallest files, its smallest files first; nil if none is due.
+    func choose(among files: [CompactionFile], reason: CompactionReason) -> CompactionChoice? {
+        for bucket in buckets(files) where bucket.count >= options.minimumThreshold {
+            return CompactionChoice(
+                Array(bucket.prefix(options.maximumThreshold)), reason: reason, mayShrink: true)
         }
-        var buckets: [(average: Double, files: [SSTable])] = []
-        for sstable in idle {
-            let size = Double(sstable.metadata.bytes)
+        return nil
+    }
+
+    /// By rising size.
+    func buckets(_ files: [CompactionFile]) -> [[CompactionFile]] {
+        let sorted = files.sorted {
+            $0.bytes == $1.bytes ? $0.number < $1.number : $0.bytes < $1.bytes
+        }
+        var buckets: [[CompactionFile]] = []
+        var average = 0.0
+        for file in sorted {
+            let size = Double(file.bytes)
             if let last = buckets.last {
-                let isSmall =
-                    sstable.metadata.bytes < minimumSSTableBytes
-                    && last.average < Double(minimumSSTableBytes)
-                if isSmall || size >= last.average * bucketLow && size <= last.average * bucketHigh {
-                    let count = Double(last.files.count)
-                    buckets[buckets.count - 1].average = (last.average * count + size) / (count + 1)
-                    buckets[buckets.count - 1].files.append(sstable)
+                let areSmall =
+                    file.bytes < options.minimumSSTableBytes
+                    && average < Double(options.minimumSSTableBytes)
+                if areSmall
+                    || size >= average * options.bucketLow && size <= average * options.bucketHigh
+                {
+                    let count = Double(last.count)
+                    average = (average * count + size) / (count + 1)
+                    buckets[buckets.count - 1].append(file)
                     continue
                 }
             }
-            buckets.append((size, [sstable]))
+            buckets.append([file])
+            average = size
         }
-        var best: [SSTable] = []
-        for bucket in buckets where bucket.files.count >= minimumThreshold {
-            if bucket.files.count > best.count { best = bucket.files }
-        }
-        if best.isEmpty { return nil }
-        return CompactionChoice(inputs: Array(best.prefix(maximumThreshold)))
+        return buckets
     }
 }

@@ -9,22 +9,26 @@ final class SSTable {
     let number: UInt64
     let table: TableID
     let metadata: SSTableMetadata
+    /// What the manifest says of it; its level and its repair may change.
+    var entry: ManifestEntry
     /// All mutations of the table up to here that it was made of.
-    let position: LogPosition
+    var position: LogPosition { entry.position }
     /// Blocks that are in the cache, by their number; only the cache changes it.
     var cached: [Block?]
     /// Parked reads and jobs that still need the file.
     var pins = 0
     /// No longer of the table: the file goes when the last pin goes.
     var isObsolete = false
-    /// An input of the compaction that is running.
+    /// An input of a compaction that is running.
     var isCompacting = false
+    /// Damage was found in it: it is not compacted any more, so that what can be read stays as it is.
+    var isSuspect = false
 
-    init(number: UInt64, table: TableID, metadata: SSTableMetadata, position: LogPosition) {
-        self.number = number
-        self.table = table
+    init(_ entry: ManifestEntry, _ metadata: SSTableMetadata) {
+        number = entry.number
+        table = entry.table
+        self.entry = entry
         self.metadata = metadata
-        self.position = position
         cached = Array(repeating: nil, count: metadata.blocks.count)
     }
 }

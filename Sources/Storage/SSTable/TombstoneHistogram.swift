@@ -45,6 +45,9 @@ struct TombstoneHistogram: Equatable, Sendable {
         bins.remove(at: best - 1)
     }
 
+    /// How many there are.
+    var total: Int { bins.reduce(0) { $0 + $1.count } }
+
     /// At least so many have a local deletion time before `time`.
     func count(before time: Int64) -> Int {
         var count = 0

@@ -110,8 +110,8 @@ let package = Package(
             name: "coterie",
             dependencies: [
                 "Server", "Disk", "CoterieEngine", "NativeClient", "NativeProtocol",
-                "ConsistencyLab", "NodeLogic",
-                "Simulation", "Model", "Environment", "Encoding",
+                "ConsistencyLab", "NodeLogic", "Simulation", "SQLiteMetadata", "Storage", "Model",
+                "Environment", "Encoding",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ] + nio,
             swiftSettings: settings),
@@ -155,7 +155,8 @@ let package = Package(
         tests(
             "NativeClientTests",
             ["NativeClient", "NativeProtocol", "Model", "Encoding"] + nio),
-        tests("ShellTests", ["coterie", "NativeProtocol", "Model", "Encoding"] + nio),
+        tests(
+            "ShellTests", ["coterie", "NativeProtocol", "Model", "Environment", "Encoding"] + nio),
         .testTarget(
             name: "ConformanceTests", dependencies: ["coterie"], exclude: ["python"],
             swiftSettings: settings),

@@ -98,6 +98,7 @@ extension Configuration {
                 kind: .rate(\.storage.compactionThroughputBytesPerSecond)),
             Setting(
                 name: "concurrent_compactors", kind: .count(\.storage.concurrentCompactors, 1...64)),
+            Setting(name: "auto_snapshot", kind: .flag(\.storage.autoSnapshot)),
             Setting(
                 name: "job_step_size", kind: .size(\.storage.jobStepBytes, 1024...(64 << 20))),
         ]
@@ -252,7 +253,8 @@ extension Configuration {
         quantity(text, units: [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)])
     }
 
-    private static func span(_ text: String) -> Instant.Span? {
+    /// A duration with its unit; nil if the text is none.
+    package static func span(_ text: String) -> Instant.Span? {
         quantity(
             text,
             units: [

@@ -89,6 +89,8 @@ package struct Configuration: Equatable, Sendable {
         /// Of one shard.
         package var concurrentCompactors = 1
         package var jobStepBytes = 1 << 20
+        /// A table that is emptied or dropped leaves a snapshot.
+        package var autoSnapshot = true
         package init() {}
     }
 

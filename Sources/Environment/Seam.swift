@@ -35,8 +35,8 @@ package enum Event {
     case blockRead(EffectID, BlockRead)
     case jobEnded(EffectID, any Job, DiskFailure?)
     case metadataCommitted(EffectID)
-    /// A command of the operator (`flush`, `drain`, a fault of the lab), answered by `commandAnswer`.
-    case command(EffectID, String)
+    /// A command of the operator, for shard 0, answered by `commandAnswer`.
+    case command(EffectID, AdminRequest)
 }
 
 /// What came of a block read.
@@ -69,7 +69,7 @@ package enum Effect {
     case runJob(EffectID, any Job)
     /// All or nothing, and durable when `metadataCommitted` comes back. Batches commit in order.
     case commitMetadata(EffectID, MetadataBatch)
-    case commandAnswer(EffectID, String)
+    case commandAnswer(EffectID, AdminAnswer)
     /// The shard cannot go on: the node must end at once, with this reason.
     case stopNode(String)
 }

@@ -35,6 +35,17 @@ final class NodeControl {
     /// how long to wait for the nodes.
     var agreed: [(epoch: UInt64, pending: PendingSchemaChange, deadline: Instant)] = []
     var truncations: [TruncationOrigin: NodeTruncation] = [:]
+    // Operators' commands (`Admin/Shard+Admin`).
+    var admin: [UInt64: PendingAdmin] = [:]
+    var nextAdmin: UInt64 = 0
+    var adminJobs: [EffectID: AdminJob] = [:]
+    /// The next time at which a snapshot goes by itself, and when to look.
+    var snapshotExpiry: WallTime?
+    var nextSnapshotCheck = Instant(nanoseconds: 0)
+    /// Bytes of each shard's files.
+    var shardLoads: [UInt64]
+    /// Of all shards.
+    var load: UInt64 { shardLoads.reduce(0, +) }
     /// The hybrid clock's committed upper bound, and whether a higher one is being committed.
     var clockBound: Int64
     var isRaisingClockBound = false
@@ -63,6 +74,7 @@ final class NodeControl {
             settings: start.configuration.membership,
             random: RandomStream(seed: start.randomSeed, name: "gossip of \(start.host)"),
             now: clock.monotonic)
+        shardLoads = Array(repeating: 0, count: start.shardCount)
         shardEpochs = Array(repeating: log.installed?.epoch ?? 0, count: start.shardCount)
         clockBound = start.clock.latest
         nextClockCheck = clock.monotonic

@@ -39,8 +39,9 @@ final class ClientRequest {
     }
 
     var prefix: ResponsePrefix? {
-        if warnings.isEmpty, trace == nil { return nil }
-        return ResponsePrefix(tracingID: trace?.id, warnings: warnings)
+        let asked = trace?.isAsked == true ? trace : nil
+        if warnings.isEmpty, asked == nil { return nil }
+        return ResponsePrefix(tracingID: asked?.id, warnings: warnings)
     }
 }
 

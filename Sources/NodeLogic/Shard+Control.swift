@@ -251,7 +251,7 @@ extension Shard {
             control.membership.setMembers(
                 state.placement.nodes.map(\.hostID), now: now.monotonic))
         carryOut(
-            control.membership.updateOwn(epoch: state.epoch, isReady: true, load: 0))
+            control.membership.updateOwn(epoch: state.epoch, isReady: true, load: control.load))
     }
 
     // MARK: Schema changes

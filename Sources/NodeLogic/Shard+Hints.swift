@@ -28,6 +28,7 @@ extension Shard {
     }
 
     func continueHintReplays() {
+        if isHandoffPaused { return }
         for target in hints.targets {
             guard hintReplays[target] == nil, let node = cluster.topology.index(of: target) else {
                 continue
@@ -86,6 +87,6 @@ extension Shard {
         }
         let delivered = hints.batchDelivered(target, outbox: outbox)
         observe(.hintDelivered(target: target, count: delivered))
-        replayHints(to: target)
+        if !isHandoffPaused { replayHints(to: target) }
     }
 }

@@ -48,9 +48,13 @@ extension Shard {
         case .changeSchema(let request, let statement, let keyspace):
             changeSchema(request, statement, keyspace, from: sender)
         case .schemaChanged(let request, let answer): schemaChanged(request, answer)
-        case .truncate(let table, _, let origin, let request): truncateOwn(table, origin, request)
+        case .truncate(let table, let timestamp, let origin, let request):
+            truncateOwn(table, timestamp, origin, request)
         case .truncated(let origin, let request): shardTruncated(origin, request)
         case .installed(let epoch): shardInstalled(epoch, sender)
+        case .adminTask(let task, let words): serveAdmin(task, words)
+        case .adminDone(let task, let value, let failure): adminDone(task, value, failure)
+        case .load(let bytes): shardLoaded(bytes, sender)
         }
     }
 
@@ -73,7 +77,10 @@ extension Shard {
     func install(_ state: ClusterState) {
         let former = cluster
         cluster = ClusterView(state, host: host)
-        if former.schema.epoch != cluster.schema.epoch { storage.install(cluster.schema) }
+        if former.schema.epoch != cluster.schema.epoch {
+            storage.install(
+                cluster.schema, snapshots: droppedSnapshots(former.schema, epoch: state.epoch))
+        }
         if former.topology !== cluster.topology { installTopology() }
         observe(.epochInstalled(state.epoch))
         for change in Self.differences(from: former.schema, to: cluster.schema) {
@@ -177,32 +184,5 @@ extension Shard {
             client,
             error: .serverError(
                 "The schema change was not agreed in time; it may still be applied"))
-    }
-
-    // MARK: Operator's commands
-
-    func receiveCommand(_ id: EffectID, _ text: String) {
-        let words = text.split(separator: " ").map(String.init)
-        let answer: String
-        switch words.first {
-        case "status": answer = status()
-        case "flush":
-            storage.flush(table: nil)
-            answer = "ok\n"
-        default: answer = "error unknown command '\(text)': status, flush\n"
-        }
-        deferred.effects.append(.commandAnswer(id, answer))
-    }
-
-    private func status() -> String {
-        var lines = [
-            "cluster \(cluster.name)", "host \(host)", "epoch \(cluster.epoch)",
-            "ready \(cluster.state != nil)",
-        ]
-        for node in cluster.topology.nodes {
-            let live = node.hostID == host || liveHosts.contains(node.hostID)
-            lines.append("peer \(node.clientAddress) \(node.hostID) \(live ? "up" : "down")")
-        }
-        return lines.joined(separator: "\n") + "\n"
     }
 }

@@ -50,19 +50,32 @@ extension Shard {
         }
     }
 
-    /// Empties the table in this shard.
-    func truncateOwn(_ table: UniqueID, _ sender: HostID, _ request: RequestID) {
+    /// Empties the table in this shard, after a snapshot of it unless that is switched off. The
+    /// timestamp names the snapshot: it is the same for all shards.
+    func truncateOwn(
+        _ table: UniqueID, _ timestamp: Int64, _ sender: HostID, _ request: RequestID
+    ) {
         do {
-            let position = try storage.truncate(TableID(table), clock: now)
-            commit(
-                [
-                    .putTruncation(
-                        table: table, shard: index.value, microseconds: now.wall.microseconds,
-                        position: position.description)
-                ], then: .truncated(sender: sender, request: request))
+            let snapshot = automaticSnapshot(
+                "truncated-\(timestamp)", of: TableID(table), in: cluster.schema)
+            let id = try storage.truncate(TableID(table), snapshot: snapshot)
+            maintenanceWaiters[id] = .truncation(table: table, sender: sender, request: request)
         } catch {
             stop("storage: \(error)")
         }
+    }
+
+    /// The manifest no longer names the table's files: now the position is kept, so that the log's
+    /// mutations up to it stay away too.
+    func truncatedOwn(
+        _ table: UniqueID, _ completed: CompletedMaintenance, _ sender: HostID, _ request: RequestID
+    ) {
+        commit(
+            [
+                .putTruncation(
+                    table: table, shard: index.value, microseconds: now.wall.microseconds,
+                    position: completed.position.description)
+            ], then: .truncated(sender: sender, request: request))
     }
 
     /// On shard 0: one shard has emptied the table, for good.

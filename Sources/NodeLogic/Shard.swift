@@ -29,7 +29,8 @@ internal import Topology
 
 /// One shard of a node.
 package final class Shard {
-    let configuration: Configuration
+    /// An operator may change it while the node runs (`Shard+AdminSettings`).
+    var configuration: Configuration
     let index: ShardIndex
     let shardCount: Int
     let host: HostID
@@ -108,6 +109,16 @@ package final class Shard {
     // Hints on their way.
     var hintReplays: [HostID: HintReplay] = [:]
     var nextHintCheck: Instant
+    var isHandoffPaused = false
+
+    // What an operator asked for.
+    var maintenanceWaiters: [MaintenanceID: MaintenanceWaiter] = [:]
+    /// The share of requests that are traced without having asked.
+    var traceProbability = 0.0
+    var traceStream: RandomStream
+    /// What shard 0 was told last of this shard's bytes.
+    var announcedLoad = 0
+    var mayHaveNewLoad = true
 
     // This step.
     var now: ClockReading
@@ -149,6 +160,8 @@ package final class Shard {
         backoffStream = RandomStream(
             seed: start.randomSeed, name: "conditional back-off of shard \(start.index.value)")
         nextBatchCheck = reading.monotonic + start.configuration.requests.batchlogReplayInterval
+        traceStream = RandomStream(
+            seed: start.randomSeed, name: "traces of \(start.host) \(start.index.value)")
         nextHintCheck = reading.monotonic + start.configuration.requests.hintReplayInterval
         cluster = try ClusterView(loading: start.metadata, host: start.host)
         do {
@@ -162,9 +175,18 @@ package final class Shard {
         } catch {
             throw ShardStartFailure("shard \(start.index.value) cannot recover: \(error)")
         }
+        let snapshotExpiry: WallTime?
+        do {
+            snapshotExpiry =
+                start.index.value == 0
+                ? try SnapshotFolder.recover(files, now: reading.wall) : nil
+        } catch {
+            throw ShardStartFailure("the snapshots cannot be looked through: \(error)")
+        }
         control =
             start.index.value == 0
             ? try NodeControl(start, clock: reading) : nil
+        control?.snapshotExpiry = snapshotExpiry
         installTopology()
         if control != nil { startControl() }
         finishStep()
@@ -179,6 +201,7 @@ package final class Shard {
         tickHints()
         tickBatchlog()
         tickControl()
+        tickSnapshots()
         applyHeld()
         finishStep()
     }
@@ -198,6 +221,10 @@ package final class Shard {
         case .shardMessage(let sender, let range): receiveShard(bytes[range], from: sender)
         case .logSynced(let id), .blockRead(let id, _), .jobEnded(let id, _, _):
             guard id.incarnation == incarnation else { return }
+            mayHaveNewLoad = true
+            if case .jobEnded(_, let job, let failure) = event, adminJobEnded(id, job, failure) {
+                return
+            }
             do {
                 if try storage.receive(event, clock: now, outbox: outbox) {
                     completeStorageReads()
@@ -211,13 +238,14 @@ package final class Shard {
         case .metadataCommitted(let id):
             guard id.incarnation == incarnation else { return }
             metadataCommitted(id)
-        case .command(let id, let text): receiveCommand(id, text)
+        case .command(let id, let request): receiveCommand(id, request)
         }
     }
 
     /// Ends the step: the appends of log and clock first, then all that depends on it.
     private func finishStep() {
         runLatched()
+        completeMaintenance()
         do {
             try storage.endTick(clock: now, outbox: outbox)
         } catch {
@@ -225,6 +253,8 @@ package final class Shard {
             return
         }
         hints.endTick(clock: now, outbox: outbox)
+        completeMaintenance()
+        announceLoad()
         releaseDurable()
         flushConnections()
         if !deferred.effects.isEmpty { clockBound.keepAhead(of: clock.latest, outbox: outbox) }
@@ -241,6 +271,8 @@ package final class Shard {
             hints.isEmpty ? nil : nextHintCheck, held.isEmpty ? nil : storage.nextAdmission,
             mayHaveBatches && !isReadingBatches ? nextBatchCheck : nil,
             latched.isEmpty ? nil : now.monotonic,
+            storage.completedMaintenance.isEmpty ? nil : now.monotonic,
+            control?.snapshotExpiry == nil ? nil : control?.nextSnapshotCheck,
         ]
         return candidates.compactMap { $0 }.min()
     }

@@ -25,6 +25,12 @@ enum ShardNotice: Equatable {
     case truncated(sender: HostID, request: RequestID)
     /// To shard 0: everything up to that epoch is installed here.
     case installed(UInt64)
+    /// Shard 0 to all: work on an operator's command.
+    case adminTask(UInt64, [String])
+    /// To shard 0: it is done, or why it cannot be (empty: it is done).
+    case adminDone(UInt64, AdminValue, failure: String)
+    /// To shard 0: the bytes of all files here.
+    case load(UInt64)
 
     init(_ bytes: UnsafeRawBufferPointer) throws(MalformedBytes) {
         var reader = ByteReader(bytes)
@@ -72,6 +78,14 @@ enum ShardNotice: Equatable {
             let sender = HostID(try reader.readUniqueID())
             self = .truncated(sender: sender, request: RequestID(try reader.readVarint()))
         case 8: self = .installed(try reader.readVarint())
+        case 40:
+            let task = try reader.readVarint()
+            self = .adminTask(task, try AdminRequest(from: &reader).words)
+        case 41:
+            let task = try reader.readVarint()
+            let failure = try reader.readString()
+            self = .adminDone(task, try AdminValue(from: &reader), failure: failure)
+        case 42: self = .load(try reader.readVarint())
         case let other: throw MalformedBytes("unknown shard notice \(other)", offset: 0)
         }
     }
@@ -122,6 +136,18 @@ enum ShardNotice: Equatable {
         case .installed(let epoch):
             writer.append(8)
             writer.appendVarint(epoch)
+        case .adminTask(let task, let words):
+            writer.append(40)
+            writer.appendVarint(task)
+            AdminRequest(words).encode(into: writer)
+        case .adminDone(let task, let value, let failure):
+            writer.append(41)
+            writer.appendVarint(task)
+            writer.appendString(failure)
+            value.encode(into: writer)
+        case .load(let bytes):
+            writer.append(42)
+            writer.appendVarint(bytes)
         }
     }
 }

@@ -17,6 +17,8 @@ final class RequestTrace {
     let startedAt: WallTime
     let started: Instant
     let command: String
+    /// The client asked for it and is told its id.
+    var isAsked = true
     var request = ""
     var client: [UInt8] = []
     private(set) var events: [(elapsed: Int64, activity: String)] = []
@@ -75,10 +77,12 @@ extension Shard {
 
     /// Begins the trace of a request that asks for one.
     func beginTrace(_ frame: Frame, _ client: ClientRequest, _ connection: ClientConnection) {
-        guard frame.header.flags.contains(.tracing) else { return }
+        let isAsked = frame.header.flags.contains(.tracing)
+        guard isAsked || isSampled() else { return }
         let trace = RequestTrace(
             id: timeUUID(), command: "QUERY", clock: now)
         trace.client = connection.remote.address
+        trace.isAsked = isAsked
         client.trace = trace
     }
 

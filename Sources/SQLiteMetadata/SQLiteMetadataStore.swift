@@ -33,6 +33,12 @@ package final class SQLiteMetadataStore: @unchecked Sendable {
         try createTables()
     }
 
+    /// Opens a file only for reading: of a node that may run meanwhile.
+    package init(readingPath path: String) throws(MetadataStoreFailure) {
+        database = try SQLiteDatabase(path: path, isReadOnly: true)
+        try check()
+    }
+
     /// Everything that was committed.
     package func load() throws(MetadataStoreFailure) -> MetadataImage {
         var image = MetadataImage()

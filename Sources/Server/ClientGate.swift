@@ -17,6 +17,8 @@ final class ClientGate: @unchecked Sendable {
     private var held: Acceptor?
     private var accept: Acceptor.Accept?
     private var isWanted = false
+    /// An operator may close the gate whatever the shards want.
+    private var isAllowed = true
     private var listening: (acceptor: Acceptor, thread: OwnThread)?
     private var hasEnded = false
 
@@ -43,6 +45,17 @@ final class ClientGate: @unchecked Sendable {
         }
     }
 
+    /// An operator closes the gate, or leaves it to the shards again; on any thread.
+    func setAllowed(_ isOn: Bool) {
+        lock.withLock {
+            isAllowed = isOn
+            do { try follow() } catch { log.error("clients cannot be let in: \(error)") }
+        }
+    }
+
+    /// Whether clients are let in now.
+    var isListening: Bool { lock.withLock { listening != nil } }
+
     /// Closes the gate for good.
     func end() {
         lock.withLock {
@@ -53,7 +66,7 @@ final class ClientGate: @unchecked Sendable {
 
     private func follow() throws(ServerFailure) {
         guard let accept, !hasEnded else { return }
-        if !isWanted { return close() }
+        if !isWanted || !isAllowed { return close() }
         guard listening == nil else { return }
         let acceptor: Acceptor
         if let held {

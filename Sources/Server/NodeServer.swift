@@ -22,19 +22,31 @@ package struct NodeOptions: Sendable {
     package var address: [UInt8]
     package var clientPort: UInt16
     package var peerPort: UInt16
+    /// Where operators' commands come in; nil: the usual port, if it is free.
+    package var adminPort: UInt16?
     package var shardCount: Int
     package var configuration: Configuration
 
     package init(
         dataFolder: String, address: [UInt8], clientPort: UInt16 = 9042, peerPort: UInt16 = 7000,
-        shardCount: Int, configuration: Configuration
+        adminPort: UInt16? = nil, shardCount: Int, configuration: Configuration
     ) {
         self.dataFolder = dataFolder
         self.address = address
         self.clientPort = clientPort
         self.peerPort = peerPort
+        self.adminPort = adminPort
         self.shardCount = shardCount
         self.configuration = configuration
+    }
+
+    /// The node's own address if that is a loopback one, so that nodes of one machine are told apart;
+    /// else 127.0.0.1: commands come from the machine itself.
+    var adminAddress: [UInt8] {
+        let isLoopback =
+            address.count == 4
+            ? address[0] == 127 : address.dropLast().allSatisfy { $0 == 0 } && address.last == 1
+        return isLoopback ? address : [127, 0, 0, 1]
     }
 }
 
@@ -43,14 +55,19 @@ package struct NodeOptions: Sendable {
 package final class NodeServer: @unchecked Sendable {
     package let host: HostID
     package let incarnation: Incarnation
-    private let options: NodeOptions
-    private let folder: DataFolder
-    private let log: NodeLog
+    let options: NodeOptions
+    let folder: DataFolder
+    let log: NodeLog
     private let group: MultiThreadedEventLoopGroup
-    private let runners: [ShardRunner]
-    private let parts: NodeParts
-    private var acceptors: [(Acceptor, OwnThread)] = []
-    private var control: ControlSocket?
+    let runners: [ShardRunner]
+    let parts: NodeParts
+    private var peerAcceptor: (acceptor: Acceptor, thread: OwnThread)?
+    private var controls: [ControlSocket] = []
+    let startedMilliseconds = NodeServer.monotonicMilliseconds()
+    /// Names the files of an import while they wait.
+    let nextImport = Atomic<UInt64>(1)
+    /// Links and copies files of imports.
+    let importThread = SerialThread(name: "import")
 
     /// Starts a node and returns when it listens for peers; for clients it listens as soon as the shards
     /// ask for it. `onFailure` is called once, on any thread, when the
@@ -148,21 +165,35 @@ package final class NodeServer: @unchecked Sendable {
 
     private func listen(peers: Acceptor) throws(ServerFailure) {
         let runners = runners
-        control = try ControlSocket(path: folder.controlPath, group: group) {
-            [weak self] command, answer in
-            guard let self else { return answer("error the node is stopping\n") }
-            self.obey(command, answer: answer)
-        }
+        try listenForCommands()
         let peerThread = try peers.run { socket, _, remote in
             Self.leastLoaded(runners).adoptPeer(socket, remote: remote)
         }
-        acceptors = [(peers, peerThread)]
+        peerAcceptor = (peers, peerThread)
         try parts.clientGate.begin { socket, local, remote in
             let runner = Self.leastLoaded(runners)
             runner.connectionCount.add(1, ordering: .relaxed)
             runner.adoptClient(socket, local: local, remote: remote)
         }
         log.info("listening peers=\(peers.address)")
+    }
+
+    private func listenForCommands() throws(ServerFailure) {
+        let obey: ControlSocket.Obey = { [weak self] request, answer in
+            guard let self else { return answer(.refused("the node is stopping")) }
+            self.obey(request, answer: answer)
+        }
+        controls = [try ControlSocket(path: folder.controlPath, group: group, obey: obey)]
+        let port = options.adminPort ?? AdminClient.defaultPort
+        let address = Environment.SocketAddress(address: options.adminAddress, port: port)
+        do throws(ServerFailure) {
+            controls.append(try ControlSocket(address: address, group: group, obey: obey))
+            log.info("listening admin=\(address)")
+        } catch {
+            // A port that was asked for must be there; the usual one may belong to another node.
+            if options.adminPort != nil { throw error }
+            log.warning("\(error): commands come in by the data folder only")
+        }
     }
 
     private static func leastLoaded(_ runners: [ShardRunner]) -> ShardRunner {
@@ -183,33 +214,12 @@ package final class NodeServer: @unchecked Sendable {
     /// What this machine believes the time of day is.
     package static func wallTime() -> WallTime { SystemClocks.wall() }
 
-    /// Obeys an operator's command: `status` gets the process's own lines in front, everything else
-    /// is for shard 0.
-    package func obey(_ command: String, answer: @escaping @Sendable (String) -> Void) {
-        runners[0].command(command) { [options, incarnation, runners] text in
-            guard command == "status" else { return answer(text) }
-            let connections = runners.reduce(0) {
-                $0 + $1.connectionCount.load(ordering: .relaxed)
-            }
-            answer(
-                """
-                pid \(ProcessFigures.processID)
-                incarnation \(incarnation.value)
-                shards \(options.shardCount)
-                connections \(connections)
-                resident_bytes \(ProcessFigures.residentBytes())
-                processor_microseconds \(ProcessFigures.processorMicroseconds())
-                \(text)
-                """)
-        }
-    }
-
     /// Ends the node in order. Blocks; not to be called on an event loop.
     package func stop() {
         log.info("stopping")
-        control?.stop()
+        for control in controls { control.stop() }
         parts.clientGate.end()
-        for (acceptor, thread) in acceptors {
+        if let (acceptor, thread) = peerAcceptor {
             acceptor.stop()
             thread.join()
         }
@@ -218,6 +228,7 @@ package final class NodeServer: @unchecked Sendable {
                 log.warning("shard \(runner.index.value) did not stop in order: \(error)")
             }
         }
+        importThread.stop()
         parts.helpers.stop()
         do { try parts.files.syncAll() } catch { log.error("the files were not synced: \(error)") }
         parts.metadataThread.stop()

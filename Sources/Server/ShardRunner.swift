@@ -82,7 +82,7 @@ final class ShardRunner: @unchecked Sendable {
     private var links: [HostID: PeerLink] = [:]
     private var touchedConnections: [ClientConnection] = []
     private var touchedLinks: [PeerLink] = []
-    private var commands: [UInt64: @Sendable (String) -> Void] = [:]
+    private var commands: [UInt64: @Sendable (AdminAnswer) -> Void] = [:]
     private var lastCommand: UInt64 = 0
     private var lastConnection: UInt64 = 0
     private var wakeAt: Instant?
@@ -209,6 +209,13 @@ final class ShardRunner: @unchecked Sendable {
             .channelOption(.writeBufferWaterMark, value: .init(low: 1, high: 64 << 10))
     }
 
+    /// Ends all client connections: the node no longer serves them. From any thread.
+    func closeClients() {
+        eventLoop.execute {
+            for connection in self.connections.values { connection.close() }
+        }
+    }
+
     /// A client's connection has ended, or could not be taken over.
     func connectionEnded() {
         connectionCount.subtract(1, ordering: .relaxed)
@@ -234,12 +241,12 @@ final class ShardRunner: @unchecked Sendable {
     }
 
     /// Asks the shard to obey a command. From any thread; `answer` is called on the loop.
-    func command(_ text: String, answer: @escaping @Sendable (String) -> Void) {
+    func command(_ request: AdminRequest, answer: @escaping @Sendable (AdminAnswer) -> Void) {
         eventLoop.execute {
             self.lastCommand += 1
             self.commands[self.lastCommand] = answer
             let id = EffectID(incarnation: self.parts.incarnation, sequence: self.lastCommand)
-            self.receive(.command(id, text))
+            self.receive(.command(id, request))
         }
     }
 
@@ -311,7 +318,8 @@ final class ShardRunner: @unchecked Sendable {
                 id, job, budgetBytes: configuration.storage.jobStepBytes, of: files,
                 deliver: completion)
         case .commitMetadata(let id, let batch): commitMetadata(id, batch)
-        case .commandAnswer(let id, let text): commands.removeValue(forKey: id.sequence)?(text)
+        case .commandAnswer(let id, let answer):
+            commands.removeValue(forKey: id.sequence)?(answer)
         case .stopNode(let reason): fail(reason)
         }
     }

@@ -1,7 +1,7 @@
 // Carrying out what a shard asked for, in its order.
 
 internal import Encoding
-internal import Environment
+package import Environment
 
 extension SimulatedWorld {
     /// Carries out the shard's outbox. Appends take time during which the shard is busy and after
@@ -79,8 +79,8 @@ extension SimulatedWorld {
             queue.push(at: end, .metadataCommitted(shard, id, token: token, life: node.life))
         // A simulated client may come at any time, which is more than the server allows.
         case .acceptClients: break
-        case .commandAnswer(let id, let text):
-            commandAnswers.removeValue(forKey: id)?(text)
+        case .commandAnswer(let id, let answer):
+            commandAnswers.removeValue(forKey: id)?(answer)
         case .stopNode(let reason):
             failures.append("\(now) ms: node \(node.index) stopped: \(reason)")
             node.crashKind = .stopped
@@ -164,7 +164,7 @@ extension SimulatedWorld {
 
     /// Gives an operator's command to a shard; `answer` is called when it replies.
     package func command(
-        _ text: String, node: Int, shard: Int = 0, _ answer: @escaping (String) -> Void
+        _ words: [String], node: Int, shard: Int = 0, _ answer: @escaping (AdminAnswer) -> Void
     ) {
         let target = nodes[node].shards[shard]
         guard target.machine != nil else { return }
@@ -172,6 +172,8 @@ extension SimulatedWorld {
             incarnation: nodes[node].incarnation, sequence: 1 << 63 | nextCommand)
         nextCommand += 1
         commandAnswers[id] = answer
-        deliver(.command(id, text), to: target, .command, detail: id.sequence, text: text)
+        deliver(
+            .command(id, AdminRequest(words)), to: target, .command, detail: id.sequence,
+            text: words.joined(separator: " "))
     }
 }

@@ -42,7 +42,7 @@ package final class SimulatedWorld {
     var indexByHost: [HostID: Int] = [:]
     /// How many faults cut the direction, by from * nodeCount + to.
     var cuts: [Int]
-    var commandAnswers: [EffectID: (String) -> Void] = [:]
+    var commandAnswers: [EffectID: (AdminAnswer) -> Void] = [:]
     var nextCommand: UInt64 = 1
     /// Job steps of paused nodes.
     var deferred: [[Occurrence]]

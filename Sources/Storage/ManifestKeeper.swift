@@ -12,9 +12,9 @@ enum ManifestConsequence {
     case compacted(TableState, inputs: [SSTable], [SSTable], generation: Int)
     /// The same files, with other entries.
     case changed(TableState, [(sstable: SSTable, entry: ManifestEntry)])
-    /// The files are no longer named, and the log from that segment on is no longer needed for what
-    /// was in memory.
-    case released([SSTable], heldSegment: UInt32?)
+    /// The files are no longer named.
+    case released([SSTable])
+    case maintenance(MaintenanceConsequence)
 }
 
 /// The queue of manifest edits. Owned by the engine.

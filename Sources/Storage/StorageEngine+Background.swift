@@ -60,6 +60,7 @@ extension StorageEngine {
             manifestSucceeded()
             for consequence in manifest.jobEnded() { take(consequence, now: now) }
         case .removal: isRemovingFiles = false
+        case .maintenance(let task, let run): try maintenanceEnded(task, run, nil)
         case .usage(let job): usageChecked(job, now: now)
         }
     }
@@ -76,11 +77,8 @@ extension StorageEngine {
                 change.sstable.isCompacting = false
             }
             table.mayCompact = true
-        case .released(let sstables, let heldSegment):
-            if let index = heldSegments.firstIndex(where: { $0 == heldSegment }) {
-                heldSegments.remove(at: index)
-                mayReleaseSegments = true
-            }
+        case .maintenance(let consequence): take(consequence)
+        case .released(let sstables):
             for sstable in sstables {
                 sstable.isObsolete = true
                 sstable.pins -= 1
@@ -108,6 +106,8 @@ extension StorageEngine {
         freezeFullMemtables(clock.monotonic)
         retryFailed(clock.monotonic, outbox)
         startFlushes(clock.monotonic, outbox)
+        stepMaintenance(outbox)
+        startRetirements(outbox)
         tickCompactions(clock, outbox)
         if mayReleaseSegments {
             mayReleaseSegments = false
@@ -173,28 +173,9 @@ extension StorageEngine {
 
     // MARK: Commands
 
-    /// Forgets all data of a table. The position belongs into the metadata store: mutations up to it
-    /// do not come back.
-    package func truncate(
-        _ id: TableID, clock: ClockReading
-    ) throws(StorageError) -> LogPosition {
-        let position = log.nextPosition
-        guard let table = tables[id] else { throw .unknownTable(id) }
-        // Until the manifest says so the truncation may yet not have happened, and then all must be
-        // there: a deletion that is only in the log, beside what it shadows in an SSTable.
-        let heldSegment = table.oldestUnflushed?.segment
-        if let heldSegment { heldSegments.append(heldSegment) }
-        stopCompactions(of: table)
-        forget(table)
-        table.flushedPosition = position
-        manifest.enqueue(
-            [.dropTable(id), .flushed(id, position)],
-            .released(takeFiles(table), heldSegment: heldSegment))
-        return position
-    }
 
     /// Drops memtables; jobs that are under way lose their meaning.
-    private func forget(_ table: TableState) {
+    func forget(_ table: TableState) {
         table.generation += 1
         let old = [table.live] + table.frozen
         table.live = Memtable(slice: slice, expectedPartitions: 0, pool: pool)
@@ -206,15 +187,18 @@ extension StorageEngine {
     }
 
     /// The table's files, each with a pin that goes when the manifest no longer names them.
-    private func takeFiles(_ table: TableState) -> [SSTable] {
+    func takeFiles(_ table: TableState) -> [SSTable] {
         let files = table.sstables
         table.sstables.removeAll()
         for sstable in files { sstable.pins += 1 }
         return files
     }
 
-    /// Takes a new schema: new tables appear, those that are gone lose their data.
-    package func install(_ schema: SchemaSnapshot) {
+    /// Takes a new schema: new tables appear, those that are gone lose their data, after a snapshot
+    /// where one is asked for.
+    package func install(
+        _ schema: SchemaSnapshot, snapshots: [TableID: SnapshotRequest] = [:]
+    ) {
         self.schema = schema
         let stored = schema.keyspaces.flatMap { keyspace in
             keyspace.tables.map {
@@ -240,9 +224,7 @@ extension StorageEngine {
             state.mayCompact = true
         }
         for table in tableList where schema.table(table.id) == nil {
-            stopCompactions(of: table)
-            forget(table)
-            manifest.enqueue([.dropTable(table.id)], .released(takeFiles(table), heldSegment: nil))
+            retireDropped(table, snapshots[table.id])
             tables[table.id] = nil
         }
         lastTable = nil

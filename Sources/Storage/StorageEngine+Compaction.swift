@@ -391,7 +391,7 @@ extension StorageEngine {
             table.mayCompact = true
             for input in inputs { input.isObsolete = true }
         } else {
-            obsoleteFiles += made.map(\.metadata.file)
+            for sstable in made { withdraw(sstable) }
         }
         for input in inputs {
             input.isCompacting = false

@@ -80,6 +80,7 @@ extension StorageEngine {
             // The next start removes what nobody names.
             isRemovingFiles = false
             try check(failure)
+        case .maintenance(let task, let run): try maintenanceEnded(task, run, failure)
         case .usage:
             // Nothing is known then; whoever needs the disk will see for himself.
             diskUsage = nil

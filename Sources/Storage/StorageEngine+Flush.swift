@@ -176,11 +176,16 @@ extension StorageEngine {
 
     func makeFlush(_ table: TableState, _ memtable: Memtable) -> (MergeJob, UInt64) {
         let number = manifest.takeNumber()
+        return (makeFlush(table, memtable, into: target(table, number)), number)
+    }
+
+    func makeFlush(
+        _ table: TableState, _ memtable: Memtable, into target: MergeJob.Target
+    ) -> MergeJob {
         let rule = PurgeRule(nowInSeconds: wallSeconds, gcBefore: .min, olderThan: .min)
-        let job = MergeJob(
+        return MergeJob(
             title: "flush \(table.name)", scans: [MemtableScan(memtable, slice: slice)],
-            targets: [target(table, number)], purge: MergeJob.Purge(rule: rule, others: []))
-        return (job, number)
+            targets: [target], purge: MergeJob.Purge(rule: rule, others: []))
     }
 
     func flushEnded(
@@ -218,7 +223,7 @@ extension StorageEngine {
         mayFlush = true
         let bytes = memtable.bytes
         guard table.generation == generation else {
-            if let made { obsoleteFiles.append(made.metadata.file) }
+            if let made { withdraw(made) }
             unpin(memtable)
             return
         }
@@ -240,10 +245,12 @@ extension StorageEngine {
 
     /// The first segment with a mutation that no SSTable holds.
     var firstNeededSegment: UInt32 {
-        var needed = heldSegments.reduce(log.active.number) { min($0, $1) }
+        var needed = log.active.number
         for table in tableList {
             if let oldest = table.oldestUnflushed { needed = min(needed, oldest.segment) }
         }
+        // Until the manifest says so a truncation may yet not have happened, and then all must be there.
+        for segment in retiringSegments.values { needed = min(needed, segment) }
         return needed
     }
 

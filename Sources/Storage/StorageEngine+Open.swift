@@ -36,9 +36,11 @@ extension StorageEngine {
             state.apply(.dropTable(id))
         }
         // A truncation is for good once the metadata store has it, even if the node died before its
-        // manifest had.
+        // manifest had. A position of zero is one that a change of the shards has made void.
         for entry in state.entries.values.sorted(by: { $0.number < $1.number }) {
-            if let truncated = start.truncations[entry.table], entry.position <= truncated {
+            if let truncated = start.truncations[entry.table], truncated > .zero,
+                entry.position <= truncated
+            {
                 state.apply(.remove(number: entry.number))
             }
         }

@@ -144,6 +144,17 @@ package final class StorageEngine {
     /// The monotonic clock of the last step.
     var lastTick: Instant
 
+    // Maintenance under way (`StorageEngine+Maintenance`).
+    var maintenance: [MaintenanceTask] = []
+    var nextMaintenance: UInt64 = 0
+    /// The first segments with what tables that go had in memory, until their snapshots are durable.
+    var retiringSegments: [MaintenanceID: UInt32] = [:]
+    /// Files that the manifest named only after their table had to let them go.
+    var lateFiles: [TableID: [SSTable]] = [:]
+    /// Snapshots of tables that go, for the step's end.
+    var waitingRetirements: [(MaintenanceTask, MaintenanceRun)] = []
+    /// Tasks that have ended; the shard takes them at the end of each step.
+    package var completedMaintenance: [CompletedMaintenance] = []
     // Taking in writes (`+Flush`).
     var throttle: WriteThrottle
     /// Somebody was told to wait and has not been admitted since.
@@ -154,8 +165,6 @@ package final class StorageEngine {
     var isFlushWanted = false
     var mayFlush = false
     var mayReleaseSegments = true
-    /// The oldest segments that truncations still need which are not in the manifest yet.
-    var heldSegments: [UInt32] = []
     /// Tables with a `memtable_flush_period_in_ms`.
     var periodicTables: [TableState] = []
 
@@ -210,7 +219,8 @@ package final class StorageEngine {
     /// No job is running, no read is parked, nothing waits to be flushed.
     package var isIdle: Bool {
         jobs.isEmpty && blockReads.isEmpty && obsoleteFiles.isEmpty && manifest.isIdle
-            && !log.isPreparing && tableList.allSatisfy { $0.frozen.isEmpty }
+            && !log.isPreparing && maintenance.isEmpty
+            && tableList.allSatisfy { $0.frozen.isEmpty }
     }
 
     /// Remembers damage that a read met.
@@ -339,5 +349,6 @@ enum RunningJob {
     case compaction(RunningCompaction)
     case manifest
     case removal
+    case maintenance(MaintenanceTask, MaintenanceRun)
     case usage(DiskUsageJob)
 }

@@ -9,7 +9,7 @@ struct Coterie: ParsableCommand {
         commandName: "coterie",
         abstract: "An eventually consistent wide-column database that speaks CQL.",
         subcommands: [
-            NodeCommand.self, RingCommand.self, ShellCommand.self, LabCommand.self,
-            BenchCommand.self,
+            NodeCommand.self, RingCommand.self, ShellCommand.self, AdminCommand.self,
+            InspectCommand.self, LabCommand.self, BenchCommand.self,
         ])
 }

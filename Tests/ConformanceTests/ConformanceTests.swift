@@ -60,6 +60,8 @@ struct ConformanceTests {
 
     @Test func acknowledgedWritesSurviveKills() async throws { try await run("crash") }
 
+    @Test func operatorsCommandsDoWhatNodetoolsDo() async throws { try await run("admin") }
+
     @Test func theNumberOfShardsChangesWithARestart() async throws { try await run("shards") }
 
     /// Runs a suite and reports what failed.

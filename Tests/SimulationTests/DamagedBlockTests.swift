@@ -75,7 +75,7 @@ import Testing
                 }
                 if isError(answer) { return "\(statement): \(String(describing: answer))" }
             }
-            for node in 0..<3 { world.command("flush", node: node) { _ in } }
+            for node in 0..<3 { world.command(["flush"], node: node) { _ in } }
             world.run(until: world.now + .seconds(10))
             return damage()
         }

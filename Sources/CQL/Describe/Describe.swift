@@ -135,7 +135,7 @@ package struct DescribeRequest: Sendable {
     }
 
     /// Types that others are made of come first, so that the statements can be run in this order.
-    private static func byDependency(_ types: [UserDefinedType]) -> [UserDefinedType] {
+    package static func byDependency(_ types: [UserDefinedType]) -> [UserDefinedType] {
         var sorted: [UserDefinedType] = []
         var waiting = types
         while !waiting.isEmpty {

@@ -38,6 +38,9 @@ struct BloomFilter: Sendable {
         self.probes = probes
     }
 
+    /// Its size in memory.
+    var byteCount: Int { words.count * 8 }
+
     private static func mix(_ token: Int64) -> UInt64 {
         var value = UInt64(bitPattern: token)
         value = (value ^ (value >> 32)) &* 0x9E37_79B9_7F4A_7C15

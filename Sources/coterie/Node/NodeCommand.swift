@@ -34,6 +34,9 @@ struct NodeCommand: ParsableCommand {
     @Option(help: "The port for the other nodes.")
     var peerPort: UInt16 = 7000
 
+    @Option(help: "The port for coterie admin, on a loopback address (7199 if it is free).")
+    var adminPort: UInt16?
+
     @Option(help: "How many shards (threads); as many as there are processors if not given.")
     var shards: Int?
 
@@ -50,7 +53,7 @@ struct NodeCommand: ParsableCommand {
         let options = try CommandFailure.reporting {
             try NodeOptions(
                 dataFolder: dataFolder, address: NodeArguments.address(address), clientPort: port,
-                peerPort: peerPort, shardCount: NodeArguments.shardCount(shards),
+                peerPort: peerPort, adminPort: adminPort, shardCount: NodeArguments.shardCount(shards),
                 configuration: NodeArguments.configuration(settings))
         }
         try CommandFailure.reporting {

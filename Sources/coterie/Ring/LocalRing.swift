@@ -92,6 +92,7 @@ struct LocalRing {
             "--port", String(node.clientPort), "--peer-port", String(node.peerPort),
             "--shards", String(layout.shardsOfNode),
         ]
+        if let port = node.adminPort { arguments += ["--admin-port", String(port)] }
         for setting in layout.settings { arguments += ["--set", setting] }
         return try RingProcesses.spawn(arguments, logPath: layout.logPath(number))
     }

@@ -79,6 +79,8 @@ extension RingCommand {
         var port: UInt16 = 9042
         @Option(help: "The port between the nodes.")
         var peerPort: UInt16 = 7000
+        @Option(help: "The port for coterie admin (7199 if it is free).")
+        var adminPort: UInt16?
         @Flag(name: .customLong("in-process"), help: "Run all nodes in one process.")
         var isOneProcess = false
         @Flag(
@@ -115,7 +117,7 @@ extension RingCommand {
                 layout: try RingLayout.new(
                     folder: folder, nodes: nodes ?? 3, shardsOfNode: shards,
                     isSameAddress: isSameAddress, isOneProcess: isOneProcess, settings: settings,
-                    port: port, peerPort: peerPort))
+                    port: port, peerPort: peerPort, adminPort: adminPort))
             try ring.create()
             return ring
         }

@@ -4,8 +4,8 @@
 //     one-process no
 //     shards 1
 //     set write_request_timeout=2s
-//     node 127.0.0.1 9042 7000
-//     node 127.0.0.2 9042 7000
+//     node 127.0.0.1 9042 7000 7199
+//     node 127.0.0.2 9042 7000 7199
 //
 // Nodes are numbered from 1 in the order of their lines; node N lives in the folder `node-N`.
 
@@ -25,6 +25,8 @@ struct RingLayout: Equatable {
         var address: [UInt8]
         var clientPort: UInt16
         var peerPort: UInt16
+        /// For operators' commands; nil: the usual one, if it is free.
+        var adminPort: UInt16?
 
         var clientAddress: SocketAddress { SocketAddress(address: address, port: clientPort) }
     }
@@ -42,12 +44,13 @@ struct RingLayout: Equatable {
     /// A new ring: addresses 127.0.0.1, .2, ... or one address with rising ports.
     static func new(
         folder: String, nodes count: Int, shardsOfNode: Int?, isSameAddress: Bool,
-        isOneProcess: Bool, settings: [String], port: UInt16, peerPort: UInt16
+        isOneProcess: Bool, settings: [String], port: UInt16, peerPort: UInt16,
+        adminPort: UInt16?
     ) throws(ServerFailure) -> RingLayout {
         guard (1...maximumNodes).contains(count) else {
             throw ServerFailure("a local ring has 1 to \(maximumNodes) nodes, not \(count)")
         }
-        let lastPort = Int(max(port, peerPort)) + (isSameAddress ? count : 0)
+        let lastPort = Int(max(port, peerPort, adminPort ?? 0)) + (isSameAddress ? count : 0)
         guard lastPort <= Int(UInt16.max) else {
             throw ServerFailure("there are no ports above \(UInt16.max)")
         }
@@ -55,9 +58,11 @@ struct RingLayout: Equatable {
             isSameAddress
                 ? Node(
                     address: [127, 0, 0, 1], clientPort: port + UInt16(index),
-                    peerPort: peerPort + UInt16(index))
+                    peerPort: peerPort + UInt16(index),
+                    adminPort: adminPort.map { $0 + UInt16(index) })
                 : Node(
-                    address: [127, 0, 0, UInt8(index + 1)], clientPort: port, peerPort: peerPort)
+                    address: [127, 0, 0, UInt8(index + 1)], clientPort: port, peerPort: peerPort,
+                    adminPort: adminPort)
         }
         let shards = shardsOfNode ?? max(1, NodeArguments.processorCount / count)
         return RingLayout(
@@ -88,6 +93,7 @@ struct RingLayout: Equatable {
         NodeOptions(
             dataFolder: nodeFolder(number), address: node(number).address,
             clientPort: node(number).clientPort, peerPort: node(number).peerPort,
+            adminPort: node(number).adminPort,
             shardCount: shardsOfNode, configuration: try NodeArguments.configuration(settings))
     }
 
@@ -101,19 +107,22 @@ struct RingLayout: Equatable {
         var layout = RingLayout(
             folder: folder, nodes: [], shardsOfNode: 1, isOneProcess: false, settings: [])
         for line in text.split(separator: "\n") where !line.hasPrefix("#") {
-            let words = line.split(separator: " ", maxSplits: 3).map(String.init)
+            let words = line.split(separator: " ", maxSplits: 4).map(String.init)
             switch (words.first, words.count) {
             case ("one-process", 2): layout.isOneProcess = words[1] == "yes"
             case ("shards", 2): layout.shardsOfNode = try NodeArguments.shardCount(Int(words[1]))
             case ("set", _): layout.settings.append(String(line.dropFirst(4)))
-            case ("node", 4):
-                guard let client = UInt16(words[2]), let peer = UInt16(words[3]) else {
+            case ("node", 4), ("node", 5):
+                let admin = words.count > 4 ? UInt16(words[4]) : nil
+                guard let client = UInt16(words[2]), let peer = UInt16(words[3]),
+                    words.count == 4 || admin != nil
+                else {
                     throw ServerFailure("\(path(folder)): cannot read \"\(line)\"")
                 }
                 layout.nodes.append(
                     Node(
                         address: try NodeArguments.address(words[1]), clientPort: client,
-                        peerPort: peer))
+                        peerPort: peer, adminPort: admin))
             default: throw ServerFailure("\(path(folder)): cannot read \"\(line)\"")
             }
         }
@@ -129,7 +138,8 @@ struct RingLayout: Equatable {
         text += "one-process \(isOneProcess ? "yes" : "no")\nshards \(shardsOfNode)\n"
         for setting in settings { text += "set \(setting)\n" }
         for node in nodes {
-            text += "node \(node.clientAddress.host) \(node.clientPort) \(node.peerPort)\n"
+            let admin = node.adminPort.map { " \($0)" } ?? ""
+            text += "node \(node.clientAddress.host) \(node.clientPort) \(node.peerPort)\(admin)\n"
         }
         try TextFile.write(text, to: Self.path(folder))
     }

@@ -23,7 +23,7 @@ struct NodeCondition {
 
     var state: State
     var process: pid_t?
-    /// What the node's `status` said, by name.
+    /// What the node told, by name.
     var facts: [String: String] = [:]
     /// How many nodes it takes for alive, itself included.
     var liveNodes: Int?
@@ -41,29 +41,21 @@ enum RingProbe {
         if RingProcesses.isPaused(process) {
             return NodeCondition(state: .paused, process: process)
         }
-        let answer: String?
+        let answer: AdminAnswer?
         do {
-            answer = try ControlClient.ask(
-                socketPath: layout.controlPath(number), "status",
+            answer = try AdminClient.ask(
+                socketPath: layout.controlPath(number), AdminRequest(["probe"]),
                 timeoutMilliseconds: timeoutMilliseconds)
         } catch {
             return NodeCondition(state: .silent, process: process)
         }
-        guard let answer else { return NodeCondition(state: .starting, process: process) }
-        var condition = NodeCondition(state: .starting, process: process, liveNodes: 0)
-        for line in answer.split(separator: "\n") {
-            let words = line.split(separator: " ", maxSplits: 1).map(String.init)
-            guard words.count == 2 else { continue }
-            if words[0] == "peer" {
-                // One line for each member: address, host id, and how this node sees it.
-                if words[1].hasSuffix(" up") {
-                    condition.liveNodes = (condition.liveNodes ?? 0) + 1
-                }
-            } else {
-                condition.facts[words[0]] = words[1]
-            }
+        guard case .value(let value) = answer else {
+            return NodeCondition(state: .starting, process: process)
         }
-        if condition.facts["ready"] == "true" { condition.state = .up }
+        var condition = NodeCondition(state: .starting, process: process)
+        for field in value.fields { condition.facts[field.name] = field.value.text }
+        condition.liveNodes = Int(value["live"].integer)
+        if value["ready"].isTrue { condition.state = .up }
         return condition
     }
 

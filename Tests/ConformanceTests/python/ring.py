@@ -22,6 +22,7 @@ class Ring:
         self.folder = folder
         self.addresses = []
         self.port = None
+        self.admin_port = None
         path = os.path.join(folder, "ring.conf")
         if os.path.exists(path):
             with open(path) as lines:
@@ -30,6 +31,7 @@ class Ring:
                     if words and words[0] == "node":
                         self.addresses.append(words[1])
                         self.port = int(words[2])
+                        self.admin_port = int(words[4]) if len(words) > 4 else None
 
     @staticmethod
     def up(binary, folder, nodes, shards=None, settings=(), port=None, peer_port=None):
@@ -38,7 +40,10 @@ class Ring:
         if not ring.addresses:
             port = port or free_port(nodes)
             peer_port = peer_port or free_port(nodes, avoid=port)
-            arguments = ["--nodes", str(nodes), "--port", str(port), "--peer-port", str(peer_port)]
+            admin_port = free_port(nodes, avoid=peer_port)
+            arguments = [
+                "--nodes", str(nodes), "--port", str(port), "--peer-port", str(peer_port),
+                "--admin-port", str(admin_port)]
         else:
             arguments = []
         if shards:
@@ -59,6 +64,15 @@ class Ring:
                 f"coterie ring {verb} {' '.join(arguments)} ended with {result.returncode}: "
                 f"{result.stdout.strip()}")
         return result.stdout
+
+    def admin(self, *words, node=1):
+        """Runs `coterie admin` against a node, by its number; returns code, output and errors."""
+        result = subprocess.run(
+            [self.binary, "admin", "-h", self.addresses[node - 1], "-p", str(self.admin_port),
+             *words],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            timeout=60)
+        return result.returncode, result.stdout, result.stderr
 
     def heal(self):
         """Starts the nodes that are down."""

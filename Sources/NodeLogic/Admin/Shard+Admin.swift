@@ -1,0 +1,378 @@
+// An operator's commands. The world hands a command to shard 0; that answers from what is agreed and
+// known, or asks all shards of the node, and answers with what they tell, put together.
+//
+//     command --> shard 0 --adminTask--> each shard --(engine's task, if it takes time)--> adminDone
+//                    |<------------------------------------------------------------------------'
+//                    '--> commandAnswer
+//
+// A command never blocks a step: what reads files or takes time is a job or a task of the engine.
+
+internal import CQL
+internal import Encoding
+internal import Environment
+internal import Model
+internal import Storage
+internal import Topology
+
+extension Shard {
+    /// Takes a command in.
+    func receiveCommand(_ id: EffectID, _ request: AdminRequest) {
+        do throws(AdminRefusal) {
+            guard let control else { throw AdminRefusal("only shard 0 takes commands") }
+            try obey(id, request, control)
+        } catch {
+            answerCommand(id, .refused(error.reason))
+        }
+    }
+
+    func answerCommand(_ id: EffectID, _ answer: AdminAnswer) {
+        deferred.effects.append(.commandAnswer(id, answer))
+    }
+
+    private func obey(
+        _ id: EffectID, _ request: AdminRequest, _ control: NodeControl
+    ) throws(AdminRefusal) {
+        if let value = try localAnswer(request, control) {
+            return answerCommand(id, .value(value))
+        }
+        switch request.verb {
+        case "listsnapshots":
+            startAdminJob(SnapshotFolderJob(.list), .list(id))
+        case "clearsnapshot":
+            startAdminJob(SnapshotFolderJob(.clear(try clearing(request))), .clear(id))
+        case "import-staged": try startImport(id, request)
+        case "snapshot":
+            let words = try snapshotTask(request)
+            askShards(id, words, facts: ["tag": .text(words[1])])
+        default: askShards(id, try shardTask(request))
+        }
+    }
+
+    /// Gives all shards a task; the command is answered when all have told.
+    private func askShards(
+        _ id: EffectID, _ words: [String], facts: AdminValue = .null, staged: String? = nil
+    ) {
+        guard let control else { return }
+        control.nextAdmin += 1
+        control.admin[control.nextAdmin] = PendingAdmin(
+            command: id, waiting: shardCount, facts: facts, staged: staged)
+        let notice = ShardNotice.adminTask(control.nextAdmin, words)
+        for shard in 0..<shardCount { sendShard(notice, to: ShardIndex(shard)) }
+    }
+
+    /// On shard 0: one shard has told.
+    func adminDone(_ task: UInt64, _ value: AdminValue, _ failure: String) {
+        guard let control, var pending = control.admin[task] else { return }
+        pending.waiting -= 1
+        pending.value = pending.value.joined(with: value)
+        if !failure.isEmpty, pending.failure == nil { pending.failure = failure }
+        control.admin[task] = pending.waiting > 0 ? pending : nil
+        guard pending.waiting == 0 else { return }
+        let answer =
+            pending.failure.map { AdminAnswer.refused($0) } ?? .value(pending.facts.joined(with: pending.value))
+        if let lead = pending.staged {
+            startAdminJob(SnapshotFolderJob(.unstage(lead)), .unstage(pending.command, answer))
+        } else {
+            answerCommand(pending.command, answer)
+        }
+    }
+
+    // MARK: Tables
+
+    /// The ids of the tables that a command means: `[keyspace [table...]]`; all stored ones without.
+    func tables(_ arguments: ArraySlice<String>) throws(AdminRefusal) -> [TableSchema] {
+        guard let name = arguments.first else {
+            return cluster.schema.keyspaces.flatMap(\.tables)
+        }
+        guard let keyspace = cluster.schema.keyspace(named: name) else {
+            throw AdminRefusal("Keyspace [\(name)] does not exist.")
+        }
+        if arguments.count == 1 { return keyspace.tables }
+        var tables: [TableSchema] = []
+        for word in arguments.dropFirst() {
+            guard let table = keyspace.table(named: word) else {
+                throw AdminRefusal("Unknown keyspace/cf pair (\(name).\(word))")
+            }
+            tables.append(table)
+        }
+        return tables
+    }
+
+    private func ids(_ arguments: [String]) throws(AdminRefusal) -> [String] {
+        try tables(arguments[...]).map(\.id.description)
+    }
+
+    /// What a verb asks of each shard, its tables by their ids.
+    private func shardTask(_ request: AdminRequest) throws(AdminRefusal) -> [String] {
+        switch request.verb {
+        case "flush": return ["flush"] + (try ids(try AdminOptions(request).arguments))
+        case "drain":
+            try AdminOptions(request).expect(0...0, "drain")
+            return ["drain"]
+        case "verify":
+            let options = try AdminOptions(
+                request,
+                [
+                    "-e/--extended-verify", "-c/--check-version", "-d/--dfp", "-r/--rsc",
+                    "-t/--check-tokens", "-q/--quick", "-f/--force",
+                ])
+            return ["verify"] + (try ids(options.arguments))
+        case "scrub":
+            let options = try AdminOptions(
+                request,
+                [
+                    "-n/--no-validate", "-ns/--no-snapshot", "-s/--skip-corrupted",
+                    "-r/--reinsert-overflowed-ttl", "-j/--jobs=",
+                ])
+            return ["scrub"] + (try ids(options.arguments))
+        case "cleanup":
+            let options = try AdminOptions(request, ["-j/--jobs="])
+            return ["cleanup"] + (try ids(options.arguments))
+        case "upgradesstables":
+            let options = try AdminOptions(request, ["-a/--include-all-sstables", "-j/--jobs="])
+            let all = options.flags.contains("include-all-sstables")
+            return ["upgrade", all ? "all" : "old"] + (try ids(options.arguments))
+        case "garbagecollect":
+            let options = try AdminOptions(request, ["-g/--granularity=", "-j/--jobs="])
+            return ["compact"] + (try ids(options.arguments))
+        case "compact":
+            let options = try AdminOptions(request, ["-s/--split-output"])
+            return ["compact"] + (try ids(options.arguments))
+        case "stop":
+            _ = try AdminOptions(request, ["-id/--compaction-id="])
+            return ["stop"]
+        case "getsstables":
+            let options = try AdminOptions(request, ["-hf/--hex-format", "-l/--show-levels"])
+            try options.expect(3...3, "getsstables <keyspace> <table> <key>")
+            let table = try tables(options.arguments.prefix(2))[0]
+            let key = try partitionKey(
+                options.arguments[2], of: table, isHex: options.flags.contains("hex-format"))
+            return ["sstables", table.id.description, String(Token.of(key).value)]
+        case "tablestats", "info", "tpstats", "compactionstats", "compactionhistory",
+            "listpendinghints", "clientstats":
+            return [request.verb]
+        case "settimeout", "setcompactionthroughput", "enablehandoff", "disablehandoff":
+            return try settingTask(request)
+        case "pausehandoff", "resumehandoff":
+            try AdminOptions(request).expect(0...0, request.verb)
+            return [request.verb]
+        case "settraceprobability":
+            let options = try AdminOptions(request)
+            try options.expect(1...1, "settraceprobability <trace_probability>")
+            guard let value = Double(options.arguments[0]), (0...1).contains(value) else {
+                throw AdminRefusal("Trace probability must be between 0 and 1")
+            }
+            return ["traceprobability", String(value)]
+        default: throw AdminRefusal(AdminVerbs.unknown(request.verb))
+        }
+    }
+
+    // MARK: On each shard
+
+    /// A task of shard 0's: told at once, or when the engine has done it.
+    func serveAdmin(_ task: UInt64, _ words: [String]) {
+        do throws(AdminRefusal) {
+            if let value = try carryOut(task, words) { tellAdmin(task, value, "") }
+        } catch {
+            tellAdmin(task, .null, error.reason)
+        }
+    }
+
+    private func tellAdmin(_ task: UInt64, _ value: AdminValue, _ failure: String) {
+        sendShard(.adminDone(task, value, failure: failure), to: ShardIndex(0))
+    }
+
+    /// Does the task; nil if its end comes later.
+    private func carryOut(_ task: UInt64, _ words: [String]) throws(AdminRefusal) -> AdminValue? {
+        let ids = words.dropFirst().compactMap { UniqueID($0).map { TableID($0) } }
+        switch words.first {
+        case "flush", "drain": wait(storage.startFlush(words[0] == "drain" ? nil : ids), task)
+        case "verify": wait(storage.startFiles(.verify, ids), task)
+        case "scrub": wait(storage.startFiles(.scrub, ids), task)
+        case "upgrade": wait(storage.startFiles(.upgrade(all: words[1] == "all"), ids), task)
+        case "cleanup": try startCleanup(task, ids)
+        case "snapshot": wait(storage.startSnapshot(try snapshotRequest(words)), task)
+        case "import":
+            do throws(StorageError) {
+                wait(
+                    try storage.startImport(
+                        ids[0], lead: words[2], fileCount: Int(words[3]) ?? 0), task)
+            } catch {
+                throw AdminRefusal("\(error)")
+            }
+        case "compact":
+            for id in ids { storage.compact(table: id) }
+            return [:]
+        case "stop": return ["stopped": .count(storage.stopMaintenance())]
+        default: return try immediateTask(words)
+        }
+        return nil
+    }
+
+    private func wait(_ id: MaintenanceID, _ task: UInt64) {
+        maintenanceWaiters[id] = .admin(task)
+    }
+
+    /// One task for each keyspace: their ranges differ.
+    private func startCleanup(_ task: UInt64, _ ids: [TableID]) throws(AdminRefusal) {
+        // All tables of one keyspace go together; a command names one keyspace or all.
+        var byRanges: [(ranges: [ClosedRange<Int64>], ids: [TableID])] = []
+        for id in ids {
+            guard let route = cluster.route(of: id) else { continue }
+            let ranges = ownedRanges(route.placement)
+            if let index = byRanges.firstIndex(where: { $0.ranges == ranges }) {
+                byRanges[index].ids.append(id)
+            } else {
+                byRanges.append((ranges, [id]))
+            }
+        }
+        guard let last = byRanges.last else {
+            tellAdmin(task, MaintenanceReport().value, "")
+            return
+        }
+        for group in byRanges.dropLast() {
+            _ = storage.startFiles(.cleanup(group.ranges), group.ids)
+        }
+        // Tasks that go through files run one after another: the last one ends last.
+        wait(storage.startFiles(.cleanup(last.ranges), last.ids), task)
+    }
+
+    /// The tokens of which this node holds a replica, sorted, neighbours joined.
+    func ownedRanges(_ placement: Placement) -> [ClosedRange<Int64>] {
+        guard !placement.isLocal, let own = cluster.ownIndex else { return [.min ... .max] }
+        var closed: [ClosedRange<Int64>] = []
+        for range in placement.ranges(heldBy: own).flatMap(\.unwrapped)
+        where range.start < range.end {
+            // The lowest place of the ring belongs to the range that goes over its origin.
+            let start = range.start == .minimum ? Int64.min : range.start.value + 1
+            closed.append(start...range.end.value)
+        }
+        closed.sort { $0.lowerBound < $1.lowerBound }
+        var joined: [ClosedRange<Int64>] = []
+        for range in closed {
+            if let last = joined.last, last.upperBound >= range.lowerBound &- 1,
+                last.upperBound != .max
+            {
+                joined[joined.count - 1] =
+                    last.lowerBound...max(last.upperBound, range.upperBound)
+            } else {
+                joined.append(range)
+            }
+        }
+        return joined
+    }
+
+    /// Takes what the engine has ended.
+    func completeMaintenance() {
+        guard !storage.completedMaintenance.isEmpty else { return }
+        let ended = storage.completedMaintenance
+        storage.completedMaintenance = []
+        for completed in ended {
+            switch maintenanceWaiters.removeValue(forKey: completed.id) {
+            case .admin(let task):
+                tellAdmin(task, completed.report.value, completed.report.failure ?? "")
+            case .truncation(let table, let sender, let request):
+                truncatedOwn(table, completed, sender, request)
+            case nil: break
+            }
+        }
+    }
+
+    // MARK: Jobs on the folder
+
+    private func startAdminJob(_ job: any Job, _ purpose: AdminJob) {
+        guard let control else { return }
+        let id = effectIDs.next()
+        control.adminJobs[id] = purpose
+        deferred.effects.append(.runJob(id, job))
+    }
+
+    /// Takes the end of a job on the folder; false if it is somebody else's.
+    func adminJobEnded(_ id: EffectID, _ job: any Job, _ failure: DiskFailure?) -> Bool {
+        guard let control, let purpose = control.adminJobs.removeValue(forKey: id) else {
+            return false
+        }
+        if let failure {
+            switch purpose {
+            case .list(let command), .check(let command, _, _):
+                answerCommand(command, .refused("\(failure)"))
+            case .clear(let command):
+                if let command { answerCommand(command, .refused("\(failure)")) }
+            case .unstage(let command, let answer): answerCommand(command, answer)
+            }
+            return true
+        }
+        switch purpose {
+        case .list(let command):
+            guard let list = job as? SnapshotFolderJob else { return true }
+            answerCommand(command, .value(.list(list.snapshots.map(Self.value))))
+        case .clear(let command):
+            guard let clear = job as? SnapshotFolderJob else { return true }
+            control.snapshotExpiry = clear.nextExpiry
+            if let command {
+                answerCommand(command, .value(["removed": .count(clear.removed)]))
+            }
+        case .check(let command, let words, let lead):
+            guard let check = job as? ImportCheckJob else { return true }
+            if let refusal = check.refusal {
+                startAdminJob(
+                    SnapshotFolderJob(.unstage(lead)), .unstage(command, .refused(refusal)))
+            } else {
+                askShards(command, words + [String(check.fileCount)], staged: lead)
+            }
+        case .unstage(let command, let answer): answerCommand(command, answer)
+        }
+        return true
+    }
+
+    private static func value(_ snapshot: SnapshotSummary) -> AdminValue {
+        let manifest = snapshot.manifest
+        return [
+            "tag": .text(manifest.key.tag), "keyspace": .text(manifest.keyspace),
+            "table": .text(manifest.table), "part": .text(manifest.key.part),
+            "parts": .count(manifest.parts), "size": .count(manifest.bytes),
+            "true_size": .count(snapshot.trueBytes), "files": .count(manifest.files.count),
+            "created_at": .integer(manifest.createdAt.microseconds),
+            "expires_at": manifest.expiresAt.map { .integer($0.microseconds) } ?? .null,
+            "ephemeral": .bool(manifest.isEphemeral),
+        ]
+    }
+
+    /// Removes snapshots whose time has come; looked at once a minute.
+    func tickSnapshots() {
+        guard let control, let expiry = control.snapshotExpiry,
+            control.nextSnapshotCheck <= now.monotonic
+        else { return }
+        control.nextSnapshotCheck = now.monotonic + .seconds(60)
+        guard expiry <= now.wall else { return }
+        control.snapshotExpiry = nil
+        var selection = SnapshotSelection()
+        selection.expiredAt = now.wall
+        startAdminJob(SnapshotFolderJob(.clear(selection)), .clear(nil))
+    }
+
+    // MARK: Import
+
+    /// `import-staged LEAD [options] keyspace table`: the world has staged the files.
+    private func startImport(_ id: EffectID, _ request: AdminRequest) throws(AdminRefusal) {
+        let options = try AdminOptions(
+            request,
+            [
+                "-t/--no-tokens", "-e/--extended-verify", "-v/--no-verify", "-q/--quick",
+                "-c/--no-invalidate-caches", "-l/--keep-level", "-r/--keep-repaired",
+                "-p/--copy-data",
+            ])
+        try options.expect(3...3, "import <keyspace> <table> <directory>")
+        let table = try tables(options.arguments[1...])[0]
+        guard let route = cluster.route(of: table.id) else {
+            throw AdminRefusal("Unknown keyspace/cf pair (\(table.keyspace).\(table.name))")
+        }
+        let lead = options.arguments[0]
+        startAdminJob(
+            ImportCheckJob(
+                lead: lead, schema: table,
+                owned: options.flags.contains("no-tokens") ? nil : ownedRanges(route.placement),
+                isExtended: options.flags.contains("extended-verify")),
+            .check(id, tableWords: ["import", table.id.description, lead], lead: lead))
+    }
+}

@@ -418,7 +418,7 @@ extension Shard {
         case .read(let session):
             do {
                 try run.result.bytes.withBytes { raw throws(MalformedBytes) in
-                    try session.live.append(try ReadResultView(raw))
+                    try session.append(try ReadResultView(raw))
                 }
             } catch {
                 readFailed(run.client, .serverError("a replica's answer is malformed: \(error)"))

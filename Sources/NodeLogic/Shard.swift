@@ -153,8 +153,6 @@ package final class Shard {
         requestIDs = RequestIDSource(incarnation: start.incarnation, shard: start.index)
         prepared = PreparedStatements(
             maximumCount: start.configuration.clients.maximumPreparedStatements)
-        traceStream = RandomStream(
-            seed: start.randomSeed, name: "traces of \(start.host) \(start.index.value)")
         let name = start.host.value.bytes + [UInt8(truncatingIfNeeded: start.index.value)]
         ballotProposer = name.withBytes {
             Murmur3.hash128($0, seed: UInt64(start.incarnation.value)).0
@@ -162,6 +160,8 @@ package final class Shard {
         backoffStream = RandomStream(
             seed: start.randomSeed, name: "conditional back-off of shard \(start.index.value)")
         nextBatchCheck = reading.monotonic + start.configuration.requests.batchlogReplayInterval
+        traceStream = RandomStream(
+            seed: start.randomSeed, name: "traces of \(start.host) \(start.index.value)")
         nextHintCheck = reading.monotonic + start.configuration.requests.hintReplayInterval
         cluster = try ClusterView(loading: start.metadata, host: start.host)
         do {
@@ -244,8 +244,8 @@ package final class Shard {
 
     /// Ends the step: the appends of log and clock first, then all that depends on it.
     private func finishStep() {
-        completeMaintenance()
         runLatched()
+        completeMaintenance()
         do {
             try storage.endTick(clock: now, outbox: outbox)
         } catch {
@@ -269,10 +269,10 @@ package final class Shard {
         let candidates = [
             storage.nextWake, hints.nextWake, deadlines.next, control?.nextWake,
             hints.isEmpty ? nil : nextHintCheck, held.isEmpty ? nil : storage.nextAdmission,
-            storage.completedMaintenance.isEmpty ? nil : now.monotonic,
-            control?.snapshotExpiry == nil ? nil : control?.nextSnapshotCheck,
             mayHaveBatches && !isReadingBatches ? nextBatchCheck : nil,
             latched.isEmpty ? nil : now.monotonic,
+            storage.completedMaintenance.isEmpty ? nil : now.monotonic,
+            control?.snapshotExpiry == nil ? nil : control?.nextSnapshotCheck,
         ]
         return candidates.compactMap { $0 }.min()
     }

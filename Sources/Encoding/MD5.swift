@@ -39,7 +39,9 @@ package enum MD5 {
 
     private static func mix(_ bytes: [UInt8], _ start: Int, _ state: inout [UInt32]) {
         let words = (0..<16).map { word in
-            (0..<4).reduce(UInt32(0)) { $0 | UInt32(bytes[start + word * 4 + $1]) << UInt32($1 * 8) }
+            (0..<4).reduce(UInt32(0)) {
+                $0 | UInt32(bytes[start + word * 4 + $1]) << UInt32($1 * 8)
+            }
         }
         var (a, b, c, d) = (state[0], state[1], state[2], state[3])
         for step in 0..<64 {

@@ -41,7 +41,8 @@ package struct UniqueID: Hashable, Comparable, Sendable, CustomStringConvertible
                 continue
             }
             switch byte {
-            case UInt8(ascii: "0")...UInt8(ascii: "9"): digits.append(UInt64(byte - UInt8(ascii: "0")))
+            case UInt8(ascii: "0")...UInt8(ascii: "9"):
+                digits.append(UInt64(byte - UInt8(ascii: "0")))
             case UInt8(ascii: "a")...UInt8(ascii: "f"):
                 digits.append(UInt64(byte - UInt8(ascii: "a") + 10))
             case UInt8(ascii: "A")...UInt8(ascii: "F"):

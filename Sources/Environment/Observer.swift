@@ -19,7 +19,8 @@ package enum Fact: Equatable, Sendable {
         table: UniqueID, token: Int64, newestTimestamp: Int64?, from: [HostID], request: UInt64)
     case writeAcknowledged(
         table: UniqueID, token: Int64, timestamp: Int64, from: [HostID], request: UInt64)
-    case requestTimedOut(table: UniqueID, token: Int64, received: Int, required: Int, request: UInt64)
+    case requestTimedOut(
+        table: UniqueID, token: Int64, received: Int, required: Int, request: UInt64)
     case hintStored(target: HostID, table: UniqueID, token: Int64)
     case hintDelivered(target: HostID, count: Int)
     case readRepairSent(target: HostID, table: UniqueID, token: Int64, request: UInt64)

@@ -34,7 +34,9 @@ package enum ConsistencyLevel: UInt16, Sendable, CaseIterable, CustomStringConve
     /// The level of that name, in either case.
     package init?(name: String) {
         let upper = name.uppercased()
-        guard let found = Self.allCases.first(where: { $0.description == upper }) else { return nil }
+        guard let found = Self.allCases.first(where: { $0.description == upper }) else {
+            return nil
+        }
         self = found
     }
 

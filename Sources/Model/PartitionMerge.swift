@@ -18,7 +18,9 @@ package enum PartitionMerge {
         let scratch = ByteWriter()
         let other = ByteWriter()
         var staticRows: [UnsafeRawBufferPointer] = []
-        for source in sources where !source.staticRow.isEmpty { staticRows.append(source.staticRow) }
+        for source in sources where !source.staticRow.isEmpty {
+            staticRows.append(source.staticRow)
+        }
         let hasStatic = try mergeRows(staticRows, shadow: deletion, scratch: other, into: scratch)
         PartitionWriter.begin(
             deletion: deletion,
@@ -65,8 +67,9 @@ package enum PartitionMerge {
         if versions.count == 1 {
             return try RowMerge.filter(try RowView(first), shadow: shadow, into: writer)
         }
-        guard try RowMerge.merge(
-            try RowView(first), try RowView(versions[1]), shadow: shadow, into: writer)
+        guard
+            try RowMerge.merge(
+                try RowView(first), try RowView(versions[1]), shadow: shadow, into: writer)
         else {
             return try mergeRows(
                 Array(versions.dropFirst(2)), shadow: shadow, scratch: scratch, into: writer)

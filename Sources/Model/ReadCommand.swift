@@ -161,7 +161,8 @@ package struct ReadCommand: Hashable, Sendable {
             for _ in 0..<(try reader.readCount()) {
                 let lower = [UInt8](try reader.readLengthPrefixed())
                 let upper = [UInt8](try reader.readLengthPrefixed())
-                guard compareBytes(list.last?.upper ?? [], lower) <= 0, compareBytes(lower, upper) < 0
+                guard compareBytes(list.last?.upper ?? [], lower) <= 0,
+                    compareBytes(lower, upper) < 0
                 else { throw MalformedBytes("slices out of order", offset: reader.position) }
                 list.append(ClusteringSlice(lower: lower, upper: upper))
             }

@@ -48,6 +48,7 @@ enum TimeUUID {
     ///   - microseconds: since 1970.
     ///   - sequence: tells ids of the same microsecond and node apart.
     ///   - node: 48 bits that tell nodes apart.
+    /// - Returns: an id of version 1.
     static func make(microseconds: Int64, sequence: UInt64, node: UInt64) -> UniqueID {
         let time = UInt64(bitPattern: microseconds) &* 10 &+ gregorianOffset &+ sequence % 10
         let high =

@@ -83,7 +83,9 @@ package enum ReadMerge {
         var cut: ReadStop?
         for view in views {
             guard let stop = try stop(of: view) else { continue }
-            if let nearest = cut, !isNearer(stop, than: nearest, reversed: command.reversed) { continue }
+            if let nearest = cut, !isNearer(stop, than: nearest, reversed: command.reversed) {
+                continue
+            }
             cut = stop
         }
         var merger = Merger(command: command, cut: cut, views: views)
@@ -144,7 +146,9 @@ package enum ReadMerge {
                     nearest = head
                     continue
                 }
-                if (head.token, compareBytes(head.key, best.key)) < (best.token, 0) { nearest = head }
+                if (head.token, compareBytes(head.key, best.key)) < (best.token, 0) {
+                    nearest = head
+                }
             }
             return nearest
         }
@@ -177,7 +181,8 @@ package enum ReadMerge {
             let view = try PartitionView(whole.bytes)
             let last = lastRow(of: head)
             PartitionWriter.begin(
-                deletion: view.deletion, staticRow: view.staticRow, ranges: view.ranges, into: merged)
+                deletion: view.deletion, staticRow: view.staticRow, ranges: view.ranges,
+                into: merged)
             var rows = view.rows
             while let (key, row) = try rows.next() {
                 if let last, isBehind(key, last) { break }
@@ -202,7 +207,8 @@ package enum ReadMerge {
         ) throws(MalformedBytes) -> [UInt8]? {
             let view = try PartitionView(merged.bytes)
             let deletion =
-                own?.deletion.merged(with: view.deletion) == own?.deletion ? Deletion.none : view.deletion
+                own?.deletion.merged(with: view.deletion) == own?.deletion
+                ? Deletion.none : view.deletion
             let ranges = own?.ranges == view.ranges ? [] : view.ranges
             var staticRow = UnsafeRawBufferPointer(start: nil, count: 0)
             if !view.staticRow.isEmpty,
@@ -225,7 +231,9 @@ package enum ReadMerge {
                 }
                 missing.append((key, row))
             }
-            if deletion.isNone && ranges.isEmpty && staticRow.isEmpty && missing.isEmpty { return nil }
+            if deletion.isNone && ranges.isEmpty && staticRow.isEmpty && missing.isEmpty {
+                return nil
+            }
             let writer = ByteWriter(capacity: 512)
             MutationWriter.begin(
                 table: command.table, token: head.token, key: head.key, into: writer)

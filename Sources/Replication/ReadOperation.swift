@@ -84,7 +84,11 @@ package struct ReadOperation {
         self.repairsReplicas = repairsReplicas
         contacted = Array(replicas.prefix(required))
         spare = Array(replicas.dropFirst(required))
-        if case .partition = command.scope { asksForDigests = required > 1 } else { asksForDigests = false }
+        if case .partition = command.scope {
+            asksForDigests = required > 1
+        } else {
+            asksForDigests = false
+        }
     }
 
     /// Whom to ask first.
@@ -93,7 +97,9 @@ package struct ReadOperation {
     }
 
     /// How many distinct replicas answered.
-    package var received: Int { answers.count + digests.count { d in !answers.contains { $0.node == d.node } } }
+    package var received: Int {
+        answers.count + digests.count { d in !answers.contains { $0.node == d.node } }
+    }
 
     /// Takes in a replica's answer. Answers of replicas that were not asked are ignored.
     package mutating func receive(

@@ -173,7 +173,6 @@ extension StorageEngine {
 
     // MARK: Commands
 
-
     /// Drops memtables; jobs that are under way lose their meaning.
     func forget(_ table: TableState) {
         table.generation += 1

@@ -12,7 +12,8 @@ import Testing
     /// The order in which a client's write walks through the rooms.
     static let order =
         pureRooms + [
-            "Disk", "CoterieEngine", "SQLiteMetadata", "Server", "NativeClient", "Simulation", "ConsistencyLab",
+            "Disk", "CoterieEngine", "SQLiteMetadata", "Server", "NativeClient", "Simulation",
+            "ConsistencyLab",
             "coterie",
         ]
     static let sources = Repository.files("Sources", ending: ".swift")
@@ -116,7 +117,9 @@ import Testing
     }
 
     @Test func everyScriptSaysWhatItIsFor() {
-        for name in ["run", "build", "test", "format", "lint", "ci", "conformance", "install", "bench"] {
+        for name in [
+            "run", "build", "test", "format", "lint", "ci", "conformance", "install", "bench",
+        ] {
             let lines = Repository.file("scripts/\(name)")?.lines ?? []
             #expect(lines.count > 1 && lines[1].hasPrefix("# "), "scripts/\(name)")
         }

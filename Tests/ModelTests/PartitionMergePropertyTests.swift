@@ -8,7 +8,8 @@ import Testing
 @Suite struct PartitionMergePropertyTests {
     private func merge(_ versions: [[UInt8]]) throws -> [UInt8] {
         let memory = versions.map { version in
-            let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: version.count, alignment: 8)
+            let copy = UnsafeMutableRawBufferPointer.allocate(
+                byteCount: version.count, alignment: 8)
             copy.copyBytes(from: version)
             return copy
         }

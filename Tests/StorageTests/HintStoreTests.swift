@@ -157,7 +157,9 @@ final class HintWorld {
     @Test func expiredHintsArePassedOver() throws {
         let world = HintWorld()
         try world.open()
-        for number in 0..<20 { world.add(host, number, expiresAt: number % 2 == 0 ? 5_000_000 : .max) }
+        for number in 0..<20 {
+            world.add(host, number, expiresAt: number % 2 == 0 ? 5_000_000 : .max)
+        }
         try world.settle()
         world.microseconds = 6_000_000
         let found = try world.takeAll(host)

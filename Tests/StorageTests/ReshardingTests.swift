@@ -12,7 +12,8 @@ private func slices(_ count: Int) -> [ClosedRange<Int64>] {
     let width = UInt64.max / UInt64(count)
     return (0..<count).map { index in
         let first = Int64(bitPattern: UInt64(index) * width ^ 1 << 63)
-        let last = index == count - 1
+        let last =
+            index == count - 1
             ? Int64.max : Int64(bitPattern: (UInt64(index + 1) * width ^ 1 << 63) &- 1)
         return first...last
     }

@@ -85,7 +85,8 @@ struct PartitionNode {
     var token: Int64 { base.load(as: Int64.self) }
     var key: UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(
-            start: base + Self.headerBytes, count: Int(base.load(fromByteOffset: 8, as: UInt32.self)))
+            start: base + Self.headerBytes,
+            count: Int(base.load(fromByteOffset: 8, as: UInt32.self)))
     }
 
     var rowCount: Int {

@@ -78,7 +78,9 @@ enum RowTree {
             index = node.lowerBound(prefix, record.key)
         } else {
             index = node.childIndex(prefix, record.key)
-            guard let split = insert(record, prefix, into: node.child(index), arena) else { return nil }
+            guard let split = insert(record, prefix, into: node.child(index), arena) else {
+                return nil
+            }
             index += 1
             record = split.separator
             prefix = self.prefix(record.key)

@@ -86,7 +86,8 @@ final class PartitionReader {
         if outcome != .whole, !ranges.isEmpty {
             // Nothing is said about what lies behind the last row.
             let last = [UInt8](rows[lastKey])
-            ranges = command.reversed
+            ranges =
+                command.reversed
                 ? RangeTombstones.clipped(ranges, from: last, to: nil)
                 : RangeTombstones.clipped(ranges, from: nil, to: last + [0])
         }
@@ -229,7 +230,8 @@ final class PartitionReader {
                 throw .malformed(error)
             }
             if isFull, visible != .nothing {
-                outcome = live >= limits.partitionRows && live < limits.rows ? .partitionLimit : .limit
+                outcome =
+                    live >= limits.partitionRows && live < limits.rows ? .partitionLimit : .limit
                 break
             }
             if visible == .live { live += 1 }
@@ -257,7 +259,8 @@ final class PartitionReader {
                 live >= maximum || rows.count > 0 && used + rows.count >= limits.endOfBytes
             var shadow = deletion
             if !source.ranges.isEmpty {
-                shadow = shadow.merged(with: RangeTombstones.covering(source.key, in: source.ranges))
+                shadow = shadow.merged(
+                    with: RangeTombstones.covering(source.key, in: source.ranges))
             }
             let visible: Visible
             do throws(MalformedBytes) {
@@ -276,7 +279,8 @@ final class PartitionReader {
                 throw .malformed(error)
             }
             if isFull, visible != .nothing {
-                outcome = live >= limits.partitionRows && live < limits.rows ? .partitionLimit : .limit
+                outcome =
+                    live >= limits.partitionRows && live < limits.rows ? .partitionLimit : .limit
                 break
             }
             if visible == .live { live += 1 }

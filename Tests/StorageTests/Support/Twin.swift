@@ -30,7 +30,8 @@ struct Twin {
         let writer = ByteWriter()
         // Copies that stay put while the merge reads them.
         let memory = versions.map { version in
-            let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: version.count, alignment: 8)
+            let copy = UnsafeMutableRawBufferPointer.allocate(
+                byteCount: version.count, alignment: 8)
             copy.copyBytes(from: version)
             return copy
         }
@@ -72,7 +73,9 @@ struct Twin {
             }
             _ = index
             var behind: [UInt8]?
-            if let after, after.token == key.token, after.key == key.key { behind = after.clustering }
+            if let after, after.token == key.token, after.key == key.key {
+                behind = after.clustering
+            }
             let outcome = try bytes.withUnsafeBytes { raw in
                 try read(
                     try PartitionView(raw), key, command, rule, behind, &rowsLeft,
@@ -105,11 +108,12 @@ struct Twin {
         var cursor = partition.rows
         while let (rowKey, row) = try cursor.next() {
             let bytes = [UInt8](rowKey)
-            let inSlice = command.slices.map { slices in
-                slices.contains {
-                    compareBytes($0.lower, bytes) <= 0 && compareBytes(bytes, $0.upper) < 0
-                }
-            } ?? true
+            let inSlice =
+                command.slices.map { slices in
+                    slices.contains {
+                        compareBytes($0.lower, bytes) <= 0 && compareBytes(bytes, $0.upper) < 0
+                    }
+                } ?? true
             guard inSlice else { continue }
             if let behind, !behind.isEmpty {
                 let order = compareBytes(bytes, behind)
@@ -146,12 +150,14 @@ struct Twin {
         for (lower, upper) in bounds {
             var part = RangeTombstones.clipped(partition.ranges, from: lower, to: upper)
             if let behind, !behind.isEmpty {
-                part = command.reversed
+                part =
+                    command.reversed
                     ? RangeTombstones.clipped(part, from: nil, to: behind)
                     : RangeTombstones.clipped(part, from: behind + [0], to: nil)
             }
             if outcome != 0, let lastKey {
-                part = command.reversed
+                part =
+                    command.reversed
                     ? RangeTombstones.clipped(part, from: lastKey, to: nil)
                     : RangeTombstones.clipped(part, from: nil, to: lastKey + [0])
             }

@@ -40,9 +40,12 @@ struct RocksDBPeer {
         }
         if !workload.needsData { BenchFolder.remove(path) }
         let run = try Self.execute(program, arguments(workload, name, path))
+        // Its progress stands before the result, with a carriage return between them.
         var result = EngineBenchResult(workload: workload, engine: "rocksdb")
         guard
-            let line = run.output.split(separator: "\n").first(where: { $0.hasPrefix("\(name) ") }),
+            let line = run.output.split(whereSeparator: \.isNewline).first(where: {
+                $0.hasPrefix("\(name) ")
+            }),
             let perSecond = Self.number(in: line, before: "ops/sec"),
             let operations = Self.number(in: line, before: "operations;")
         else { throw ServerFailure("db_bench said something unexpected:\n\(run.output)") }

@@ -115,6 +115,16 @@ extension Configuration {
                 name: "max_requests_in_flight",
                 kind: .count(\.requests.maximumInFlight, 1...1_000_000)),
             Setting(
+                name: "cas_contention_timeout", kind: .duration(\.requests.conditionalTimeout)),
+            Setting(name: "cas_backoff", kind: .duration(\.requests.conditionalBackoff)),
+            Setting(name: "serial_read_linger", kind: .duration(\.requests.conditionalLinger)),
+            Setting(
+                name: "batchlog_replay_interval",
+                kind: .duration(\.requests.batchlogReplayInterval)),
+            Setting(
+                name: "unlogged_batch_across_partitions_warn_threshold",
+                kind: .count(\.requests.unloggedBatchWarnPartitions, 0...1_000_000)),
+            Setting(
                 name: "batch_size_warn_threshold",
                 kind: .size(\.requests.batchSizeWarnBytes, 0...(1 << 30))),
             Setting(

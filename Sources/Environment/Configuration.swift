@@ -108,6 +108,15 @@ package struct Configuration: Equatable, Sendable {
         package var hintReplayInterval = Instant.Span.seconds(1)
         package var hintReplayBatch = 64
         package var maximumClockSkew = Instant.Span.milliseconds(500)
+        /// How long a conditional write may contend until it is decided; its commit has the write timeout.
+        package var conditionalTimeout = Instant.Span.milliseconds(1_800)
+        /// After the n-th lost ballot a conditional write waits this long, doubled up to n times.
+        package var conditionalBackoff = Instant.Span.milliseconds(4)
+        /// How long a serial read waits for the last replica before it settles things by a proposal.
+        package var conditionalLinger = Instant.Span.milliseconds(10)
+        /// How often a node looks for batches that their coordinators have not finished.
+        package var batchlogReplayInterval = Instant.Span.seconds(2)
+        package var unloggedBatchWarnPartitions = 10
         package var batchSizeWarnBytes = 5 << 10
         package var batchSizeFailBytes = 50 << 10
         package var tombstoneWarnThreshold = 1_000

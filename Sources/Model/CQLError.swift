@@ -22,6 +22,12 @@ package enum CQLError: Error, Equatable, Sendable {
     case truncateError(String)
     case writeTimeout(
         String, consistency: ConsistencyLevel, received: Int, required: Int, type: WriteType)
+    /// A conditional write was not decided in time; `contentions` counts the ballots that lost.
+    case conditionalTimeout(
+        String, consistency: ConsistencyLevel, received: Int, required: Int, contentions: Int)
+    /// A conditional write was overtaken after some replicas had accepted it: nobody knows its outcome.
+    case conditionalUnknown(
+        String, consistency: ConsistencyLevel, received: Int, required: Int)
     case readTimeout(
         String, consistency: ConsistencyLevel, received: Int, required: Int, dataPresent: Bool)
     case readFailure(
@@ -63,7 +69,8 @@ package enum CQLError: Error, Equatable, Sendable {
             .functionFailure(let text, _, _, _),
             .unavailable(let text, _, _, _), .writeTimeout(let text, _, _, _, _),
             .readTimeout(let text, _, _, _, _), .readFailure(let text, _, _, _, _, _),
-            .writeFailure(let text, _, _, _, _, _):
+            .writeFailure(let text, _, _, _, _, _), .conditionalTimeout(let text, _, _, _, _),
+            .conditionalUnknown(let text, _, _, _):
             text
         }
     }

@@ -163,7 +163,9 @@ package final class TableSchema: Sendable {
         }
     }
 
-    package var isCounter: Bool { regulars.contains { $0.type == .counter } }
+    package var isCounter: Bool {
+        regulars.contains { $0.type == .counter } || statics.contains { $0.type == .counter }
+    }
 }
 
 /// How a keyspace is replicated: the class name and its options, as the client gave them.
@@ -212,20 +214,29 @@ package final class SchemaSnapshot: Sendable {
     package let version: UniqueID
     /// Sorted by name.
     package let keyspaces: [KeyspaceSchema]
+    /// Tables of a node's own, which are stored like others and belong to none of the keyspaces.
+    package let localTables: [TableSchema]
 
     private let keyspacesByName: [String: Int]
     private let tablesByID: [TableID: TableSchema]
 
-    package init(epoch: UInt64, version: UniqueID, keyspaces: [KeyspaceSchema]) {
+    package init(
+        epoch: UInt64, version: UniqueID, keyspaces: [KeyspaceSchema],
+        localTables: [TableSchema] = []
+    ) {
         self.epoch = epoch
         self.version = version
+        self.localTables = localTables
         self.keyspaces = keyspaces.sorted { $0.name < $1.name }
         self.keyspacesByName = Dictionary(
             uniqueKeysWithValues: self.keyspaces.enumerated().map { ($1.name, $0) })
         self.tablesByID = Dictionary(
-            keyspaces.flatMap(\.tables).map { ($0.id, $0) }
+            (keyspaces.flatMap(\.tables) + localTables).map { ($0.id, $0) }
         ) { first, _ in first }
     }
+
+    /// Every table that is stored, by keyspace and name.
+    package var allTables: [TableSchema] { keyspaces.flatMap(\.tables) + localTables }
 
     package func keyspace(named name: String) -> KeyspaceSchema? {
         keyspacesByName[name].map { keyspaces[$0] }

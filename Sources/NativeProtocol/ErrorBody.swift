@@ -34,7 +34,9 @@ package enum ErrorBody {
         case .overloaded: 0x1001
         case .bootstrapping: 0x1002
         case .truncateError: 0x1003
-        case .writeTimeout: 0x1100
+        case .writeTimeout, .conditionalTimeout: 0x1100
+        // Before v5 an unknown outcome is a timeout.
+        case .conditionalUnknown: version >= .v5 ? 0x1700 : 0x1100
         case .readTimeout: 0x1200
         case .readFailure: version >= .v4 ? 0x1300 : 0x0000
         case .functionFailure: version >= .v4 ? 0x1400 : 0x0000
@@ -63,8 +65,16 @@ package enum ErrorBody {
         case .writeTimeout(_, let consistency, let received, let required, let type):
             append(consistency, received, required, to: writer)
             writer.appendProtocolString(type.rawValue)
-            // The contentions of a conditional write, which v5 adds; we do not count them.
             if version >= .v5, type == .compareAndSet { writer.appendBigEndian(UInt16(0)) }
+        case .conditionalTimeout(
+            _, let consistency, let received, let required, let contentions):
+            append(consistency, received, required, to: writer)
+            writer.appendProtocolString(WriteType.compareAndSet.rawValue)
+            // What v5 adds.
+            if version >= .v5 { writer.appendBigEndian(UInt16(clamping: contentions)) }
+        case .conditionalUnknown(_, let consistency, let received, let required):
+            append(consistency, received, required, to: writer)
+            if version < .v5 { writer.appendProtocolString(WriteType.compareAndSet.rawValue) }
         case .readTimeout(_, let consistency, let received, let required, let dataPresent):
             append(consistency, received, required, to: writer)
             writer.append(dataPresent ? 1 : 0)
@@ -133,9 +143,14 @@ package enum ErrorBody {
         case 0x1003: return .truncateError(text)
         case 0x1100:
             let (consistency, received, required) = try counts(&reader)
+            let type = try writeType(&reader)
+            if version >= .v5, type == .compareAndSet {
+                return .conditionalTimeout(
+                    text, consistency: consistency, received: received, required: required,
+                    contentions: Int(try reader.readBigEndian(UInt16.self)))
+            }
             return .writeTimeout(
-                text, consistency: consistency, received: received, required: required,
-                type: try writeType(&reader))
+                text, consistency: consistency, received: received, required: required, type: type)
         case 0x1200:
             let (consistency, received, required) = try counts(&reader)
             return .readTimeout(
@@ -159,6 +174,10 @@ package enum ErrorBody {
             return .writeFailure(
                 text, consistency: consistency, received: received, required: required,
                 failures: failures, type: try writeType(&reader))
+        case 0x1700:
+            let (consistency, received, required) = try counts(&reader)
+            return .conditionalUnknown(
+                text, consistency: consistency, received: received, required: required)
         case 0x2000: return .syntax(text)
         case 0x2100: return .unauthorized(text)
         case 0x2200: return .invalid(text)

@@ -35,7 +35,8 @@ struct ClusterView {
             state?.schema ?? SchemaSnapshot(epoch: 0, version: UniqueID(name: []), keyspaces: [])
         schema = SchemaSnapshot(
             epoch: agreed.epoch, version: agreed.version,
-            keyspaces: agreed.keyspaces + Self.storedSystemKeyspaces)
+            keyspaces: agreed.keyspaces + Self.storedSystemKeyspaces,
+            localTables: Self.storedLocalTables)
         topology = state?.placement ?? PlacementSnapshot(epoch: 0, nodes: [], keyspaces: [])
         ownIndex = topology.index(of: host)
         ownDatacenter = ownIndex.map { [topology] in topology.datacenter(of: $0) } ?? 0
@@ -45,13 +46,18 @@ struct ClusterView {
             keyspaces: Self.storedSystemKeyspaces.map { keyspace in
                 let factor = keyspace.replication.options["replication_factor"].flatMap { Int($0) }
                 return (keyspace.name, .simple(factor: factor ?? 1))
-            })
+            } + [("system", .local)])
         for keyspace in schema.keyspaces {
             guard
                 let placement = topology.placement(of: keyspace.name)
                     ?? system.placement(of: keyspace.name)
             else { continue }
             for table in keyspace.tables {
+                routes[table.id] = TableRoute(table: table, placement: placement)
+            }
+        }
+        if let placement = system.placement(of: "system") {
+            for table in schema.localTables {
                 routes[table.id] = TableRoute(table: table, placement: placement)
             }
         }
@@ -62,6 +68,11 @@ struct ClusterView {
     private static let storedSystemKeyspaces = SystemSchema.keyspaces.filter {
         $0.replication.strategyClass.hasSuffix("SimpleStrategy")
     }
+
+    /// Each node's own tables that are stored: what Paxos remembers, and logged batches under way.
+    private static let storedLocalTables = [
+        SystemSchema.table("system", "batches"), SystemSchema.table("system", "paxos"),
+    ].compactMap { $0 }
 
     /// The state that a node finds in its own store when it starts.
     init(loading image: MetadataImage, host: HostID) throws(ShardStartFailure) {

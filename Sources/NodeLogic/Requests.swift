@@ -22,6 +22,12 @@ final class ClientRequest {
     var outstandingWrites = 0
     /// The select in progress.
     var select: SelectRun?
+    /// The lists that are read before they are written.
+    var modification: ModificationRun?
+    /// Given back with the answer.
+    var latch: LatchKey?
+    /// The batch whose entries are removed when all of its writes are through.
+    var loggedBatch: LoggedBatch?
     var trace: RequestTrace?
     /// How long the client lets the request take, if it says so (`USING TIMEOUT`).
     var timeout: Instant.Span?
@@ -48,13 +54,19 @@ final class PendingWrite {
     let timestamp: Int64
     /// The placement that the operation's node indexes refer to.
     let topology: PlacementSnapshot
-    /// Nil for a write that no client waits for (a repair).
+    let completion: WriteCompletion
+    /// Whose trace it belongs to; nil for a write of no client (a repair).
     let client: ClientRequest?
+    /// What was decided about it, if it is the value of a conditional write.
+    let commit: (ballot: PartitionBallot, origin: PartitionBallot)?
 
     init(
         operation: WriteOperation, mutation: [UInt8], table: TableID, token: Token,
-        timestamp: Int64, topology: PlacementSnapshot, client: ClientRequest?
+        timestamp: Int64, topology: PlacementSnapshot, completion: WriteCompletion,
+        client: ClientRequest?, commit: (ballot: PartitionBallot, origin: PartitionBallot)? = nil
     ) {
+        self.completion = completion
+        self.commit = commit
         self.operation = operation
         self.mutation = mutation
         self.table = table
@@ -63,6 +75,19 @@ final class PendingWrite {
         self.topology = topology
         self.client = client
     }
+}
+
+/// Who is told what became of a mutation.
+enum WriteCompletion {
+    case client(ClientRequest)
+    /// The read whose repair it is.
+    case repair(RequestID)
+    /// A conditional write: the commit of its own value, or of one that others had left.
+    case conditional(RequestID, isOwn: Bool)
+    case conditionalRepair(RequestID)
+    /// The coordinator of an increment that this shard leads.
+    case increment(PeerHeader, fromShard: Bool)
+    case batchReplay(UniqueID)
 }
 
 /// A read operation in progress, a piece of a `ReadSession`.
@@ -85,6 +110,14 @@ struct LocalRead {
         case operation(RequestID, wantsDigest: Bool)
         /// Another shard or node.
         case remote(PeerHeader, wantsDigest: Bool, fromShard: Bool)
+        /// The state of an acceptor.
+        case acceptor(AcceptorKey)
+        /// What a promise shows, by its number.
+        case promise(UInt64)
+        /// What an increment is added to, by its number.
+        case counting(UInt64)
+        /// The batches that are kept for others.
+        case batches
     }
 
     let reader: Reader
@@ -98,6 +131,13 @@ struct DurabilityWaiter {
     enum Waiter {
         case operation(RequestID)
         case remote(PeerHeader, fromShard: Bool)
+        /// A promise, by its number.
+        case promise(UInt64)
+        case accepted(PeerHeader, PartitionBallot, fromShard: Bool)
+        /// A committed mutation, whose acceptor may be told.
+        case commitRecord(AcceptorKey)
+        /// An increment that was counted, by its number.
+        case counted(UInt64)
     }
 
     let position: LogPosition
@@ -111,6 +151,10 @@ enum DeadlineKey {
     case truncation(RequestID)
     case schema(UInt64)
     case hints(HostID, RequestID)
+    case conditional(RequestID)
+    case conditionalTick(RequestID)
+    case increment(RequestID)
+    case batchLog(RequestID)
 }
 
 /// A truncation that waits for all nodes.

@@ -118,7 +118,10 @@ extension Shard {
     }
 
     private func checkLoad() throws(CQLError) {
-        guard writes.count + reads.count < configuration.requests.maximumInFlight else {
+        guard
+            writes.count + reads.count + conditionals.count + increments.count
+                < configuration.requests.maximumInFlight
+        else {
             throw .overloaded(
                 "Too many requests in flight: \(configuration.requests.maximumInFlight)")
         }
@@ -161,6 +164,10 @@ extension Shard {
     private func claim(_ client: ClientRequest) -> ClientConnection? {
         guard !client.isAnswered else { return nil }
         client.isAnswered = true
+        if let latch = client.latch {
+            client.latch = nil
+            release(latch)
+        }
         guard let connection = connections[client.connection] else { return nil }
         connection.inFlight -= 1
         markDirty(connection)

@@ -87,10 +87,12 @@ extension Shard {
             // A damaged message is a lost one: its sender will notice by its deadline.
             return
         }
-        guard header.clusterID == cluster.clusterID, header.lineage == cluster.lineage else { return }
+        guard header.clusterID == cluster.clusterID, header.lineage == cluster.lineage else {
+            return
+        }
         _ = clock.observe(header.hybridTime, wall: now.wall)
         if header.epoch > cluster.epoch, !fromShard { newerEpochSeen(header) }
-        if header.epoch > cluster.epoch, header.kind == .mutation || header.kind == .read {
+        if header.epoch > cluster.epoch, header.kind.route == .token {
             park(header.epoch, bytes, fromShard)
             return
         }
@@ -98,7 +100,7 @@ extension Shard {
             try dispatch(header, body, fromShard: fromShard)
         } catch {
             // Well-formed by checksum and yet not readable: a newer or broken sender.
-            refuse(header, fromShard: fromShard)
+            refuse(header, body, fromShard: fromShard)
         }
     }
 
@@ -121,6 +123,13 @@ extension Shard {
         case .ping:
             respond(to: header, .pong, fromShard: fromShard) { _ in }
         case .pong: break
+        case .conditionalPrepare, .conditionalAccept, .conditionalCommit:
+            try serveConditional(header, body, fromShard: fromShard)
+        case .conditionalPromise: receivePromise(header, try ConditionalPromise(body))
+        case .conditionalAccepted: receiveAccepted(header, try ConditionalAccepted(body))
+        case .increment:
+            try serveIncrement(header, try IncrementRequest(body), fromShard: fromShard)
+        case .incrementResponse: incrementAnswered(header, try IncrementResponse(body))
         case .gossipSyn, .gossipAck, .gossipAck2, .paxosPrepare, .paxosPromise, .paxosAccept,
             .paxosAccepted, .metadataCatchUp, .metadataEntries:
             try receiveControl(header, body)
@@ -128,7 +137,9 @@ extension Shard {
     }
 
     /// Tells the sender of a request that we cannot serve it.
-    private func refuse(_ header: PeerHeader, fromShard: Bool) {
+    private func refuse(
+        _ header: PeerHeader, _ body: UnsafeRawBufferPointer, fromShard: Bool
+    ) {
         switch header.kind {
         case .mutation:
             respond(to: header, .mutationResponse, fromShard: fromShard) {
@@ -137,6 +148,13 @@ extension Shard {
         case .read:
             respond(to: header, .readResponse, fromShard: fromShard) {
                 ReadResponse.failed(.unknown).encode(into: $0)
+            }
+        case .conditionalPrepare, .conditionalAccept, .conditionalCommit:
+            refuseConditional(header, body, fromShard: fromShard)
+        case .increment:
+            respond(to: header, .incrementResponse, fromShard: fromShard) {
+                IncrementResponse.failed(reason: ReplicaFailureReason.unknown.rawValue)
+                    .encode(into: $0)
             }
         default: break
         }

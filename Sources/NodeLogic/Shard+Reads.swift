@@ -128,6 +128,10 @@ extension Shard {
                 ReadCommand.TokenScope(
                     start: session.token, end: session.pieceEnd, after: session.after))
         }
+        if session.consistency.isSerial, !session.placement.isLocal {
+            startSerialRead(command, token, session)
+            return
+        }
         let living = preferredReplicas(of: token, session)
         switch BlockFor.availability(
             session.consistency, placement: session.placement, snapshot: session.topology,
@@ -406,7 +410,7 @@ extension Shard {
     }
 
     /// Goes on behind a piece whose rows were taken in, or ends the session.
-    private func pieceEnded(_ session: ReadSession, _ stop: ReadStop?) {
+    func pieceEnded(_ session: ReadSession, _ stop: ReadStop?) {
         let isDone = advance(session, stop)
         if isDone || session.isFull {
             session.finish(isExhausted: isDone)

@@ -38,6 +38,7 @@ extension Shard {
         _ view: MutationView, _ header: PeerHeader, fromShard: Bool
     ) throws(StorageError) {
         let position = try storage.apply(view, clock: now)
+        if view.table == BatchesTable.schema.id { mayHaveBatches = true }
         traceReplica(header, "Mutation applied to memtable and commit log")
         observe(
             .mutationApplied(
@@ -154,6 +155,7 @@ extension Shard {
                 switch read.reader {
                 case .operation(let id, _): id.value
                 case .remote(let header, _, _): header.request.value
+                case .acceptor, .promise, .counting, .batches: 0
                 }
             observe(
                 .replicaAnswered(
@@ -161,6 +163,10 @@ extension Shard {
                     request: request))
         }
         switch read.reader {
+        case .acceptor(let key): acceptorRead(key, result)
+        case .promise(let tag): promiseRead(tag, result)
+        case .counting(let tag): countersRead(tag, result)
+        case .batches: batchesRead(result)
         case .operation(let id, let wantsDigest):
             let answer: ReadOperation.Answer =
                 wantsDigest
@@ -198,6 +204,10 @@ extension Shard {
     /// Tells who asked that this replica cannot answer.
     func fail(_ read: LocalRead) {
         switch read.reader {
+        case .acceptor(let key): acceptorRead(key, nil)
+        case .promise(let tag): promiseRead(tag, nil)
+        case .counting(let tag): countersRead(tag, nil)
+        case .batches: batchesRead(nil)
         case .operation(let id, _):
             readAnswered(
                 id, by: host,

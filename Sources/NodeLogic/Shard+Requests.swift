@@ -13,6 +13,10 @@ extension Shard {
             case .truncation(let id): truncationExpired(id)
             case .schema(let id): schemaExpired(id)
             case .hints(let target, let id): hintExpired(target, id)
+            case .conditional(let id): conditionalExpired(id)
+            case .conditionalTick(let id): conditionalTick(id)
+            case .increment(let id): incrementExpired(id)
+            case .batchLog(let id): batchLogExpired(id)
             }
         }
     }

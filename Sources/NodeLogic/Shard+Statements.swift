@@ -150,20 +150,14 @@ extension Shard {
         switch plan.plan {
         case .modification(let modification):
             try checkWritable(modification.table)
-            sink.removeAll()
-            let context = executionContext()
-            try modification.build(values, context, into: sink)
-            write(client, type: .simple, timestamp: context.timestamp)
+            try execute(
+                CollectionOfOne(BoundModification(plan: modification, values: values)), nil,
+                executionContext(), client)
         case .batch(let batch):
             for modification in batch.modifications { try checkWritable(modification.table) }
-            sink.removeAll()
-            let context = executionContext()
-            try batch.build(values, context, into: sink)
-            try checkBatch(client)
-            if batch.kind == .logged { warnOfMissingBatchLog(client) }
-            write(
-                client, type: batch.kind == .logged ? .batch : .unloggedBatch,
-                timestamp: context.timestamp)
+            try execute(
+                batch.modifications.map { BoundModification(plan: $0, values: values) }, batch.kind,
+                try batch.context(values, executionContext()), client)
         case .select(let select):
             try startSelect(
                 select, values, columns: columns ?? RowsMetadata(plan.resultColumns),
@@ -190,36 +184,10 @@ extension Shard {
 
     // MARK: Writing
 
-    /// Sends all mutations of the sink on their way.
-    private func write(_ client: ClientRequest, type: WriteType, timestamp: Int64) {
-        let consistency = parameters.consistency
-        guard !consistency.isSerial else {
-            answer(
-                client,
-                error: .invalid(
-                    "You must use conditional updates for serializable writes"))
-            return
-        }
-        guard !sink.entries.isEmpty else {
-            answerVoid(client)
-            return
-        }
-        client.outstandingWrites = sink.entries.count
-        for entry in sink.entries {
-            coordinateWrite(
-                sink[entry], consistency: consistency, type: type, timestamp: timestamp,
-                client: client)
-        }
-    }
-
     private func batch(
         _ request: BatchRequest, _ client: ClientRequest, _ connection: ClientConnection
     ) throws(CQLError) {
-        guard request.kind != .counter else {
-            throw .invalid("Counter batches are not supported by Coterie yet")
-        }
-        let context = executionContext()
-        sink.removeAll()
+        var parts: [BoundModification] = []
         for part in request.statements {
             let plan: PreparedPlan
             switch part.statement {
@@ -239,35 +207,16 @@ extension Shard {
             try checkWritable(modification.table)
             let values = parameters.values.slice(part.values)
             try plan.check(values)
-            try modification.build(values, context, into: sink)
+            parts.append(BoundModification(plan: modification, values: values))
         }
-        try sink.mergePartitions()
-        try checkBatch(client)
-        if request.kind == .logged { warnOfMissingBatchLog(client) }
-        write(
-            client, type: request.kind == .logged ? .batch : .unloggedBatch,
-            timestamp: context.timestamp)
-    }
-
-    /// A batch of one partition is one mutation and needs no log.
-    private func warnOfMissingBatchLog(_ client: ClientRequest) {
-        guard sink.entries.count > 1 else { return }
-        client.warnings.append(
-            "Coterie keeps no batch log yet: if this coordinator dies, some of the batch's "
-                + "\(sink.entries.count) partitions may stay unwritten")
-    }
-
-    private func checkBatch(_ client: ClientRequest) throws(CQLError) {
-        let size = sink.bytes.count
-        let limits = configuration.requests
-        guard sink.entries.count > 1 else { return }
-        if size > limits.batchSizeFailBytes { throw .invalid("Batch too large") }
-        if size > limits.batchSizeWarnBytes {
-            client.warnings.append(
-                "Batch for \(sink.entries.count) partitions is of size \(size), exceeding specified "
-                    + "threshold of \(limits.batchSizeWarnBytes) by "
-                    + "\(size - limits.batchSizeWarnBytes).")
-        }
+        let kind: CQL.BatchKind =
+            switch request.kind {
+            case .logged: .logged
+            case .unlogged: .unlogged
+            case .counter: .counter
+            }
+        try BatchPlan.check(kind, parts.map(\.plan), hasTimestamp: false)
+        try execute(parts, kind, executionContext(), client)
     }
 
     // MARK: Reading
@@ -324,7 +273,12 @@ extension Shard {
 
     /// A command of the select has its result.
     func readFinished(_ client: ClientRequest, _ result: ReadResultView) {
-        guard !client.isAnswered, let run = client.select else { return }
+        guard !client.isAnswered else { return }
+        if let run = client.modification {
+            modificationRead(client, run, result)
+            return
+        }
+        guard let run = client.select else { return }
         do throws(CQLError) {
             try run.execution.consume(result)
         } catch {
@@ -336,6 +290,7 @@ extension Shard {
 
     func readFailed(_ client: ClientRequest, _ error: CQLError) {
         client.select = nil
+        client.modification = nil
         answer(client, error: error)
     }
 

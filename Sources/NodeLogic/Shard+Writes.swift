@@ -119,33 +119,71 @@ extension Shard {
                 "Cannot achieve consistency level \(consistency)", consistency: consistency,
                 required: required, alive: alive)
         }
+        replicate(
+            [UInt8](view.bytes), table: view.table, token: token, placement: route.placement,
+            topology: topology, consistency: consistency, type: type, timestamp: timestamp,
+            completion: .client(client), client: client)
+    }
+
+    /// Sends a mutation to all living replicas, and keeps hints for the others; `completion` is told what
+    /// becomes of it. `isAppliedHere`: our own replica has it, synced.
+    func replicate(
+        _ mutation: [UInt8], table: TableID, token: Token, placement: Placement,
+        topology: PlacementSnapshot, consistency: ConsistencyLevel, type: WriteType,
+        timestamp: Int64, completion: WriteCompletion, client: ClientRequest?,
+        commit: (ballot: PartitionBallot, origin: PartitionBallot)? = nil,
+        isAppliedHere: Bool = false
+    ) {
+        let replicas = placement.replicas(of: token)
+        let living = replicas.filter { isAlive($0, topology) }
         let quota = AnswerQuota(
-            consistency, placement: route.placement, localDatacenter: datacenter)
+            consistency, placement: placement, localDatacenter: cluster.ownDatacenter)
         let write = PendingWrite(
             operation: WriteOperation(
                 consistency: consistency, type: type, replicas: living, quota: quota),
-            mutation: [UInt8](view.bytes), table: view.table, token: token, timestamp: timestamp,
-            topology: topology, client: client)
+            mutation: mutation, table: table, token: token, timestamp: timestamp,
+            topology: topology, completion: completion, client: client, commit: commit)
         let id = requestIDs.next()
         writes[id] = write
         deadlines.add(
-            .write(id), span: client.timeout ?? configuration.requests.writeTimeout,
+            .write(id), span: client?.timeout ?? configuration.requests.writeTimeout,
             now: now.monotonic)
         observe(
             .writeSent(
-                table: view.table.value, token: token.value, timestamp: timestamp,
+                table: table.value, token: token.value, timestamp: timestamp,
                 replicas: living.map { topology.host(at: $0) }, request: id.value))
         for node in replicas where !living.contains(node) {
             storeHint(for: topology.host(at: node), write)
             settle(id, write, write.operation.hintStored())
         }
-        for node in living { send(write, id, to: node) }
+        for node in living {
+            if isAppliedHere, topology.host(at: node) == host {
+                writeAcknowledged(id, by: host)
+            } else {
+                send(write, id, to: node)
+            }
+        }
+        // Nobody is there to answer: the operation ends at once.
+        if living.isEmpty, writes[id] != nil { writeExpired(id) }
     }
 
-    private func send(_ write: PendingWrite, _ id: RequestID, to node: NodeIndex) {
+    func send(_ write: PendingWrite, _ id: RequestID, to node: NodeIndex) {
         let target = write.topology.host(at: node)
         let trace = write.client?.trace
         trace?.note("Sending mutation to \(name(of: target))", now: now.monotonic)
+        if let commit = write.commit {
+            sendRequest(
+                .conditionalCommit, to: target, token: write.token, request: id,
+                budget: configuration.requests.writeTimeout, trace: trace
+            ) { writer in
+                write.mutation.withBytes {
+                    ConditionalCommit(
+                        ballot: commit.ballot, origin: commit.origin, mutation: $0
+                    ).encode(into: writer)
+                }
+            }
+            return
+        }
         if target == host, owner(of: write.token) == index {
             if mayApply {
                 write.mutation.withBytes { applyOwnNow($0, id, write) }
@@ -187,11 +225,7 @@ extension Shard {
 
     /// A replica applied the mutation of that request.
     func writeAcknowledged(_ id: RequestID, by replica: HostID) {
-        if let read = repairs.removeValue(forKey: id) {
-            writes[id] = nil
-            repairAcknowledged(read)
-            return
-        }
+        if batchKept(id) { return }
         if hintAcknowledged(id, by: replica, applied: true) { return }
         guard let write = writes[id], let node = write.topology.index(of: replica) else { return }
         write.client?.trace?.note(
@@ -207,6 +241,12 @@ extension Shard {
     /// A replica could not apply the mutation of that request.
     func writeRefused(_ id: RequestID, by replica: HostID, reason: UInt16) {
         if hintAcknowledged(id, by: replica, applied: false) { return }
+        if batchNotKept(
+            id, address: cluster.topology.node(replica)?.clientAddress.address ?? [0, 0, 0, 0],
+            reason: reason)
+        {
+            return
+        }
         guard let write = writes[id], let node = write.topology.index(of: replica) else { return }
         let address = write.topology.nodes[node.index].clientAddress.address
         settle(id, write, write.operation.refused(by: node, address: address, reason: reason))
@@ -221,31 +261,59 @@ extension Shard {
                     table: write.table.value, token: write.token.value, timestamp: write.timestamp,
                     from: write.operation.acknowledgedBy.map { write.topology.host(at: $0) },
                     request: id.value))
-            if let client = write.client { finishWrite(client, error: nil) }
-        case .failed(let error):
-            if let client = write.client { finishWrite(client, error: error) }
+            complete(write, error: nil)
+        case .failed(let error): complete(write, error: error)
         }
-        if write.operation.hasEnded { writes[id] = nil }
+        guard write.operation.hasEnded, writes.removeValue(forKey: id) != nil else { return }
+        // All have answered and they are too few: some died after the level was found possible.
+        if let error = write.operation.timedOut().error { complete(write, error: error) }
+        ended(write)
+    }
+
+    /// The write is acknowledged at its level, or is not.
+    private func complete(_ write: PendingWrite, error: CQLError?) {
+        switch write.completion {
+        case .client(let client): finishWrite(client, error: error)
+        case .repair(let read):
+            // A repair that was refused is waited for until the read's deadline.
+            if error == nil { repairAcknowledged(read) }
+        case .conditional(let id, let isOwn):
+            conditionalCommitted(id, isOwn: isOwn, error: error)
+        case .conditionalRepair(let id): if error == nil { conditionalRepaired(id) }
+        case .increment(let header, let fromShard):
+            incrementReplicated(header, fromShard: fromShard, error: error)
+        case .batchReplay: break
+        }
+    }
+
+    /// No replica is left to wait for.
+    private func ended(_ write: PendingWrite) {
+        guard case .batchReplay(let id) = write.completion else { return }
+        batchReplayed(id, wasApplied: !write.operation.acknowledgedBy.isEmpty)
     }
 
     /// The write's time is over: a hint for each replica that is silent, and the truth for the client.
     func writeExpired(_ id: RequestID) {
         guard let write = writes.removeValue(forKey: id) else { return }
-        if let read = repairs.removeValue(forKey: id) {
+        switch write.completion {
+        case .repair(let read):
             readExpired(read)
             return
+        case .conditionalRepair: return
+        default: break
         }
         let (silent, error) = write.operation.timedOut()
         for node in silent where write.topology.host(at: node) != host {
             storeHint(for: write.topology.host(at: node), write)
         }
-        guard let error, let client = write.client else { return }
+        defer { ended(write) }
+        guard let error else { return }
         observe(
             .requestTimedOut(
                 table: write.table.value, token: write.token.value,
                 received: write.operation.acknowledgedBy.count,
                 required: write.operation.acknowledgedBy.count + silent.count, request: id.value))
-        finishWrite(client, error: error)
+        complete(write, error: error)
     }
 
     /// Brings one replica up to date for a read, which goes on when all of its repairs are through.
@@ -263,9 +331,8 @@ extension Shard {
             operation: WriteOperation(
                 consistency: .one, type: .simple, replicas: [repair.node], quota: quota),
             mutation: repair.mutation, table: view.table, token: Token(view.token),
-            timestamp: noTimestamp, topology: topology, client: nil)
+            timestamp: noTimestamp, topology: topology, completion: .repair(read), client: nil)
         writes[id] = write
-        repairs[id] = read
         deadlines.add(.write(id), span: configuration.requests.writeTimeout, now: now.monotonic)
         observe(
             .readRepairSent(
@@ -278,7 +345,8 @@ extension Shard {
         client.outstandingWrites -= 1
         if let error {
             answer(client, error: error)
-        } else if client.outstandingWrites == 0 {
+        } else if client.outstandingWrites == 0, !client.isAnswered {
+            if let batch = client.loggedBatch { removeEntries(batch) }
             answerVoid(client)
         }
     }
@@ -297,6 +365,14 @@ extension Shard {
                 respond(to: header, .mutationResponse, fromShard: fromShard) {
                     MutationResponse.applied.encode(into: $0)
                 }
+            case .promise(let tag): promiseSynced(tag)
+            case .accepted(let header, let ballot, let fromShard):
+                respond(to: header, .conditionalAccepted, fromShard: fromShard) {
+                    ConditionalAccepted(ballot: ballot, outcome: .promised, promised: ballot)
+                        .encode(into: $0)
+                }
+            case .commitRecord(let key): storeCommit(key)
+            case .counted(let tag): countSynced(tag)
             }
         }
     }

@@ -66,12 +66,39 @@ package final class Shard {
     var requestIDs: RequestIDSource
     var writes: [RequestID: PendingWrite] = [:]
     var reads: [RequestID: PendingRead] = [:]
-    var repairs: [RequestID: RequestID] = [:]
     var localReads: [UInt64: LocalRead] = [:]
     var nextReadTag: UInt64 = 0
     var schemaRequests: [UInt64: ClientRequest] = [:]
     var nextSchemaRequest: UInt64 = 0
     var truncations: [RequestID: PendingTruncation] = [:]
+
+    // Reading before writing.
+    var latches = PartitionLatches<LatchWaiter>()
+    /// Latches that were handed on, and to whom; they go on at the end of the step.
+    var latched: [(LatchKey, LatchWaiter)] = []
+    var conditionals: [RequestID: ConditionalRun] = [:]
+    var acceptors: [AcceptorKey: AcceptorEntry] = [:]
+    var promises: [UInt64: PendingPromise] = [:]
+    /// Of the last ballot, in microseconds.
+    var lastBallot: Int64 = 0
+    /// Tells this shard's ballots, in this life, from all others.
+    let ballotProposer: UInt64
+    var backoffStream: RandomStream
+    var increments: [RequestID: PendingIncrement] = [:]
+    var ledIncrements: [UInt64: LedIncrement] = [:]
+    /// When tables were last written with conditions, and which one was last written without.
+    var conditionalTables: [TableID: Instant] = [:]
+    var lastPlainWrite: (table: TableID, at: Instant)?
+
+    // Logged batches: ours, and those that are kept for others.
+    var loggedBatches: [RequestID: LoggedBatch] = [:]
+    var replayedBatches: [UniqueID: ReplayedBatch] = [:]
+    var nextKeeper = 0
+    /// There may be entries in `system.batches`: a former life may have left some.
+    var mayHaveBatches = true
+    var isReadingBatches = false
+    var nextBatchCheck: Instant
+
     var deadlines = Deadlines<DeadlineKey>()
     var durabilityWaiters: [DurabilityWaiter] = []
     /// Mutations that storage does not take yet, and the clients that are not read from.
@@ -126,6 +153,13 @@ package final class Shard {
         requestIDs = RequestIDSource(incarnation: start.incarnation, shard: start.index)
         prepared = PreparedStatements(
             maximumCount: start.configuration.clients.maximumPreparedStatements)
+        let name = start.host.value.bytes + [UInt8(truncatingIfNeeded: start.index.value)]
+        ballotProposer = name.withBytes {
+            Murmur3.hash128($0, seed: UInt64(start.incarnation.value)).0
+        }
+        backoffStream = RandomStream(
+            seed: start.randomSeed, name: "conditional back-off of shard \(start.index.value)")
+        nextBatchCheck = reading.monotonic + start.configuration.requests.batchlogReplayInterval
         traceStream = RandomStream(
             seed: start.randomSeed, name: "traces of \(start.host) \(start.index.value)")
         nextHintCheck = reading.monotonic + start.configuration.requests.hintReplayInterval
@@ -165,6 +199,7 @@ package final class Shard {
         for event in inbox.events { receive(event, inbox.bytes) }
         expireRequests()
         tickHints()
+        tickBatchlog()
         tickControl()
         tickSnapshots()
         applyHeld()
@@ -209,6 +244,7 @@ package final class Shard {
 
     /// Ends the step: the appends of log and clock first, then all that depends on it.
     private func finishStep() {
+        runLatched()
         completeMaintenance()
         do {
             try storage.endTick(clock: now, outbox: outbox)
@@ -233,6 +269,8 @@ package final class Shard {
         let candidates = [
             storage.nextWake, hints.nextWake, deadlines.next, control?.nextWake,
             hints.isEmpty ? nil : nextHintCheck, held.isEmpty ? nil : storage.nextAdmission,
+            mayHaveBatches && !isReadingBatches ? nextBatchCheck : nil,
+            latched.isEmpty ? nil : now.monotonic,
             storage.completedMaintenance.isEmpty ? nil : now.monotonic,
             control?.snapshotExpiry == nil ? nil : control?.nextSnapshotCheck,
         ]

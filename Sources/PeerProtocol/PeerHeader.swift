@@ -70,14 +70,27 @@ package enum PeerMessageKind: UInt8, Sendable, CaseIterable {
     case paxosAccepted = 27
     case metadataCatchUp = 32
     case metadataEntries = 33
+    /// Conditional writes (`ConditionalMessages`); a commit is answered by a `mutationResponse`.
+    case conditionalPrepare = 40
+    case conditionalPromise = 41
+    case conditionalAccept = 42
+    case conditionalAccepted = 43
+    case conditionalCommit = 44
+    /// Increments of counters, for the replica that leads them.
+    case increment = 48
+    case incrementResponse = 49
 
     /// How a message finds its shard.
     package enum Route: Sendable { case token, shard, control }
 
     package var route: Route {
         switch self {
-        case .mutation, .read: .token
-        case .mutationResponse, .readResponse, .truncateResponse, .wrongEpoch: .shard
+        case .mutation, .read, .conditionalPrepare, .conditionalAccept, .conditionalCommit,
+            .increment:
+            .token
+        case .mutationResponse, .readResponse, .truncateResponse, .wrongEpoch,
+            .conditionalPromise, .conditionalAccepted, .incrementResponse:
+            .shard
         case .truncate, .ping, .pong, .gossipSyn, .gossipAck, .gossipAck2, .paxosPrepare,
             .paxosPromise, .paxosAccept, .paxosAccepted, .metadataCatchUp, .metadataEntries:
             .control

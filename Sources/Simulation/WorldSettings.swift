@@ -103,6 +103,8 @@ extension Configuration {
         configuration.requests.rangeTimeout = .milliseconds(stream.within(600...1_000))
         configuration.requests.writeTimeout = .milliseconds(stream.within(200...400))
         configuration.requests.truncateTimeout = .seconds(5)
+        configuration.requests.conditionalTimeout = .milliseconds(600)
+        configuration.requests.batchlogReplayInterval = .seconds(1)
         configuration.requests.schemaTimeout = .seconds(3)
         configuration.requests.hintFlushPeriod = .milliseconds(stream.within(10...200))
         configuration.requests.hintReplayInterval = .milliseconds(stream.within(1_000...2_000))

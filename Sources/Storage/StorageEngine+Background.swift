@@ -200,20 +200,28 @@ extension StorageEngine {
         _ schema: SchemaSnapshot, snapshots: [TableID: SnapshotRequest] = [:]
     ) {
         self.schema = schema
-        for keyspace in schema.keyspaces {
-            for table in keyspace.tables {
-                let state =
-                    tables[table.id]
-                    ?? TableState(
-                        schema: table,
-                        live: Memtable(slice: slice, expectedPartitions: 0, pool: pool))
-                tables[table.id] = state
-                state.schema = table
-                state.isSingleReplica = keyspace.replication.isSingleReplica
-                state.isLogged = keyspace.durableWrites
-                state.flushDue = nil
-                state.mayCompact = true
+        let stored = schema.keyspaces.flatMap { keyspace in
+            keyspace.tables.map {
+                (
+                    table: $0, isSingleReplica: keyspace.replication.isSingleReplica,
+                    isLogged: keyspace.durableWrites
+                )
             }
+        }
+        for (table, isSingleReplica, isLogged) in stored
+            + schema.localTables.map({ ($0, true, true) })
+        {
+            let state =
+                tables[table.id]
+                ?? TableState(
+                    schema: table,
+                    live: Memtable(slice: slice, expectedPartitions: 0, pool: pool))
+            tables[table.id] = state
+            state.schema = table
+            state.isSingleReplica = isSingleReplica
+            state.isLogged = isLogged
+            state.flushDue = nil
+            state.mayCompact = true
         }
         for table in tableList where schema.table(table.id) == nil {
             retireDropped(table, snapshots[table.id])

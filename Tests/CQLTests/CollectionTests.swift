@@ -120,16 +120,6 @@ import Testing
         let bench = try Self.bench().schema
         let cases: [(String, String)] = [
             (
-                "UPDATE t SET l[0] = 1 WHERE k = 1 AND c = 1",
-                "Operations on lists that have to read them first (l[i] = ..., l = l - ...) are not"
-                    + " supported by Coterie yet"
-            ),
-            (
-                "DELETE l[0] FROM t WHERE k = 1 AND c = 1",
-                "Deletion of a list's element (l[i]) has to read it first and is not supported by"
-                    + " Coterie yet"
-            ),
-            (
                 "UPDATE t SET s['x'] = 1 WHERE k = 1 AND c = 1",
                 "Invalid operation (s[...] = ...) for column s of type set<text>"
             ),

@@ -297,13 +297,12 @@ import Testing
                     + " restricted"
             ),
             (
-                "INSERT INTO t (k, v) VALUES (1, 1) IF NOT EXISTS",
-                "Conditional statements (lightweight transactions, IF ...) are not supported by"
-                    + " Coterie yet"
+                "INSERT INTO t (k, v) VALUES (1, 1) IF NOT EXISTS USING TIMESTAMP 1",
+                "Cannot provide custom timestamp for conditional updates"
             ),
             (
-                "BEGIN COUNTER BATCH APPLY BATCH",
-                "Counter batches are not supported by Coterie yet"
+                "BEGIN COUNTER BATCH INSERT INTO t (k) VALUES (1) APPLY BATCH",
+                "Cannot include non-counter statement in a counter batch"
             ),
             (
                 "BEGIN BATCH USING TIMESTAMP 1 INSERT INTO t (k) VALUES (1) USING TIMESTAMP 2 APPLY BATCH",

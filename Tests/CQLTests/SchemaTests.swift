@@ -169,8 +169,8 @@ import Testing
                     "Non-frozen collections are not allowed inside collections: list<list<int>>")
             ),
             (
-                "CREATE TABLE u (k int PRIMARY KEY, v counter)",
-                .invalid("Counter columns (v) are not supported by Coterie yet")
+                "CREATE TABLE u (k int PRIMARY KEY, v counter, w int)",
+                .invalid("Cannot mix counter and non counter columns in the same table")
             ),
             (
                 "CREATE TABLE other.u (k int PRIMARY KEY)",

@@ -20,6 +20,14 @@ struct ConformanceTests {
 
     @Test func writesFollowCassandrasRules() async throws { try await run("write") }
 
+    @Test func conditionalWritesFollowCassandrasRules() async throws { try await run("lwt") }
+
+    @Test func countersCountAsCassandras() async throws { try await run("counters") }
+
+    @Test func listsAreChangedByIndexAndByValue() async throws { try await run("lists") }
+
+    @Test func batchesAreAllOrNothing() async throws { try await run("batches") }
+
     @Test func readsFollowCassandrasRules() async throws { try await run("read") }
 
     @Test func groupsFollowCassandrasRules() async throws { try await run("group_by") }

@@ -36,6 +36,13 @@ import Testing
         CQLError.ReplicaFailure(address: [UInt8](repeating: 0xFE, count: 16), reason: 5),
     ]
 
+    /// Not among the bytes that were recorded.
+    static let conditionalErrors: [CQLError] = [
+        .conditionalTimeout(
+            "slow", consistency: .serial, received: 1, required: 2, contentions: 7),
+        .conditionalUnknown("perhaps", consistency: .localSerial, received: 1, required: 2),
+    ]
+
     static let errors: [CQLError] = [
         .serverError("boom"), .protocolError("bad frame"), .badCredentials("who?"),
         .unavailable("too few", consistency: .quorum, required: 2, alive: 1),
@@ -172,7 +179,7 @@ import Testing
 
     @Test func errorsComeBackWithTheirDetails() throws {
         for version in ProtocolVersion.allCases {
-            for error in Self.errors {
+            for error in Self.errors + Self.conditionalErrors {
                 let (response, _) = try response(version) { $0.error(version, stream: 1, error) }
                 guard case .error(let answer) = response.message else {
                     Issue.record("no error: \(response.message)")
@@ -196,6 +203,17 @@ import Testing
             return .writeFailure(
                 text, consistency: level, received: received, required: required,
                 failures: unnamed, type: type)
+        case (.writeTimeout(let text, let level, let received, let required, .compareAndSet), .v5):
+            // v5 adds how many ballots were lost; who does not know says none.
+            return .conditionalTimeout(
+                text, consistency: level, received: received, required: required, contentions: 0)
+        case (.conditionalTimeout(let text, let level, let received, let required, _), .v3),
+            (.conditionalTimeout(let text, let level, let received, let required, _), .v4),
+            (.conditionalUnknown(let text, let level, let received, let required), .v3),
+            (.conditionalUnknown(let text, let level, let received, let required), .v4):
+            return .writeTimeout(
+                text, consistency: level, received: received, required: required,
+                type: .compareAndSet)
         case (.readFailure(let text, _, _, _, _, _), .v3),
             (.writeFailure(let text, _, _, _, _, _), .v3):
             return .serverError(text)

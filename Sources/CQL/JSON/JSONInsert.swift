@@ -20,10 +20,10 @@ struct JSONInsert: Sendable {
     var timeToLiveMarker: PlannedTerm? { timeToLive.map { _ in .marker(columns.count + 1, .int) } }
 
     /// Runs `body` with the values of the columns, of the timestamp and of the time to live.
-    func withValues(
+    func withValues<Result>(
         _ values: BoundValues, _ context: ExecutionContext, _ table: TableSchema,
-        _ body: (BoundValues) throws(CQLError) -> Void
-    ) throws(CQLError) {
+        _ body: (BoundValues) throws(CQLError) -> Result
+    ) throws(CQLError) -> Result {
         guard let text = try text.bytes(values, context, "[json]") else {
             throw .invalid("Got null for INSERT JSON values")
         }
@@ -56,6 +56,6 @@ struct JSONInsert: Sendable {
             }
         }
         defer { withExtendedLifetime(writer) {} }
-        try body(bound)
+        return try body(bound)
     }
 }

@@ -31,6 +31,21 @@ enum CellOperation: Sendable {
     case put(key: PlannedTerm, value: PlannedTerm)
     case removeElement(PlannedTerm)
     case setField(Int, PlannedTerm)
+    /// The element of a list at that index; reads the list first.
+    case setIndex(PlannedTerm, PlannedTerm)
+    case removeIndex(PlannedTerm)
+    /// All elements of a list that equal one of these; reads the list first.
+    case removeValues(PlannedTerm)
+    /// Adds to a counter, or subtracts from it.
+    case increment(PlannedTerm, isNegative: Bool)
+
+    /// Whether the row has to be read before it is written.
+    var requiresRead: Bool {
+        switch self {
+        case .setIndex, .removeIndex, .removeValues: true
+        default: false
+        }
+    }
 }
 
 /// The cells that operations on one column make.
@@ -48,12 +63,15 @@ struct CollectionCells {
     private let timestamp: Int64
     /// The number of the next list element.
     private(set) var place: UInt32
+    /// The list's elements as they are, for operations that have to know.
+    private let current: [(path: [UInt8], value: [UInt8])]
 
     init(
         _ column: ColumnSchema, _ values: BoundValues, _ context: ExecutionContext,
-        timestamp: Int64, place: UInt32
+        timestamp: Int64, place: UInt32, current: [(path: [UInt8], value: [UInt8])] = []
     ) {
         self.place = place
+        self.current = current
         self.column = column
         self.values = values
         self.context = context
@@ -106,7 +124,49 @@ struct CollectionCells {
             case .null: cells.append((Self.fieldPath(index), nil))
             case .bytes(let bytes): cells.append((Self.fieldPath(index), bytes))
             }
+        case .setIndex(let index, let term):
+            let value = try term.evaluate(values, context)
+            let path = try self.path(at: index, verb: "set", preposition: "on")
+            switch value {
+            case .unset: return
+            case .null: cells.append((path, nil))
+            case .bytes(let bytes): cells.append((path, bytes))
+            }
+        case .removeIndex(let index):
+            cells.append((try path(at: index, verb: "delete", preposition: "from"), nil))
+        case .removeValues(let term):
+            guard let bytes = try bytes(term) else { return }
+            let unwanted = try Self.parts(bytes, column.type, column.name)
+            for element in current where unwanted.contains(where: { isEqual($0, element.value) }) {
+                cells.append((element.path, nil))
+            }
+        case .increment:
+            preconditionFailure("a counter is no collection")
         }
+    }
+
+    private func isEqual(_ left: [UInt8], _ right: [UInt8]) -> Bool {
+        left.withUnsafeBytes { a in right.withUnsafeBytes { b in elementType.compare(a, b) == 0 } }
+    }
+
+    /// The path of the list's element at an index.
+    private func path(
+        at index: PlannedTerm, verb: String, preposition: String
+    ) throws(CQLError) -> [UInt8] {
+        let place: Int
+        switch try index.evaluate(values, context) {
+        case .null: throw .invalid("Invalid null value for list index")
+        case .unset: throw .invalid("Invalid unset value for list index")
+        case .bytes(let bytes):
+            place = Int(Int32(bitPattern: bytes.reduce(UInt32(0)) { $0 << 8 | UInt32($1) }))
+        }
+        guard !current.isEmpty else {
+            throw .invalid("Attempted to \(verb) an element \(preposition) a list which is null")
+        }
+        guard current.indices.contains(place) else {
+            throw .invalid("List index \(place) out of bound, list has size \(current.count)")
+        }
+        return current[place].path
     }
 
     /// Sorts the cells; of several with one path the last one stays.

@@ -45,6 +45,14 @@ package final class ModificationPlan: Sendable {
     let timeToLive: PlannedTerm?
     /// Whether the statement names the static row only.
     let isStaticOnly: Bool
+    /// What follows IF.
+    let condition: ConditionPlan?
+    /// Whether it is applied only if a condition holds.
+    package var isConditional: Bool { condition != nil }
+    /// Whether rows have to be read before they are written: operations on lists by index or value.
+    package let requiresRead: Bool
+    /// Whether it adds to counters, so that a leader has to carry it out.
+    package let isIncrement: Bool
     /// Whether it is one row, or the static row, of one partition.
     private let isSingleRow: Bool
     /// The hot path, for a row whose values are all bound.
@@ -57,10 +65,16 @@ package final class ModificationPlan: Sendable {
     init(
         table: TableSchema, effect: Effect, partition: [KeyRestriction],
         clustering: [ClusteringRestriction], cells: [CellSource], timestamp: PlannedTerm?,
-        timeToLive: PlannedTerm?, isStaticOnly: Bool, json: JSONInsert? = nil
+        timeToLive: PlannedTerm?, isStaticOnly: Bool, condition: ConditionPlan? = nil,
+        json: JSONInsert? = nil
     ) {
         self.json = json
         self.table = table
+        self.condition = condition
+        self.requiresRead = cells.contains { $0.operation.requiresRead }
+        self.isIncrement = cells.contains {
+            if case .increment = $0.operation { true } else { false }
+        }
         self.effect = effect
         self.partition = partition
         self.clustering = clustering
@@ -110,7 +124,19 @@ package final class ModificationPlan: Sendable {
         }
     }
 
-    private func buildRows(
+    /// A copy of the values, with those of INSERT JSON taken out of their text: for `buildRows`, and for
+    /// whatever else looks at the plan's terms.
+    func retained(
+        _ values: BoundValues, _ context: ExecutionContext
+    ) throws(CQLError) -> RetainedValues {
+        guard let json else { return RetainedValues(copying: values) }
+        return try json.withValues(values, context, table) { (found) throws(CQLError) in
+            RetainedValues(copying: found)
+        }
+    }
+
+    /// `build` with values that `retained` gave.
+    func buildRows(
         _ values: BoundValues, _ context: ExecutionContext, into sink: MutationSink
     ) throws(CQLError) {
         var stamp = Stamp(timestamp: context.timestamp, nowInSeconds: context.nowInSeconds)
@@ -340,10 +366,19 @@ package final class ModificationPlan: Sendable {
                 any = any || wrote
                 continue
             }
-            guard case .set(let term) = sources[index].operation else {
+            let operation = sources[index].operation
+            index += 1
+            if case .increment(let term, let isNegative) = operation {
+                guard let delta = try Self.delta(term, isNegative, values, context) else {
+                    continue
+                }
+                appendDelta(delta, column, stamp, row, sink, writer)
+                any = true
+                continue
+            }
+            guard case .set(let term) = operation else {
                 preconditionFailure("a column of one cell is only set as a whole")
             }
-            index += 1
             switch term {
             case .marker(let place, let type):
                 switch values[place] {
@@ -377,8 +412,13 @@ package final class ModificationPlan: Sendable {
         guard let column = sources.first?.column else { return false }
         var isDeletion = false
         if case .deleteCells = effect { isDeletion = true }
+        var current: [(path: [UInt8], value: [UInt8])] = []
+        if requiresRead, sources.contains(where: { $0.operation.requiresRead }) {
+            current = try self.current(column, sink)
+        }
         var collection = CollectionCells(
-            column, values, context, timestamp: stamp.timestamp, place: sink.listPlace)
+            column, values, context, timestamp: stamp.timestamp, place: sink.listPlace,
+            current: current)
         for source in sources {
             try collection.apply(source.operation, isDeletion: isDeletion)
         }
@@ -416,6 +456,57 @@ package final class ModificationPlan: Sendable {
         return !collection.isEmpty
     }
 
+    /// The elements of a list as they were read, in the row whose key is in the working space.
+    private func current(
+        _ column: ColumnSchema, _ sink: MutationSink
+    ) throws(CQLError) -> [(path: [UInt8], value: [UInt8])] {
+        guard let rows = sink.current else {
+            throw .serverError("the list \(column.name) was not read before it is changed")
+        }
+        do throws(MalformedBytes) {
+            return try rows.listCells(
+                column, sink.partitionKey.array,
+                column.isStatic ? nil : sink.clusteringKey.array)
+        } catch {
+            throw .serverError("the row that was read is malformed: \(error)")
+        }
+    }
+
+    /// What is added to a counter; nil if that is unset.
+    private static func delta(
+        _ term: PlannedTerm, _ isNegative: Bool, _ values: BoundValues, _ context: ExecutionContext
+    ) throws(CQLError) -> Int64? {
+        switch try term.evaluate(values, context) {
+        case .unset: return nil
+        case .null: throw .invalid("Invalid null value for counter increment")
+        case .bytes(let bytes):
+            guard bytes.count == 8 else { throw .invalid("Invalid counter increment") }
+            let value = bytes.reduce(Int64(0)) { $0 << 8 | Int64($1) }
+            guard isNegative else { return value }
+            guard value != .min else {
+                throw .invalid(
+                    "The negation of \(value) overflows supported counter precision (signed 8 bytes"
+                        + " integer)")
+            }
+            return -value
+        }
+    }
+
+    /// An increment that no replica has led yet: a shard of nobody, whose count is to be added.
+    private func appendDelta(
+        _ delta: Int64, _ column: ColumnSchema, _ stamp: Stamp, _ row: RowWriter,
+        _ sink: MutationSink, _ writer: ByteWriter
+    ) {
+        sink.values.removeAll()
+        CounterShards.append(
+            CounterShard(replica: .zero, clock: stamp.timestamp, count: delta), into: sink.values)
+        row.append(
+            Cell(
+                column: column.id.value, flags: .counter, timestamp: stamp.timestamp,
+                value: sink.values.bytes),
+            into: writer)
+    }
+
     @inline(__always)
     private func append(
         _ raw: UnsafeRawBufferPointer, _ column: ColumnSchema, _ stamp: Stamp, _ row: RowWriter,
@@ -437,8 +528,9 @@ package final class ModificationPlan: Sendable {
     ) {
         row.append(
             Cell(
-                column: column.id.value, flags: .tombstone, timestamp: stamp.timestamp,
-                localDeletionTime: stamp.localDeletionTime),
+                column: column.id.value,
+                flags: column.type == .counter ? [.tombstone, .counter] : .tombstone,
+                timestamp: stamp.timestamp, localDeletionTime: stamp.localDeletionTime),
             into: writer)
     }
 

@@ -30,6 +30,9 @@ package final class MutationSink {
     /// Numbers the list elements of a request, so that those of one batch keep their order.
     @exclusivity(unchecked) var listPlace: UInt32 = 0
 
+    /// What operations on lists by index or value see; set by whoever has read it.
+    @exclusivity(unchecked) package var current: CurrentRows?
+
     package init() {}
 
     /// Forgets the mutations and keeps the memory.
@@ -37,6 +40,7 @@ package final class MutationSink {
         bytes.removeAll()
         entries.removeAll(keepingCapacity: true)
         listPlace = 0
+        current = nil
     }
 
     /// The mutation's bytes, valid until the next one is built.

@@ -39,15 +39,30 @@ extension Planner {
         _ statement: Statement, _ table: TableSchema, _ compiler: inout TermCompiler
     ) throws(CQLError) -> ModificationPlan {
         try checkWritable(table)
-        guard !table.isCounter else {
-            throw .invalid("Counter tables are not supported by Coterie yet")
-        }
+        let plan: ModificationPlan
         switch statement {
-        case .insert(let syntax): return try insert(syntax, table, &compiler)
-        case .update(let syntax): return try update(syntax, table, &compiler)
-        case .delete(let syntax): return try delete(syntax, table, &compiler)
+        case .insert(let syntax): plan = try insert(syntax, table, &compiler)
+        case .update(let syntax): plan = try update(syntax, table, &compiler)
+        case .delete(let syntax): plan = try delete(syntax, table, &compiler)
         default: throw .invalid("Only INSERT, UPDATE and DELETE statements are allowed here")
         }
+        if plan.isConditional {
+            guard !table.isCounter else {
+                throw .invalid("Conditional updates are not supported on counter tables")
+            }
+            guard plan.timestamp == nil else {
+                throw .invalid("Cannot provide custom timestamp for conditional updates")
+            }
+        }
+        if table.isCounter {
+            guard plan.timestamp == nil else {
+                throw .invalid("Cannot provide custom timestamp for counter updates")
+            }
+            guard plan.timeToLive == nil else {
+                throw .invalid("Cannot provide custom TTL for counter updates")
+            }
+        }
+        return plan
     }
 
     // MARK: Shared
@@ -61,14 +76,6 @@ extension Planner {
                     + " \(table.keyspace).\(table.name)")
         }
         return column
-    }
-
-    private static func checkUnconditional(_ condition: ConditionSyntax) throws(CQLError) {
-        guard condition == .none else {
-            throw .invalid(
-                "Conditional statements (lightweight transactions, IF ...) are not supported by"
-                    + " Coterie yet")
-        }
     }
 
     private func times(
@@ -90,7 +97,10 @@ extension Planner {
     private func insert(
         _ syntax: InsertSyntax, _ table: TableSchema, _ compiler: inout TermCompiler
     ) throws(CQLError) -> ModificationPlan {
-        try Self.checkUnconditional(syntax.ifNotExists ? .exists : .none)
+        guard !table.isCounter else {
+            throw .invalid(
+                "INSERT statements are not allowed on counter tables, use UPDATE instead")
+        }
         if let missing = syntax.json {
             return try insertJSON(syntax, missing, table, &compiler)
         }
@@ -132,7 +142,8 @@ extension Planner {
             table: table, effect: .write(marksRow: !isStaticOnly),
             partition: table.partitionKey.map { .equal(terms[$0.name] ?? .null) },
             clustering: given.map { .equal(terms[$0.name] ?? .null) }, cells: cells,
-            timestamp: timestamp, timeToLive: timeToLive, isStaticOnly: isStaticOnly)
+            timestamp: timestamp, timeToLive: timeToLive, isStaticOnly: isStaticOnly,
+            condition: syntax.ifNotExists ? .notExists : nil)
     }
 
     /// INSERT JSON: an INSERT of all columns, whose values are found in the text when it is executed.
@@ -156,7 +167,7 @@ extension Planner {
                 ModificationPlan.CellSource(column: $0, term: marker($0))
             },
             timestamp: json.timestampMarker, timeToLive: json.timeToLiveMarker, isStaticOnly: false,
-            json: json)
+            condition: syntax.ifNotExists ? .notExists : nil, json: json)
     }
 
     // MARK: UPDATE
@@ -164,7 +175,6 @@ extension Planner {
     private func update(
         _ syntax: UpdateSyntax, _ table: TableSchema, _ compiler: inout TermCompiler
     ) throws(CQLError) -> ModificationPlan {
-        try Self.checkUnconditional(syntax.condition)
         let (timestamp, timeToLive) = try times(syntax.using, &compiler)
         var cells: [ModificationPlan.CellSource] = []
         for assignment in syntax.assignments {
@@ -179,15 +189,17 @@ extension Planner {
             }
             cells.append(ModificationPlan.CellSource(column: column, operation: operation))
         }
+        // Markers are numbered by their place in the text, so the order of compiling does not matter.
+        let condition = try condition(syntax.condition, table, &compiler)
         let (restrictions, isStaticOnly) = try target(
-            syntax.relations, cells.map(\.column), table, .update, &compiler)
+            syntax.relations, cells.map(\.column), table, .update, condition, &compiler)
         guard case .keys(let keys) = restrictions.partition else {
             throw .invalid("Some partition key parts are missing")
         }
         return ModificationPlan(
             table: table, effect: .write(marksRow: false), partition: keys,
             clustering: restrictions.clustering, cells: cells, timestamp: timestamp,
-            timeToLive: timeToLive, isStaticOnly: isStaticOnly)
+            timeToLive: timeToLive, isStaticOnly: isStaticOnly, condition: condition)
     }
 
     private static func unsupported(_ assignment: String, _ column: ColumnSchema) -> CQLError {
@@ -201,13 +213,12 @@ extension Planner {
         _ assignment: Assignment, _ column: ColumnSchema, _ compiler: inout TermCompiler
     ) throws(CQLError) -> CellOperation {
         let name = column.name
+        if column.type == .counter { return try increment(assignment, column, &compiler) }
         if case .set(_, let value) = assignment {
             return .set(try compiler.compile(value, as: column.type, for: name))
         }
         guard column.type.isMultiCell else {
-            throw .invalid(
-                "Invalid operation for column \(name) of type \(column.type.cqlName): only counters,"
-                    + " non-frozen collections and user-defined types can be changed in parts")
+            throw Self.partial(assignment, column)
         }
         switch (assignment, column.type) {
         case (.add(_, let value), .list), (.add(_, let value), .set), (.add(_, let value), .map):
@@ -230,10 +241,12 @@ extension Planner {
                 index,
                 try compiler.compile(
                     value, as: definition.fields[index].type, for: "\(name).\(field)"))
-        case (.setElement, .list), (.subtract, .list):
-            throw .invalid(
-                "Operations on lists that have to read them first (\(name)[i] = ..., \(name) ="
-                    + " \(name) - ...) are not supported by Coterie yet")
+        case (.setElement(_, let index, let value), .list(let element, _)):
+            return .setIndex(
+                try compiler.compile(index, as: .int, for: "idx(\(name))"),
+                try compiler.compile(value, as: element, for: "value(\(name))"))
+        case (.subtract(_, let value), .list):
+            return .removeValues(try compiler.compile(value, as: column.type, for: name))
         case (.setElement, _): throw Self.unsupported("\(name)[...] = ...", column)
         case (.setField, _): throw Self.unsupported("\(name).field = ...", column)
         case (.prepend, _): throw Self.unsupported("\(name) = ... + \(name)", column)
@@ -242,14 +255,63 @@ extension Planner {
         }
     }
 
+    /// Why a column of one cell cannot be changed in parts.
+    private static func partial(_ assignment: Assignment, _ column: ColumnSchema) -> CQLError {
+        let name = column.name
+        let (text, isElement) =
+            switch assignment {
+            case .setElement: ("\(name)[...] = ...", true)
+            case .setField: ("\(name).field = ...", true)
+            case .subtract: ("\(name) = \(name) - ...", false)
+            case .prepend: ("\(name) = ... + \(name)", false)
+            default: ("\(name) = \(name) + ...", false)
+            }
+        switch column.type {
+        case .list, .set, .map:
+            return .invalid("Invalid operation (\(text)) for frozen collection column \(name)")
+        case .userDefined:
+            return .invalid("Invalid operation (\(text)) for frozen UDT column \(name)")
+        default:
+            if case .setField = assignment {
+                return .invalid("Invalid operation (\(text)) for non-UDT column \(name)")
+            }
+            return .invalid(
+                "Invalid operation (\(text)) for non \(isElement ? "collection" : "counter") column"
+                    + " \(name)")
+        }
+    }
+
+    /// What an assignment does to a counter: it can only be added to and subtracted from.
+    private func increment(
+        _ assignment: Assignment, _ column: ColumnSchema, _ compiler: inout TermCompiler
+    ) throws(CQLError) -> CellOperation {
+        let name = column.name
+        switch assignment {
+        case .add(_, let value), .prepend(_, let value):
+            return .increment(
+                try compiler.compile(value, as: .counter, for: name), isNegative: false)
+        case .subtract(_, let value):
+            return .increment(
+                try compiler.compile(value, as: .counter, for: name), isNegative: true)
+        case .set:
+            throw .invalid(
+                "Cannot set the value of counter column \(name) (counters can only be"
+                    + " incremented/decremented, not set)")
+        case .setElement, .setField: throw Self.partial(assignment, column)
+        }
+    }
+
     /// The restrictions of an UPDATE or of a DELETE of columns: whole rows, or static columns only.
     private func target(
         _ relations: [Relation], _ columns: [ColumnSchema], _ table: TableSchema,
-        _ kind: RestrictionAnalysis.StatementKind, _ compiler: inout TermCompiler
+        _ kind: RestrictionAnalysis.StatementKind, _ condition: ConditionPlan?,
+        _ compiler: inout TermCompiler
     ) throws(CQLError) -> (Restrictions, isStaticOnly: Bool) {
         let restrictions = try RestrictionAnalysis.analyse(
             relations, table: table, kind: kind, allowsFiltering: false, compiler: &compiler)
-        let isStaticOnly = !columns.isEmpty && columns.allSatisfy(\.isStatic)
+        // A condition on a column of the row needs the row's key as well.
+        let asksRows = condition?.columns?.contains { !$0.isStatic } ?? false
+        let isStaticOnly = !columns.isEmpty && columns.allSatisfy(\.isStatic) && !asksRows
         if isStaticOnly {
             guard restrictions.clustering.isEmpty else {
                 throw .invalid(
@@ -257,6 +319,10 @@ extension Planner {
                         + " modifies only static columns")
             }
             return (restrictions, true)
+        }
+        if condition != nil, kind == .delete {
+            try Self.checkConditionalDeletion(
+                restrictions, table, deletesRows: columns.contains { !$0.isStatic }, condition)
         }
         guard restrictions.clustering.last?.isSlice != true else {
             if kind == .delete {
@@ -280,10 +346,28 @@ extension Planner {
 
     // MARK: DELETE
 
+    /// A conditional deletion names one row, unless it and its conditions are about the static row only.
+    private static func checkConditionalDeletion(
+        _ restrictions: Restrictions, _ table: TableSchema, deletesRows: Bool,
+        _ condition: ConditionPlan?
+    ) throws(CQLError) {
+        let isSlice = restrictions.clustering.last?.isSlice ?? false
+        if !isSlice, restrictions.clusteringColumnCount == table.clustering.count { return }
+        let beginning =
+            "DELETE statements must restrict all PRIMARY KEY columns with equality relations in order"
+            + " to "
+        guard !deletesRows else { throw .invalid(beginning + "delete non static columns") }
+        guard condition?.columns?.contains(where: { !$0.isStatic }) != true else {
+            throw .invalid(beginning + "use IF condition on non static columns")
+        }
+        guard !isSlice, restrictions.clustering.isEmpty else {
+            throw .invalid(beginning + "use IF conditions")
+        }
+    }
+
     private func delete(
         _ syntax: DeleteSyntax, _ table: TableSchema, _ compiler: inout TermCompiler
     ) throws(CQLError) -> ModificationPlan {
-        try Self.checkUnconditional(syntax.condition)
         var cells: [ModificationPlan.CellSource] = []
         for deletion in syntax.deletions {
             let column = try Self.column(deletion.column, of: table)
@@ -299,15 +383,22 @@ extension Planner {
             cells.append(ModificationPlan.CellSource(column: column, operation: operation))
         }
         let (timestamp, _) = try times(syntax.using, &compiler)
+        let condition = try condition(syntax.condition, table, &compiler)
         let restrictions: Restrictions
         var isStaticOnly = false
         if cells.isEmpty {
             restrictions = try RestrictionAnalysis.analyse(
                 syntax.relations, table: table, kind: .delete, allowsFiltering: false,
                 compiler: &compiler)
+            if condition != nil {
+                // A whole row is deleted, unless the conditions are all about the static row.
+                let isAboutStatics = condition?.columns?.allSatisfy(\.isStatic) ?? false
+                try Self.checkConditionalDeletion(
+                    restrictions, table, deletesRows: !isAboutStatics, condition)
+            }
         } else {
             (restrictions, isStaticOnly) = try target(
-                syntax.relations, cells.map(\.column), table, .delete, &compiler)
+                syntax.relations, cells.map(\.column), table, .delete, condition, &compiler)
         }
         guard case .keys(let keys) = restrictions.partition else {
             throw .invalid("Some partition key parts are missing")
@@ -315,7 +406,7 @@ extension Planner {
         return ModificationPlan(
             table: table, effect: cells.isEmpty ? .deleteRows : .deleteCells, partition: keys,
             clustering: restrictions.clustering, cells: cells, timestamp: timestamp,
-            timeToLive: nil, isStaticOnly: isStaticOnly)
+            timeToLive: nil, isStaticOnly: isStaticOnly, condition: condition)
     }
 
     /// What a deletion does to its column.
@@ -328,10 +419,8 @@ extension Planner {
         case (.element(_, let key), .set(let element, false)),
             (.element(_, let key), .map(let element, _, false)):
             return .removeElement(try compiler.compile(key, as: element, for: "key(\(name))"))
-        case (.element, .list(_, false)):
-            throw .invalid(
-                "Deletion of a list's element (\(name)[i]) has to read it first and is not supported"
-                    + " by Coterie yet")
+        case (.element(_, let index), .list(_, false)):
+            return .removeIndex(try compiler.compile(index, as: .int, for: "idx(\(name))"))
         case (.field(_, let field), .userDefined(let definition, false)):
             guard let index = definition.fields.firstIndex(where: { $0.name == field }) else {
                 throw .invalid("UDT column \(name) does not have a field named \(field)")
@@ -349,9 +438,6 @@ extension Planner {
     func planBatch(
         _ syntax: BatchSyntax, _ markers: [String?]
     ) throws(CQLError) -> PreparedPlan {
-        guard syntax.kind != .counter else {
-            throw .invalid("Counter batches are not supported by Coterie yet")
-        }
         guard syntax.using.timeToLive == nil else {
             throw .invalid("Global TTL on the BATCH statement is not supported.")
         }
@@ -388,6 +474,8 @@ extension Planner {
             modifications.append(plan)
             merge(compiler)
         }
+        try BatchPlan.check(
+            syntax.kind, modifications, hasTimestamp: timestamp != nil)
         let bound = specifications.compactMap { $0 }
         guard bound.count == markers.count else {
             throw .invalid("A bind variable stands where none is supported")
@@ -416,7 +504,7 @@ extension ModificationPlan.CellSource {
     /// Whether both can't be in one statement: a whole value leaves no room for others.
     func conflicts(with other: CellOperation) -> Bool {
         switch (operation, other) {
-        case (.put, .put), (.setField, .setField): false
+        case (.put, .put), (.setField, .setField), (.setIndex, .setIndex): false
         default: true
         }
     }

@@ -91,18 +91,60 @@ package struct BatchPlan: Sendable {
     package let modifications: [ModificationPlan]
     let timestamp: PlannedTerm?
 
+    /// Whether it is applied only if conditions hold.
+    package var isConditional: Bool { modifications.contains(where: \.isConditional) }
+    /// Whether rows have to be read before they are written.
+    package var requiresRead: Bool { modifications.contains(where: \.requiresRead) }
+    package var isCounter: Bool { modifications.contains(where: \.table.isCounter) }
+
+    /// What holds for the statements of any batch, whether written in CQL or sent as one message.
+    package static func check(
+        _ kind: BatchKind, _ modifications: [ModificationPlan], hasTimestamp: Bool
+    ) throws(CQLError) {
+        let isConditional = modifications.contains(where: \.isConditional)
+        let hasCounters = modifications.contains(where: \.table.isCounter)
+        let hasOthers = modifications.contains { !$0.table.isCounter }
+        if hasTimestamp, isConditional {
+            throw .invalid("Cannot provide custom timestamp for conditional BATCH")
+        }
+        if hasTimestamp, kind == .counter {
+            throw .invalid("Cannot provide custom timestamp for counter BATCH")
+        }
+        if hasTimestamp, hasCounters {
+            throw .invalid("Cannot provide custom timestamp for a BATCH containing counters")
+        }
+        if kind == .counter, hasOthers {
+            throw .invalid("Cannot include non-counter statement in a counter batch")
+        }
+        if hasCounters, hasOthers {
+            throw .invalid("Counter and non-counter mutations cannot exist in the same batch")
+        }
+        if kind == .logged, hasCounters {
+            throw .invalid("Cannot include a counter statement in a logged batch")
+        }
+        if isConditional { try ConditionalRequest.checkBatch(modifications) }
+    }
+
+    /// The context of its statements: with the batch's timestamp, if it has one.
+    package func context(
+        _ values: BoundValues, _ context: ExecutionContext
+    ) throws(CQLError) -> ExecutionContext {
+        guard let timestamp else { return context }
+        var context = context
+        context.timestamp = try ModificationPlan.timestamp(
+            timestamp, values, context, default: context.timestamp)
+        return context
+    }
+
     /// Builds the mutations of all statements; those of one partition become one.
     package func build(
         _ values: BoundValues, _ context: ExecutionContext, into sink: MutationSink
     ) throws(CQLError) {
-        var context = context
-        if let timestamp {
-            context.timestamp = try ModificationPlan.timestamp(
-                timestamp, values, context, default: context.timestamp)
-        }
+        let context = try self.context(values, context)
         for modification in modifications {
             try modification.build(values, context, into: sink)
         }
-        try sink.mergePartitions()
+        // Increments of one counter add up; each is carried out by itself.
+        if !isCounter { try sink.mergePartitions() }
     }
 }

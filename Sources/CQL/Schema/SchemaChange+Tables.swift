@@ -24,16 +24,8 @@ extension SchemaChange {
         }
         let table = try Self.table(
             syntax, id: id, in: keyspace, types: existing.types)
-        for column in table.allColumns { try Self.checkStorable(column.type, column.name) }
         return put(
             existing.with(tables: existing.tables + [table]), event(.created, .table, name))
-    }
-
-    /// Refuses columns that statements could not write.
-    private static func checkStorable(_ type: CQLType, _ name: String) throws(CQLError) {
-        guard type != .counter else {
-            throw .invalid("Counter columns (\(name)) are not supported by Coterie yet")
-        }
     }
 
     private static func statedID(_ properties: [Property]) throws(CQLError) -> TableID? {
@@ -248,7 +240,6 @@ extension SchemaChange {
             }
             let kind: ColumnSchema.Kind = column.isStatic ? .static : .regular
             try checkReadded(column.name, type, kind, table)
-            try Self.checkStorable(type, column.name)
             all.append(ColumnSchema(id: ColumnID(next), name: column.name, type: type, kind: kind))
             next += 1
         }

@@ -26,7 +26,8 @@ enum ErrorText {
         case .overloaded: "Overloaded"
         case .bootstrapping: "IsBootstrapping"
         case .truncateError: "TruncateError"
-        case .writeTimeout: "WriteTimeout"
+        case .writeTimeout, .conditionalTimeout: "WriteTimeout"
+        case .conditionalUnknown: "CASWriteUnknown"
         case .readTimeout: "ReadTimeout"
         case .readFailure: "ReadFailure"
         case .writeFailure: "WriteFailure"
@@ -57,6 +58,12 @@ enum ErrorText {
         case .writeTimeout(_, let consistency, let received, let required, let type):
             " (consistency \(consistency), required \(required), received \(received), "
                 + "\(type.rawValue))"
+        case .conditionalTimeout(
+            _, let consistency, let received, let required, let contentions):
+            " (consistency \(consistency), required \(required), received \(received), CAS, "
+                + "\(contentions) contentions)"
+        case .conditionalUnknown(_, let consistency, let received, let required):
+            " (consistency \(consistency), required \(required), received \(received))"
         case .readTimeout(_, let consistency, let received, let required, let dataPresent):
             " (consistency \(consistency), required \(required), received \(received), "
                 + "data \(dataPresent ? "present" : "missing"))"

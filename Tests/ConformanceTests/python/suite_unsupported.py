@@ -21,22 +21,7 @@ def names(env):
     return env.shared("names", make)
 
 
-LWT = "lightweight transactions"
 CASES = [
-    ("IF NOT EXISTS on a row", "INSERT INTO $plain (k, v) VALUES (1, 1) IF NOT EXISTS", LWT),
-    ("IF EXISTS on an update", "UPDATE $plain SET v = 1 WHERE k = 1 IF EXISTS", LWT),
-    ("a condition on an update", "UPDATE $plain SET v = 1 WHERE k = 1 IF v = 2", LWT),
-    ("a condition on a deletion", "DELETE FROM $plain WHERE k = 1 IF EXISTS", LWT),
-    ("a conditional batch",
-     "BEGIN BATCH INSERT INTO $plain (k) VALUES (1) IF NOT EXISTS APPLY BATCH", LWT),
-    ("a counter table", "CREATE TABLE counters (k int PRIMARY KEY, n counter)", "ounter"),
-    ("a counter batch",
-     "BEGIN COUNTER BATCH UPDATE $plain SET v = v + 1 WHERE k = 1 APPLY BATCH", "ounter"),
-    ("writing an element", "UPDATE $plain SET l[0] = 1 WHERE k = 1",
-     "Operations on lists that have to read them first"),
-    ("removing values from a list", "UPDATE $plain SET l = l - [1] WHERE k = 1",
-     "Operations on lists that have to read them first"),
-    ("deleting an element", "DELETE l[0] FROM $plain WHERE k = 1", "has to read it first"),
     ("ANN OF", "SELECT * FROM $wide WHERE k = 1 ORDER BY v ANN OF [1.0] LIMIT 3", "not supported"),
     ("an index", "CREATE INDEX ON $plain (v)", "CREATE INDEX is not supported"),
     ("a custom index", "CREATE CUSTOM INDEX ON $plain (v) USING 'sai'",

@@ -148,6 +148,15 @@ enum WireTargets {
             case .paxosPrepare, .paxosPromise, .paxosAccept, .paxosAccepted, .metadataCatchUp,
                 .metadataEntries:
                 _ = try MetadataMessage(kind: kind, body)
+            case .conditionalPrepare:
+                try ReadCommandBytes.check(ConditionalPrepare(body).command)
+            case .conditionalPromise: _ = try ConditionalPromise(body)
+            case .conditionalAccept: _ = try ConditionalAccept(body)
+            case .conditionalAccepted: _ = try ConditionalAccepted(body)
+            case .conditionalCommit:
+                try MutationView(ConditionalCommit(body).mutation).validate()
+            case .increment: try MutationView(IncrementRequest(body).mutation).validate()
+            case .incrementResponse: _ = try IncrementResponse(body)
             }
         }
     }

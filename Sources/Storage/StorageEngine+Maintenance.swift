@@ -98,7 +98,7 @@ extension StorageEngine {
     package var flushesWaiting: Int {
         tableList.reduce(0) { $0 + max(0, $1.frozen.count - ($1.isFlushing ? 1 : 0)) }
     }
-    package var compactionsUnderWay: Int { compactor.running.count }
+    package var compactionsUnderWay: Int { compactions.count }
 
     /// What is under way or waits, oldest first.
     package var maintenanceTitles: [String] { maintenance.map(\.title) }

@@ -460,6 +460,7 @@ import Testing
         var found: [RowID: [UInt8]] = [:]
         guard let metadata else { return found }
         let scan = SSTableScan(metadata, slice: .min ... .max)
+        scan.setFiles(harness.files)
         try scan.nextPartition(harness.files)
         while !scan.isAtEnd {
             while scan.rows.state == .row {

@@ -132,6 +132,7 @@ package struct SSTableInspection {
         _ body: (SSTableScan) throws(StorageError) -> Void
     ) throws(StorageError) {
         let scan = SSTableScan(metadata, slice: .min ... .max)
+        scan.setFiles(files)
         try scan.nextPartition(files)
         while !scan.isAtEnd {
             try body(scan)

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 
 from cassandra import ConsistencyLevel
 from cassandra.query import SimpleStatement
@@ -308,6 +309,38 @@ def a_scrub_of_a_damaged_file_leaves_the_rest_readable(env):
     equal([finding["file"] for finding in report["findings"]], [name])
     equal(tell(env, "verify", KEYSPACE, "damaged")["findings"], [])
     equal(len(rows(env, "damaged")), ROWS, "the other replicas have them")
+
+
+@behaviour
+def inspect_reads_the_files_of_a_running_node(env):
+    filled(env, "inspected", 40)
+    ask(env, "flush", KEYSPACE, "inspected")
+    name = ask(env, "getsstables", KEYSPACE, "inspected", "7").split()[0]
+    files = os.path.join(node_folder(env, 1), "files")
+
+    def inspect(*words):
+        result = subprocess.run(
+            [env.ring.binary, "inspect", *words], stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=30)
+        equal(result.returncode, 0, f"inspect {' '.join(words)}: {result.stderr}")
+        return result.stdout
+
+    path = os.path.join(files, name)
+    partitions = json.loads(inspect("dump", path))
+    true(any(p["partition"]["key"] == ["7"] and
+             p["rows"][0]["cells"][0]["name"] == "v" and
+             p["rows"][0]["cells"][0]["value"] == "value 7" for p in partitions), "dump")
+    equal(len(inspect("keys", path).splitlines()), len(partitions))
+    true(f'"partitions": {len(partitions)}' in inspect("sstable", path), "sstable")
+    true("Bytes" in inspect("partitions", path), "partitions")
+    true(f"{len(partitions)} partitions" in inspect("verify", path), "verify")
+    prefix = name[:name.index("sst-")]
+    manifest = sorted(glob.glob(os.path.join(files, prefix + "manifest-*")))[-1]
+    true(name in inspect("manifest", manifest), "manifest")
+    segment = sorted(glob.glob(os.path.join(files, prefix + "commitlog-*")))[0]
+    for line in inspect("commitlog", segment).splitlines():
+        json.loads(line)
+    true("inspected" in inspect("metadata", node_folder(env, 1)), "metadata")
 
 
 # Snapshots

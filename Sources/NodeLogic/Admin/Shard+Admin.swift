@@ -135,16 +135,14 @@ extension Shard {
             return ["upgrade", all ? "all" : "old"] + (try ids(options.arguments))
         case "garbagecollect":
             let options = try AdminOptions(request, ["-g/--granularity=", "-j/--jobs="])
-            return ["compact"] + (try ids(options.arguments))
-        case "compact":
-            let options = try AdminOptions(request, ["-s/--split-output"])
-            return ["compact"] + (try ids(options.arguments))
+            return ["compact", "whole"] + (try ids(options.arguments))
+        case "compact": return try compactTask(request)
         case "enableautocompaction", "disableautocompaction":
             let isOn = request.verb == "enableautocompaction"
             return ["autocompaction", isOn ? "on" : "off"]
                 + (try ids(try AdminOptions(request).arguments))
         case "stop":
-            _ = try AdminOptions(request, ["-id/--compaction-id="])
+            _ = try AdminOptions(request)
             return ["stop"]
         case "getsstables":
             let options = try AdminOptions(request, ["-hf/--hex-format", "-l/--show-levels"])
@@ -170,6 +168,23 @@ extension Shard {
             return ["traceprobability", String(value)]
         default: throw AdminRefusal(AdminVerbs.unknown(request.verb))
         }
+    }
+
+    private func compactTask(_ request: AdminRequest) throws(AdminRefusal) -> [String] {
+        let options = try AdminOptions(
+            request, ["-s/--split-output", "-st/--start-token=", "-et/--end-token="])
+        let tables = try ids(options.arguments)
+        let splits = options.flags.contains("split-output")
+        let (start, end) = (try options.number("start-token"), try options.number("end-token"))
+        guard start != nil || end != nil else {
+            return ["compact", splits ? "split" : "whole"] + tables
+        }
+        let (first, last) = (start ?? .min, end ?? .max)
+        guard first <= last else {
+            throw AdminRefusal("--start-token \(first) is behind --end-token \(last)")
+        }
+        if splits { throw AdminRefusal("compact takes either --split-output or a range of tokens") }
+        return ["compact", "tokens", String(first), String(last)] + tables
     }
 
     // MARK: On each shard
@@ -206,7 +221,13 @@ extension Shard {
                 throw AdminRefusal("\(error)")
             }
         case "compact":
-            for id in ids { storage.compact(table: id) }
+            for id in ids {
+                if words[1] == "tokens", let first = Int64(words[2]), let last = Int64(words[3]) {
+                    storage.compact(table: id, tokens: first...last)
+                } else {
+                    storage.compact(table: id, splitsOutput: words[1] == "split")
+                }
+            }
             return [:]
         case "stop":
             let count = storage.compactions.count

@@ -245,6 +245,22 @@ def tpstats_lists_the_pools(env):
 
 
 @behaviour
+def compact_of_a_range_leaves_what_is_outside_of_it(env):
+    filled(env, "ranged", 20)
+    ask(env, "flush", KEYSPACE, "ranged")
+    ask(env, "compact", "-st", "-9223372036854775807", "-et", "9223372036854775806", KEYSPACE,
+        "ranged")
+    ask(env, "compact", "--split-output", KEYSPACE, "ranged")
+    equal(len(rows(env, "ranged")), 20)
+
+
+@behaviour
+def compact_of_a_range_that_is_turned_around_is_refused(env):
+    filled(env, "ranged", 20)
+    refused(env, "is behind --end-token", "compact", "-st", "5", "-et", "4", KEYSPACE)
+
+
+@behaviour
 def compactionstats_begins_with_pending_tasks(env):
     true(re.match(r"pending tasks: \d+\n", ask(env, "compactionstats")), "compactionstats")
 

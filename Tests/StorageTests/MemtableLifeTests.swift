@@ -96,7 +96,7 @@ import Testing
             highest = max(highest, engine.pool.usedBytes + engine.pool.heldBytes)
         }
         #expect(highest <= limit + limit / 10, "\(highest) bytes of \(limit)")
-        #expect(highest >= limit - limit / 10, "\(highest) bytes of \(limit)")
+        #expect(highest > limit / 4 * 3, "writes were slowed down before the budget pressed")
         #expect(refused > 10)
         let statistics = engine.writeStatistics(now: harness.clock.monotonic)
         #expect(statistics.delays > 0 && statistics.blockedNanoseconds > 0)

@@ -91,7 +91,8 @@ package enum Node {
         incarnation: Incarnation, files: any FileSystem, clock: ClockReading
     ) throws(ShardStartFailure) -> Preparation {
         precondition(shardCount > 0)
-        try checkResurrection(image, configuration: configuration, wall: clock.wall)
+        try checkResurrection(
+            image, configuration: configuration, files: files, wall: clock.wall)
         guard let text = image.local[layoutName] else {
             let layout = Layout(generation: 1, shardCount: shardCount)
             return Preparation(
@@ -138,14 +139,23 @@ package enum Node {
 
     /// Refuses the start of a node that was away for longer than its peers keep deletions.
     private static func checkResurrection(
-        _ image: MetadataImage, configuration: Configuration, wall: WallTime
+        _ image: MetadataImage, configuration: Configuration, files: any FileSystem, wall: WallTime
     ) throws(ShardStartFailure) {
         guard configuration.storage.checkDataResurrection,
             let bound = image.local[clockBoundName].flatMap(Int64.init)
         else { return }
+        let filed = try filedClockBound(files).map { $0 - ClockBoundFile.ahead } ?? 0
         try ResurrectionCheck.check(
             schema: try ClusterView(loading: image, host: HostID(.zero)).schema,
-            lastAlive: bound - clockBoundAhead, now: wall)
+            lastAlive: max(bound - clockBoundAhead, filed), now: wall)
+    }
+
+    private static func filedClockBound(
+        _ files: any FileSystem
+    ) throws(ShardStartFailure) -> Int64? {
+        do { return try ClockBoundFile.latestBound(files: files) } catch {
+            throw ShardStartFailure("cannot read how far the clock was: \(error)")
+        }
     }
 
     /// Removes what an earlier layout left, once the new one is committed.
@@ -181,12 +191,7 @@ package enum Node {
         _ image: MetadataImage, identity: Identity, files: any FileSystem,
         configuration: Configuration, wall: WallTime
     ) throws(ShardStartFailure) -> HybridClock {
-        let filed: Int64?
-        do {
-            filed = try ClockBoundFile.latestBound(files: files)
-        } catch {
-            throw ShardStartFailure("cannot read how far the clock was: \(error)")
-        }
+        let filed = try filedClockBound(files)
         let committed = image.local[clockBoundName].flatMap(Int64.init) ?? 0
         let bound: Int64
         if identity.isSameBoot, let filed {

@@ -5,12 +5,13 @@
 // deleted, and read repair would spread them again. So a start is refused when the node was last
 // alive longer ago than the shortest `gc_grace_seconds` of a table that other nodes hold too.
 //
-// The committed bound of the hybrid clock serves as the heartbeat: it is raised every few seconds, and
-// lies a known span ahead of the clock at that time. A node is therefore never taken to have died
-// earlier than it did by more than that interval.
+// The bounds of the hybrid clock serve as the heartbeat: the one in the shards' files is raised with
+// whatever a node sends, the committed one every few seconds. A node is therefore never taken to have
+// died earlier than it did by more than that.
 //
-// Left out: tables that purge at once (`gc_grace_seconds` 0: their owner has chosen so) and keyspaces
-// of one replica (nobody else deletes anything there).
+// Left out: tables that purge at once (`gc_grace_seconds` 0: their owner has chosen so), keyspaces of
+// one replica (nobody else deletes anything there), and absences of less than a minute, which are
+// restarts: the hints of their time are still there, deletions included.
 
 internal import CQL
 internal import Environment
@@ -18,12 +19,15 @@ internal import Model
 
 /// Judges whether a node may start with the data that it has.
 enum ResurrectionCheck {
+    /// Shorter absences are not judged.
+    private static let shortestAbsenceSeconds: Int64 = 60
+
     /// Throws if deleted rows could come back. `lastAlive` and `now` are in microseconds since 1970.
     static func check(
         schema: SchemaSnapshot, lastAlive: Int64, now: WallTime
     ) throws(ShardStartFailure) {
         let downSeconds = (now.microseconds - lastAlive) / 1_000_000
-        guard downSeconds > 0 else { return }
+        guard downSeconds >= shortestAbsenceSeconds else { return }
         var tables: [String] = []
         for keyspace in schema.keyspaces.sorted(by: { $0.name < $1.name })
         where !SystemSchema.isProtected(keyspace.name) && replicas(keyspace.replication) > 1 {

@@ -147,6 +147,19 @@ final class SimulatedFile {
         }
     }
 
+    /// Changes a byte that has the first value to the second, in the kernel and in all that a power
+    /// loss could bring back.
+    func replace(_ old: UInt8, at offset: Int, by new: UInt8) {
+        if self[offset] == old { self[offset] = new }
+        let (sector, index) = offset.quotientAndRemainder(dividingBy: Self.sectorBytes)
+        for layer in layers.indices {
+            guard let kept = layers[layer].oldSectors[sector], index < kept.count,
+                kept[index] == old
+            else { continue }
+            layers[layer].oldSectors[sector]?[index] = new
+        }
+    }
+
     var writtenBytes: Int { bytes.count }
 
     /// The byte at an offset, or nil where none was ever written.
@@ -176,7 +189,5 @@ package final class SimulatedDamage {
     }
 
     /// Puts the bit back, unless the byte was written anew.
-    package func mend() {
-        if content[offset] == damaged { content[offset] = sound }
-    }
+    package func mend() { content.replace(damaged, at: offset, by: sound) }
 }

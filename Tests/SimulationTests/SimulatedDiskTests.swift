@@ -94,6 +94,24 @@ import Testing
         }
     }
 
+    @Test(arguments: 1...8 as ClosedRange<UInt64>)
+    func aMendedBitDoesNotComeBackWithALossOfPower(_ seed: UInt64) throws {
+        let disk = SimulatedDisk(stream: RandomStream(seed: seed, name: "disk"))
+        let file = FileName("a")
+        try disk.create(file, preallocate: 0)
+        try [1, 2].withBytes { try disk.write(file, at: 0, $0) }
+        try disk.sync(file)
+        try disk.syncFolder()
+        let damage = try disk.damage(file, at: 0, bit: 4)
+        // The sector as it is remembered for a loss of power is the damaged one.
+        try [3].withBytes { try disk.write(file, at: 1, $0) }
+        damage.mend()
+        disk.losePower()
+        let found = ByteWriter(capacity: 2)
+        try disk.read(file, at: 0, count: 1, into: found)
+        #expect(found.array == [1])
+    }
+
     @Test func aDeadDiskRefusesEverything() throws {
         let disk = disk(1)
         disk.crashesHere = { true }

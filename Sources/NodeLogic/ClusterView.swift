@@ -7,10 +7,15 @@ internal import Environment
 internal import Model
 internal import Topology
 
-/// Where a table's rows live.
-struct TableRoute {
+/// Where a table's rows live. A class, because each request looks at one and a schema is large.
+final class TableRoute: Sendable {
     let table: TableSchema
     let placement: Placement
+
+    init(table: TableSchema, placement: Placement) {
+        self.table = table
+        self.placement = placement
+    }
 }
 
 /// The cluster at one epoch, as one node sees it.

@@ -173,3 +173,12 @@ struct HintReplay {
     var outstanding: Set<RequestID>
     var failed = false
 }
+
+/// Which nodes requests may be sent to, worked out once for what gossip and the links say and asked by
+/// every request.
+struct ReplicaHealth {
+    /// What the indexes refer to; nil for figures that have to be made anew.
+    var topology: PlacementSnapshot?
+    /// By node index.
+    var isAlive: [Bool] = []
+}

@@ -20,8 +20,17 @@ extension Shard {
 
     /// Whether requests may be sent to a node: gossip hears it, and our link to it stands.
     func isAlive(_ node: NodeIndex, _ topology: PlacementSnapshot) -> Bool {
-        let target = topology.host(at: node)
-        return target == host || (liveHosts.contains(target) && linkedHosts.contains(target))
+        if health.topology !== topology { health = replicaHealth(in: topology) }
+        return health.isAlive[node.index]
+    }
+
+    private func replicaHealth(in topology: PlacementSnapshot) -> ReplicaHealth {
+        ReplicaHealth(
+            topology: topology,
+            isAlive: topology.nodes.map { node in
+                node.hostID == host
+                    || (liveHosts.contains(node.hostID) && linkedHosts.contains(node.hostID))
+            })
     }
 
     private func header(_ kind: PeerMessageKind, request: RequestID) -> PeerHeader {

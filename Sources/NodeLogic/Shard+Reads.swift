@@ -59,6 +59,9 @@ final class ReadSession {
         return gathered.count >= command.rowLimit || gathered.byteCount >= command.byteLimit
     }
 
+    /// Whether a piece was taken in.
+    var hasGathered: Bool { gathered != nil }
+
     /// Live rows so far.
     var liveCount: Int { gathered?.count ?? 0 }
 
@@ -112,15 +115,18 @@ extension Shard {
 
     private func startPiece(_ session: ReadSession) {
         var command = session.command
-        command.rowLimit = max(1, command.rowLimit - session.liveCount)
         let token: Token
         switch command.scope {
         case .partition(let value, let key):
             token = Token(value)
-            command.slices = session.slices
-            command.partitionRowLimit = max(
-                1, command.partitionRowLimit - session.liveRows(inPartition: key))
+            if session.hasGathered {
+                command.slices = session.slices
+                command.rowLimit = max(1, command.rowLimit - session.liveCount)
+                command.partitionRowLimit = max(
+                    1, command.partitionRowLimit - session.liveRows(inPartition: key))
+            }
         case .range(let range):
+            command.rowLimit = max(1, command.rowLimit - session.liveCount)
             let first = session.after?.token ?? (session.token == .max ? .max : session.token + 1)
             token = Token(first)
             session.pieceEnd = pieceEnd(from: first, to: range.end, session)
@@ -246,13 +252,21 @@ extension Shard {
         if session.placement.isLocal {
             return topology.index(of: host).map { [$0] } ?? []
         }
-        let living = session.placement.replicas(of: token).filter { isAlive($0, topology) }
-        let here = living.filter { topology.datacenter(of: $0) == own }
-        let remote =
-            session.consistency.isLocal
-            ? [] : living.filter { topology.datacenter(of: $0) != own }
-        let ours = here.filter { topology.host(at: $0) == host }
-        return ours + here.filter { topology.host(at: $0) != host } + remote
+        let replicas = session.placement.replicas(of: token)
+        let ownIndex = topology === cluster.topology ? cluster.ownIndex : topology.index(of: host)
+        var living: [NodeIndex] = []
+        living.reserveCapacity(replicas.count)
+        if let ownIndex, replicas.contains(ownIndex) { living.append(ownIndex) }
+        for node in replicas
+        where node != ownIndex && topology.datacenter(of: node) == own && isAlive(node, topology) {
+            living.append(node)
+        }
+        guard !session.consistency.isLocal else { return living }
+        for node in replicas
+        where node != ownIndex && topology.datacenter(of: node) != own && isAlive(node, topology) {
+            living.append(node)
+        }
+        return living
     }
 
     /// How far neighbouring ranges have the same replicas.

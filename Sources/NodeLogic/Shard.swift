@@ -48,8 +48,9 @@ package final class Shard {
 
     // What is agreed (the fold of the metadata log), and what is known of the others' health.
     var cluster: ClusterView
-    var liveHosts: Set<HostID> = []
-    var linkedHosts: Set<HostID> = []
+    var liveHosts: Set<HostID> = [] { didSet { health = ReplicaHealth() } }
+    var linkedHosts: Set<HostID> = [] { didSet { health = ReplicaHealth() } }
+    var health = ReplicaHealth()
     /// The epochs that peers have installed, by gossip.
     var peerEpochs: [HostID: UInt64] = [:]
     var metadataFollowUps: [EffectID: MetadataFollowUp] = [:]

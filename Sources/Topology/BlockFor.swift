@@ -32,16 +32,13 @@ package enum BlockFor {
 
     /// Whether the living replicas can satisfy `level`, or what is missing: the numbers of the
     /// `Unavailable` error. ANY is always possible, as a hint will do.
-    package static func availability<Nodes: Sequence<NodeIndex>>(
+    package static func availability(
         _ level: ConsistencyLevel, placement: Placement, snapshot: PlacementSnapshot,
-        localDatacenter: Int, alive: Nodes
+        localDatacenter: Int, alive: [NodeIndex]
     ) -> Availability {
-        var total = 0
+        let total = alive.count
         var local = 0
-        for node in alive {
-            total += 1
-            if snapshot.datacenter(of: node) == localDatacenter { local += 1 }
-        }
+        for node in alive where snapshot.datacenter(of: node) == localDatacenter { local += 1 }
         let needed = required(level, placement: placement, localDatacenter: localDatacenter)
         switch level {
         case .any: return .sufficient

@@ -105,7 +105,7 @@ private func lines(ofFixture name: String) throws -> [String] {
         try BoundValues.withValues(values) { bound in
             switch prepared.plan {
             case .select(let plan):
-                var execution = try SelectExecution(plan, bound, context)
+                let execution = try SelectExecution(plan, bound, context)
                 _ = try execution.nextCommand()
             case .modification(let plan):
                 let sink = MutationSink()
@@ -132,7 +132,7 @@ private func lines(ofFixture name: String) throws -> [String] {
         var random = SplitMix(seed: 5)
         var failures = 0
         for _ in 0..<3_000 {
-            var execution = try SelectExecution(plan, BoundValues(), context, pageSize: 100)
+            let execution = try SelectExecution(plan, BoundValues(), context, pageSize: 100)
             let next = try execution.nextCommand()
             let command = try #require(next)
             var bytes = try bench.store.read(command)

@@ -277,7 +277,7 @@ struct Bench {
         var store = store
         let result = try BoundValues.withValues(values) { bound in
             try prepared.check(bound)
-            var execution = try SelectExecution(
+            let execution = try SelectExecution(
                 plan, bound, context, pageSize: pageSize, pagingState: state)
             var rounds = 0
             while let command = try execution.nextCommand() {

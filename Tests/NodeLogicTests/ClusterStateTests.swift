@@ -79,6 +79,15 @@ struct MetadataEntryTests {
         #expect(readable > 1_000)
     }
 
+    @Test func entriesOfAnotherVersionAreRefusedWithTheirAge() throws {
+        for (version, age) in [(UInt8(1), "an older build"), (200, "a newer build")] {
+            var bytes = all[0].encoded
+            bytes[0] = version
+            let refusal = #expect(throws: MalformedBytes.self) { _ = try MetadataEntry(bytes) }
+            #expect(refusal.map { "\($0)" }?.contains("version \(version), which \(age)") == true)
+        }
+    }
+
     @Test func summariesSayWhatHappened() throws {
         var state = try ClusterState.following(nil, all[0])
         let create = entry(1, .schema([keyspaceEdit("ks"), .putTable(table("ks", "t"))]))

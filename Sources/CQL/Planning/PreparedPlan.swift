@@ -2,8 +2,8 @@
 
 package import Model
 
-/// A planned statement, which may be executed many times.
-package struct PreparedPlan: Sendable {
+/// A planned statement, which may be executed many times. Immutable and shared.
+package final class PreparedPlan: Sendable {
     package let plan: Plan
     /// What each bind marker stands for, in order.
     package let bindMarkers: [ColumnSpecification]
@@ -16,7 +16,21 @@ package struct PreparedPlan: Sendable {
     /// The epoch of the schema that it was planned with.
     package let epoch: UInt64
     /// `USING TIMEOUT`: a duration.
-    package var timeout: PlannedTimeout?
+    package let timeout: PlannedTimeout?
+
+    init(
+        plan: Plan, bindMarkers: [ColumnSpecification], partitionKeyBindIndexes: [Int],
+        resultColumns: [ColumnSpecification], tableID: TableID?, epoch: UInt64,
+        timeout: PlannedTimeout? = nil
+    ) {
+        self.plan = plan
+        self.bindMarkers = bindMarkers
+        self.partitionKeyBindIndexes = partitionKeyBindIndexes
+        self.resultColumns = resultColumns
+        self.tableID = tableID
+        self.epoch = epoch
+        self.timeout = timeout
+    }
 
     /// How long the request may take, if the statement says so.
     package func timeoutNanoseconds(_ values: BoundValues) throws(CQLError) -> Int64? {

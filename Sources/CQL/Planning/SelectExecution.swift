@@ -14,8 +14,9 @@
 internal import Encoding
 package import Model
 
-/// One execution of a SELECT, or of one page of it.
-package struct SelectExecution {
+/// One execution of a SELECT, or of one page of it. A class: it has some thirty fields, and is looked at
+/// from several places.
+package final class SelectExecution {
     private enum Source {
         case key(token: Int64, key: [UInt8])
         case keys([(token: Int64, key: [UInt8])])
@@ -138,7 +139,7 @@ package struct SelectExecution {
         return keys.count > 1
     }
 
-    private mutating func resume(_ bytes: [UInt8]) throws(CQLError) {
+    private func resume(_ bytes: [UInt8]) throws(CQLError) {
         let state = try PagingState(bytes, clusteringColumns: plan.table.clustering)
         remaining = min(remaining, state.remaining)
         guard remaining > 0 else {
@@ -169,7 +170,7 @@ package struct SelectExecution {
     // MARK: Asking
 
     /// The next read to carry out, or nil when the page is complete.
-    package mutating func nextCommand() throws(CQLError) -> ReadCommand? {
+    package func nextCommand() throws(CQLError) -> ReadCommand? {
         guard !isFinished, remaining > 0, remainingInPage > 0 else { return nil }
         let countsRows = filters.isEmpty && plan.grouping == nil
         let isCounting = countsRows && !plan.isAggregating && !needsSorting
@@ -183,7 +184,7 @@ package struct SelectExecution {
             if let clustering = open?.clustering { slices = rest(of: slices, after: clustering) }
             if slices?.isEmpty == true || remainingInPartition <= 0 {
                 // Nothing that is wanted can follow the last row that was read.
-                try reporting { (execution) throws in try execution.closePartition() }
+                try reporting { try closePartition() }
                 open = nil
                 keyIndex += 1
                 remainingInPartition = perPartitionLimit
@@ -258,18 +259,16 @@ package struct SelectExecution {
     /// Takes in the answer to the last command. `scannedThrough` is the token up to which a scan was
     /// answered, if the coordinator read only a part of the command's range; `isExhausted` is then
     /// about that part.
-    package mutating func consume(
+    package func consume(
         _ result: ReadResultView, scannedThrough: Int64? = nil
     ) throws(CQLError) {
-        try reporting { (execution) throws in try execution.consumeResult(result, scannedThrough) }
+        try reporting { try consumeResult(result, scannedThrough) }
     }
 
     /// Runs `body` with its errors as a client's.
-    private mutating func reporting(
-        _ body: (inout SelectExecution) throws -> Void
-    ) throws(CQLError) {
+    private func reporting(_ body: () throws -> Void) throws(CQLError) {
         do {
-            try body(&self)
+            try body()
         } catch let error as CQLError {
             throw error
         } catch {
@@ -277,7 +276,7 @@ package struct SelectExecution {
         }
     }
 
-    private mutating func consumeResult(
+    private func consumeResult(
         _ result: ReadResultView, _ scannedThrough: Int64?
     ) throws {
         var partitions = result.partitions
@@ -350,7 +349,7 @@ package struct SelectExecution {
     }
 
     /// Goes on behind a part of the range that was read completely.
-    private mutating func moveOn(_ token: Int64) {
+    private func moveOn(_ token: Int64) {
         guard case .range(_, let end) = source else { return }
         open = nil
         scannedKey = nil
@@ -362,7 +361,7 @@ package struct SelectExecution {
     }
 
     /// Ends the page.
-    private mutating func stop(hasMore: Bool) {
+    private func stop(hasMore: Bool) {
         isFinished = true
         guard hasMore, pageSize != nil, remaining > 0, var state = lastGiven else { return }
         state.remaining = remaining
@@ -380,7 +379,7 @@ package struct SelectExecution {
     }
 
     /// Reads a partition's rows. `keepsPlace`: the read may have to go on behind the last row. False if the page was completed before its end.
-    private mutating func consumePartition(
+    private func consumePartition(
         _ partition: PartitionView, _ key: UnsafeRawBufferPointer, _ token: Int64, keepsPlace: Bool
     ) throws -> Bool {
         output.token = token
@@ -430,7 +429,7 @@ package struct SelectExecution {
         return true
     }
 
-    private mutating func readPartitionKey(_ key: UnsafeRawBufferPointer) throws {
+    private func readPartitionKey(_ key: UnsafeRawBufferPointer) throws {
         let count = plan.table.partitionKey.count
         guard count > 1 else {
             output.slots[0].value = key
@@ -442,14 +441,14 @@ package struct SelectExecution {
         }
     }
 
-    private mutating func clearRegulars() {
+    private func clearRegulars() {
         let first = plan.columns.count - plan.table.regulars.count
         for slot in first..<plan.columns.count { output.slots[slot] = RowOutput.Slot() }
     }
 
     /// Puts the row's live cells into their places. False if there are none. Collections are put together
     /// in `writer`.
-    private mutating func readCells(
+    private func readCells(
         _ row: RowView, _ covering: Deletion, collections writer: ByteWriter?
     ) throws -> Bool {
         var found = false
@@ -511,7 +510,7 @@ package struct SelectExecution {
         times[times.count - 1].elements.append(RowOutput.CellTime(cell))
     }
 
-    private mutating func readClustering(
+    private func readClustering(
         _ encoded: UnsafeRawBufferPointer, _ row: RowView
     ) throws {
         let columns = plan.table.clustering
@@ -538,7 +537,7 @@ package struct SelectExecution {
 
     /// Takes the current row into its group, or gives it out where there are no groups. False if it
     /// belongs to the next page.
-    private mutating func take(_ clustering: UnsafeRawBufferPointer?) throws(CQLError) -> Bool {
+    private func take(_ clustering: UnsafeRawBufferPointer?) throws(CQLError) -> Bool {
         guard let grouping = plan.grouping else {
             try give(clustering)
             return true
@@ -562,7 +561,7 @@ package struct SelectExecution {
     }
 
     /// Gives out the row of the group that is complete, if there is one.
-    private mutating func closeGroup(atEndOfPartition: Bool) throws(CQLError) {
+    private func closeGroup(atEndOfPartition: Bool) throws(CQLError) {
         guard group != nil else { return }
         group = nil
         let start = output.rows.count
@@ -574,7 +573,7 @@ package struct SelectExecution {
     }
 
     /// Gives out the current row.
-    private mutating func give(_ clustering: UnsafeRawBufferPointer?) throws(CQLError) {
+    private func give(_ clustering: UnsafeRawBufferPointer?) throws(CQLError) {
         let start = output.rows.count
         try output.emit()
         if needsSorting { sort(rowFrom: start, clustering.map { Array($0) } ?? []) }
@@ -582,13 +581,13 @@ package struct SelectExecution {
     }
 
     /// Keeps the row that was written last to be put in order at the end.
-    private mutating func sort(rowFrom start: Int, _ clustering: [UInt8]) {
+    private func sort(rowFrom start: Int, _ clustering: [UInt8]) {
         let range = ByteRange(offset: start, count: output.rows.count - start)
         sortedRows.append((clustering, Array(output.rows[range])))
     }
 
     /// Counts a row that was given out. `clustering` is where its partition goes on.
-    private mutating func count(_ clustering: UnsafeRawBufferPointer?) {
+    private func count(_ clustering: UnsafeRawBufferPointer?) {
         if remainingInPartition != .max { remainingInPartition -= 1 }
         guard !needsSorting else { return }
         if remaining != .max { remaining -= 1 }
@@ -601,7 +600,7 @@ package struct SelectExecution {
     }
 
     /// Ends the partition: its static row alone is a row if nothing else was live.
-    private mutating func closePartition() throws {
+    private func closePartition() throws {
         guard let partition = open else { return }
         defer {
             open = nil
@@ -611,7 +610,7 @@ package struct SelectExecution {
         try closeGroup(atEndOfPartition: true)
     }
 
-    private mutating func showStaticRow(of partition: OpenPartition) throws {
+    private func showStaticRow(of partition: OpenPartition) throws {
         guard !partition.hadLiveRows, !partition.staticRow.isEmpty,
             !plan.restrictions.restrictsRows,
             !isPageComplete
@@ -638,7 +637,7 @@ package struct SelectExecution {
     // MARK: Ending
 
     /// Completes the page: aggregates are written, sorted rows are put in order.
-    package mutating func finish() throws(CQLError) {
+    package func finish() throws(CQLError) {
         if needsSorting {
             let isReversed = plan.isReversed
             let order = sortedRows.indices.sorted { left, right in

@@ -8,7 +8,7 @@ internal import PeerProtocol
 internal import Topology
 
 extension MetadataEntry {
-    static let formatVersion: UInt8 = 1
+    static let formatVersion: UInt8 = 2
 
     /// The entry's bytes, which voters vote on.
     package var encoded: [UInt8] {
@@ -69,7 +69,10 @@ extension MetadataEntry {
     private init(_ reader: inout ByteReader) throws(MalformedBytes) {
         let version = try reader.readUInt8()
         guard version == Self.formatVersion else {
-            throw MalformedBytes("metadata entry of unknown version \(version)", offset: 0)
+            let age = version < Self.formatVersion ? "an older" : "a newer"
+            throw MalformedBytes(
+                "its entries are of version \(version), which \(age) build of coterie wrote; this build "
+                    + "reads version \(Self.formatVersion)", offset: 0)
         }
         epoch = try reader.readLittleEndian()
         id = try reader.readUniqueID()

@@ -42,6 +42,14 @@ struct ConformanceTests {
 
     @Test func schemaRulesAreCassandras() async throws { try await run("ddl_rules") }
 
+    @Test func theProtocolIsCassandrasRowByRow() async throws { try await run("protocol") }
+
+    @Test func whatIsTooLargeIsBoundedOrRefused() async throws { try await run("limits") }
+
+    @Test func randomFramesDoNoHarm() async throws { try await run("fuzz") }
+
+    @Test func theObjectMapperWorks() async throws { try await run("mapper") }
+
     @Test func everyStatementRefusesWhatCassandraRefuses() async throws {
         try await run("refusals")
     }
@@ -65,6 +73,10 @@ struct ConformanceTests {
     @Test func acknowledgedWritesSurviveKills() async throws { try await run("crash") }
 
     @Test func operatorsCommandsDoWhatNodetoolsDo() async throws { try await run("admin") }
+
+    @Test func rolesAndPasswordsAreCassandras() async throws { try await run("roles") }
+
+    @Test func permissionsAreJudgedAsCassandraDoes() async throws { try await run("permissions") }
 
     @Test func theNumberOfShardsChangesWithARestart() async throws { try await run("shards") }
 

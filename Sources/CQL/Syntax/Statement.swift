@@ -28,6 +28,8 @@ package enum Statement: Equatable, Sendable {
     case alterType(AlterTypeSyntax)
     case dropType(name: QualifiedName, ifExists: Bool)
     case describe(DescribeSyntax)
+    /// About roles and permissions.
+    case roles(RoleStatement)
     /// Valid CQL that is recognised by its leading words and refused by that name.
     case unsupported(String)
 }
@@ -200,6 +202,17 @@ package enum Assignment: Equatable, Sendable {
         case .set(let column, _), .setElement(let column, _, _), .setField(let column, _, _),
             .add(let column, _), .subtract(let column, _), .prepend(let column, _):
             column
+        }
+    }
+
+    /// Whether both cannot be in one statement: a whole value leaves no room for others, and a field has one value.
+    package func conflicts(with other: Assignment) -> Bool {
+        guard column == other.column else { return false }
+        switch (self, other) {
+        case (.set, _), (_, .set): return true
+        case (.setField(_, let field, _), .setField(_, let otherField, _)):
+            return field == otherField
+        default: return false
         }
     }
 

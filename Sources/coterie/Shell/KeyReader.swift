@@ -12,7 +12,7 @@ struct KeyReader {
         case character(Character)
         /// With the Control key, by its lower-case letter.
         case control(Character)
-        case enter, backspace, delete
+        case enter, tab, backspace, delete
         case left, right, up, down, home, end, wordLeft, wordRight
         case unknown
         case endOfInput
@@ -52,7 +52,7 @@ struct KeyReader {
         switch byte {
         case 0x0D, 0x0A: return .enter
         case 0x7F: return .backspace
-        case 0x09: return .character(" ")
+        case 0x09: return .tab
         case 0x1B: return escapeSequence()
         case 0x01...0x1A: return .control(Character(Unicode.Scalar(byte + 0x60)))
         case 0x00, 0x1C...0x1F: return .unknown

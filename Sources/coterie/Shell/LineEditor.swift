@@ -22,6 +22,8 @@ final class LineEditor {
     }
 
     private let history: ShellHistory
+    /// What a tab may stand for after the given text.
+    var complete: (String) -> Completer.Result = { _ in .init(candidates: [], replaced: 0) }
     private var buffer = EditBuffer()
     private var keys = KeyReader()
     private var prompt = ""
@@ -89,10 +91,14 @@ final class LineEditor {
             entry = index
             buffer = EditBuffer(entries[index])
         }
+        var isSecondTab = false
         while true {
             if !keys.hasMore { draw() }
-            switch keys.next() {
+            let key = keys.next()
+            defer { isSecondTab = key == .tab }
+            switch key {
             case .character(let character): buffer.insert(character)
+            case .tab: completeWord(listsAll: isSecondTab)
             case .enter: return .line(buffer.text)
             case .endOfInput: return .end
             case .control("c"): return .interrupted
@@ -120,6 +126,47 @@ final class LineEditor {
             case .control, .unknown: break
             }
         }
+    }
+
+    /// Completes the word before the cursor as far as all candidates agree; a second time it lists them.
+    private func completeWord(listsAll: Bool) {
+        // A pasted tab is a blank.
+        if keys.hasMore {
+            buffer.insert(" ")
+            return
+        }
+        let result = complete(buffer.textBeforeCursor)
+        guard let first = result.candidates.first else { return }
+        if result.candidates.count == 1 {
+            let isOpen = first.last.map { "(<.'/".contains($0) } ?? true
+            buffer.replaceBefore(result.replaced, with: first + (isOpen ? "" : " "))
+            return
+        }
+        var common = first
+        for candidate in result.candidates {
+            while !candidate.lowercased().hasPrefix(common.lowercased()) { common.removeLast() }
+        }
+        if common.count > result.replaced {
+            buffer.replaceBefore(result.replaced, with: common)
+        } else if listsAll {
+            list(result.candidates)
+        } else {
+            ShellOutput.write([0x07], to: STDOUT_FILENO)
+        }
+    }
+
+    private func list(_ candidates: [String]) {
+        let width = (candidates.map { TextWidth.columns($0) }.max() ?? 0) + 2
+        let inRow = max(Self.terminalColumns() / width, 1)
+        var text = ""
+        for (index, candidate) in candidates.enumerated() {
+            if index % inRow == 0 { text += "\n" }
+            text += candidate
+            text += String(repeating: " ", count: max(width - TextWidth.columns(candidate), 0))
+        }
+        // The line under way is drawn again below.
+        ShellOutput.write(Array((text + "\n").utf8), to: STDOUT_FILENO)
+        drawnRow = 0
     }
 
     /// Searches backwards while one types; a key other than text, Backspace and Ctrl-R ends it.

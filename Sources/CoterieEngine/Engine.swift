@@ -74,6 +74,7 @@ public final class Engine {
     /// What the engine was opened with.
     public let options: EngineOptions
     private let files: RealFileSystem
+    private let log: MappedLog
     private var lock: FolderLock?
     private let helpers: HelperThreads
     private let completions = Completions()
@@ -123,6 +124,7 @@ public final class Engine {
         }
         timestamps.wall = clock.wall.microseconds
         self.files = files
+        log = MappedLog(files)
         self.catalogue = catalogue
         helpers = HelperThreads(readers: options.readThreads, jobRunners: options.jobThreads)
         for (number, definition) in catalogue.tables {
@@ -345,9 +347,16 @@ public final class Engine {
     public func waitUntilIdle() throws(EngineError) {
         try ready()
         while true {
-            try endTick(SystemClocks.read())
-            if outstanding == 0 { break }
-            try wait()
+            let clock = SystemClocks.read()
+            try endTick(clock)
+            if outstanding > 0 {
+                try wait()
+            } else if let next = storage.nextCompactionSlice {
+                // Compactions keep to the rate that they were given.
+                usleep(UInt32(min(max(1, (next - clock.monotonic).wholeMicroseconds), 1_000)))
+            } else {
+                break
+            }
         }
     }
 
@@ -414,7 +423,7 @@ public final class Engine {
             switch effect {
             case .logAppend(let file, let offset, let range):
                 do throws(DiskFailure) {
-                    try files.write(file, at: offset, outbox.bytes[range])
+                    try log.append(file, at: offset, outbox.bytes[range])
                 } catch {
                     throw failed(.disk("the log cannot be written: \(error)"))
                 }

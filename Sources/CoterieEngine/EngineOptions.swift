@@ -32,6 +32,8 @@ public struct EngineOptions: Sendable {
     public var logTotalBytes = 256 << 20
     /// Threads that flush and compact.
     public var jobThreads = 2
+    /// How many bytes of files compactions may read in a second; 0 for no limit.
+    public var compactionBytesPerSecond = 0
     /// Threads that read blocks for scans and wide partitions.
     public var readThreads = 2
 
@@ -42,7 +44,8 @@ public struct EngineOptions: Sendable {
         guard memtableBytes >= 1 << 16, blockCacheBytes >= 0, blockBytes >= 256,
             blockBytes <= 1 << 24, logSegmentBytes >= 1 << 16, logSegmentBytes <= 1 << 30,
             logTotalBytes >= logSegmentBytes, syncIntervalMilliseconds > 0,
-            (1...64).contains(jobThreads), (1...64).contains(readThreads)
+            (1...64).contains(jobThreads), (1...64).contains(readThreads),
+            compactionBytesPerSecond >= 0
         else { throw .invalid("the engine's options are out of range: \(self)") }
     }
 
@@ -55,6 +58,7 @@ public struct EngineOptions: Sendable {
         storage.memtableBytes = memtableBytes
         storage.blockBytes = blockBytes
         storage.blockCacheBytes = blockCacheBytes
+        storage.compactionThroughputBytesPerSecond = compactionBytesPerSecond
         return storage
     }
 }
@@ -87,6 +91,9 @@ public struct TableDefinition: Equatable, Sendable {
         var options = TableOptions()
         options.bloomFilterFalsePositiveChance = falsePositiveChance
         options.gcGraceSeconds = Int32(tombstoneGraceSeconds)
+        // Size-tiered with tiers from a megabyte up. Cassandra's default gathers all files under 50 MiB in
+        // one tier, and where memtables are small rewrites most of it each time.
+        options.compaction["min_sstable_size"] = "\(1 << 20)"
         if !isCompressed { options.compression = ["enabled": "false"] }
         var columns = [
             ColumnSchema(

@@ -42,6 +42,10 @@ struct ConformanceTests {
 
     @Test func schemaRulesAreCassandras() async throws { try await run("ddl_rules") }
 
+    @Test func everyStatementRefusesWhatCassandraRefuses() async throws {
+        try await run("refusals")
+    }
+
     @Test func whatIsNotSupportedIsRefusedByName() async throws { try await run("unsupported") }
 
     @Test func preparedStatementsOutliveChangesAndRestarts() async throws {
@@ -61,6 +65,10 @@ struct ConformanceTests {
     @Test func acknowledgedWritesSurviveKills() async throws { try await run("crash") }
 
     @Test func operatorsCommandsDoWhatNodetoolsDo() async throws { try await run("admin") }
+
+    @Test func rolesAndPasswordsAreCassandras() async throws { try await run("roles") }
+
+    @Test func permissionsAreJudgedAsCassandraDoes() async throws { try await run("permissions") }
 
     @Test func theNumberOfShardsChangesWithARestart() async throws { try await run("shards") }
 

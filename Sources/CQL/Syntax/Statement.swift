@@ -28,6 +28,8 @@ package enum Statement: Equatable, Sendable {
     case alterType(AlterTypeSyntax)
     case dropType(name: QualifiedName, ifExists: Bool)
     case describe(DescribeSyntax)
+    /// About roles and permissions.
+    case roles(RoleStatement)
     /// Valid CQL that is recognised by its leading words and refused by that name.
     case unsupported(String)
 }
@@ -200,6 +202,20 @@ package enum Assignment: Equatable, Sendable {
         case .set(let column, _), .setElement(let column, _, _), .setField(let column, _, _),
             .add(let column, _), .subtract(let column, _), .prepend(let column, _):
             column
+        }
+    }
+
+    /// As a statement would show it, for error texts.
+    package var sourceText: String {
+        switch self {
+        case .set(let column, let value): "\(column) = \(value.sourceText)"
+        case .setElement(let column, let key, let value):
+            "\(column)[\(key.sourceText)] = \(value.sourceText)"
+        case .setField(let column, let field, let value):
+            "\(column).\(field) = \(value.sourceText)"
+        case .add(let column, let value): "\(column) = \(column) + \(value.sourceText)"
+        case .subtract(let column, let value): "\(column) = \(column) - \(value.sourceText)"
+        case .prepend(let column, let value): "\(column) = \(value.sourceText) + \(column)"
         }
     }
 }

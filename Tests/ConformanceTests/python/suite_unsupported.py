@@ -9,6 +9,7 @@ import re
 
 from cassandra import InvalidRequest
 
+import table
 from harness import behaviour, equal, fill, true
 
 
@@ -37,15 +38,15 @@ CASES = [
      "CREATE AGGREGATE total (int) SFUNC plus STYPE int INITCOND 0",
      "CREATE AGGREGATE is not supported"),
     ("a trigger", "CREATE TRIGGER refused ON $plain USING 'x'", "CREATE TRIGGER is not supported"),
-    ("a role", "CREATE ROLE someone", "CREATE ROLE is not supported"),
-    ("a user", "CREATE USER someone WITH PASSWORD 'x'", "CREATE USER is not supported"),
-    ("a grant", "GRANT SELECT ON $plain TO someone", "GRANT is not supported"),
-    ("the list of roles", "LIST ROLES", "LIST ROLES is not supported"),
     ("a copy of a table's schema", "CREATE TABLE copied LIKE $plain",
      "CREATE TABLE LIKE is not supported"),
     ("dropping an index", "DROP INDEX refused", "DROP INDEX is not supported"),
-    ("the list of users", "LIST USERS", "LIST USERS is not supported"),
-    ("taking a grant back", "REVOKE SELECT ON $plain FROM someone", "REVOKE is not supported"),
+    ("an identity", "ADD IDENTITY 'x' TO ROLE 'y'", "ADD IDENTITY is not supported"),
+    ("the list of superusers", "LIST SUPERUSERS", "LIST SUPERUSERS is not supported"),
+    ("permissions on one function", "GRANT EXECUTE ON FUNCTION f(int) TO someone",
+     "User-defined functions are not supported"),
+    ("permissions on management beans", "GRANT SELECT ON ALL MBEANS TO someone",
+     "Permissions on MBEANS are not supported"),
     ("dynamic data masking", "CREATE TABLE masked (k int PRIMARY KEY, v text MASKED WITH DEFAULT)",
      "MASKED WITH"),
 ]
@@ -63,6 +64,7 @@ def register(name, statement, phrase):
     def check(env):
         refuse(env, statement, phrase)
     check.__name__ = "refused: " + name
+    check.statement = table.statement_of(statement)
     behaviour(check)
 
 

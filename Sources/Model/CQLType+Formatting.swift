@@ -204,6 +204,8 @@ package enum ShellText {
 
     /// C's `%.*g`: `digits` significant digits, correctly rounded, without zeros at the end.
     package static func general(_ value: Double, digits: Int) -> String {
+        // C takes a precision of nothing for one digit.
+        let digits = max(digits, 1)
         let sign = value.sign == .minus ? "-" : ""
         if value == 0 { return sign + "0" }
         let exact = exactDecimal(value.magnitude)

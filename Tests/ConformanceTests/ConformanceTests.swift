@@ -54,6 +54,8 @@ struct ConformanceTests {
 
     @Test func cqlshWorksUnmodified() async throws { try await run("cqlsh") }
 
+    @Test func theShellDoesWhatCqlshDoes() async throws { try await run("shell") }
+
     @Test func theGoDriverWorks() async throws { try await run("gocql") }
 
     @Test func theCPlusPlusDriverWorks() async throws { try await run("acsylla") }

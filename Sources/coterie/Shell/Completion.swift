@@ -67,7 +67,8 @@ struct Completer {
     ]
 
     static let tableOptions = [
-        "additional_write_policy", "allow_auto_snapshot", "bloom_filter_fp_chance", "caching", "cdc",
+        "additional_write_policy", "allow_auto_snapshot", "bloom_filter_fp_chance", "caching",
+        "cdc",
         "CLUSTERING ORDER BY", "comment", "compaction", "compression", "crc_check_chance",
         "default_time_to_live", "extensions", "gc_grace_seconds", "incremental_backups",
         "max_index_interval", "memtable", "memtable_flush_period_in_ms", "min_index_interval",
@@ -113,7 +114,8 @@ struct Completer {
         switch verb {
         case "consistency": return words.count == 1 ? Self.levels : []
         case "serial":
-            return words.count == 1 ? ["CONSISTENCY"] : words.count == 2 ? ["SERIAL", "LOCAL_SERIAL"] : []
+            return words.count == 1
+                ? ["CONSISTENCY"] : words.count == 2 ? ["SERIAL", "LOCAL_SERIAL"] : []
         case "tracing", "expand", "paging", "elapsed": return words.count == 1 ? ["ON", "OFF"] : []
         case "capture": return words.count == 1 ? ["OFF", "JSON", "'"] : ["'"]
         case "source": return words.count == 1 ? ["'"] : []
@@ -130,7 +132,8 @@ struct Completer {
         case "delete": return deleted(words, previous)
         case "truncate": return words.count == 1 ? ["TABLE"] + tableNames : tableNames
         case "create", "alter", "drop": return defined(verb, words, previous)
-        case "begin": return words.count < 3 ? ["BATCH", "UNLOGGED", "COUNTER", "USING"] : Self.inBatch
+        case "begin":
+            return words.count < 3 ? ["BATCH", "UNLOGGED", "COUNTER", "USING"] : Self.inBatch
         case "list": return ["ROLES", "USERS", "ALL PERMISSIONS"]
         default: return []
         }
@@ -199,7 +202,8 @@ struct Completer {
         default:
             let isCondition = words[from...].contains { $0.keyword == "where" }
             let operators = ["=", "<", ">", "<=", ">=", "IN", "CONTAINS", "CONTAINS KEY", "LIKE"]
-            let isColumn = words.last?.name.map { names.contains(CQLIdentifier.quoted($0)) } ?? false
+            let isColumn =
+                words.last?.name.map { names.contains(CQLIdentifier.quoted($0)) } ?? false
             return isCondition && isColumn ? operators : clauses + (isCondition ? ["AND"] : [])
         }
     }
@@ -236,7 +240,8 @@ struct Completer {
 
     private func deleted(_ words: [CommandLexer.Token], _ previous: String) -> [String] {
         guard let from = words.lastIndex(where: { $0.keyword == "from" }) else {
-            return ["FROM"] + (schema.keyspaces[keyspace ?? ""]?.tables.values.flatMap(\.columns) ?? [])
+            return ["FROM"]
+                + (schema.keyspaces[keyspace ?? ""]?.tables.values.flatMap(\.columns) ?? [])
         }
         switch previous {
         case "from": return tableNames
@@ -251,8 +256,10 @@ struct Completer {
     private func defined(
         _ verb: String, _ words: [CommandLexer.Token], _ previous: String
     ) -> [String] {
-        let kinds = ["AGGREGATE", "FUNCTION", "INDEX", "KEYSPACE", "MATERIALIZED VIEW", "ROLE",
-            "TABLE", "TRIGGER", "TYPE", "USER"]
+        let kinds = [
+            "AGGREGATE", "FUNCTION", "INDEX", "KEYSPACE", "MATERIALIZED VIEW", "ROLE",
+            "TABLE", "TRIGGER", "TYPE", "USER",
+        ]
         if words.count == 1 {
             return verb == "create" ? kinds + ["CUSTOM INDEX", "OR REPLACE"] : kinds
         }
@@ -287,7 +294,8 @@ struct Completer {
             return kind == "keyspace" ? ["WITH"] : []
         }
         if words.count == 2 {
-            return ["IF NOT EXISTS"] + (kind == "materialized" ? ["VIEW"] : keyspaceNames.map { $0 + "." })
+            return ["IF NOT EXISTS"]
+                + (kind == "materialized" ? ["VIEW"] : keyspaceNames.map { $0 + "." })
         }
         if isOpen(words) {
             // After a column's name comes its type.
@@ -339,7 +347,9 @@ struct Completer {
         after index: Int, _ words: [CommandLexer.Token]
     ) -> CompletionSchema.Table? {
         guard words.count > index + 1, let first = words[index + 1].name else { return nil }
-        if words.count > index + 3, words[index + 2].value == ".", let second = words[index + 3].name {
+        if words.count > index + 3, words[index + 2].value == ".",
+            let second = words[index + 3].name
+        {
             return schema.keyspaces[first]?.tables[second]
         }
         return schema.keyspaces[keyspace ?? ""]?.tables[first]

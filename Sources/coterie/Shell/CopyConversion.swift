@@ -103,7 +103,9 @@ struct CopyConversion {
             guard parts.count <= types.count else {
                 throw CopyParseFailure("\(parts.count) values for a tuple of \(types.count)")
             }
-            for (part, type) in zip(parts, types) { Self.append(try optional(part, type), to: &bytes) }
+            for (part, type) in zip(parts, types) {
+                Self.append(try optional(part, type), to: &bytes)
+            }
         case .vector(let element, let dimensions):
             guard parts.count == dimensions else {
                 throw CopyParseFailure(
@@ -121,12 +123,16 @@ struct CopyConversion {
             var given: [String: String] = [:]
             for part in parts {
                 let pair = try Self.split("{\(part)}", separator: ":")
-                guard pair.count == 2 else { throw CopyParseFailure("no field and value in \(part)") }
+                guard pair.count == 2 else {
+                    throw CopyParseFailure("no field and value in \(part)")
+                }
                 given[Self.unquoted(pair[0])] = pair[1]
             }
             for field in definition.fields {
-                Self.append(try given[field.name].map { text throws(CopyParseFailure) in
-                    try optional(text, field.type) } ?? nil, to: &bytes)
+                Self.append(
+                    try given[field.name].map { text throws(CopyParseFailure) in
+                        try optional(text, field.type)
+                    } ?? nil, to: &bytes)
             }
         default: throw CopyParseFailure("\(type.cqlName) is not nested")
         }

@@ -7,14 +7,16 @@
 /// How COPY reads or writes.
 struct CopyOptions: Equatable {
     static let commonNames = [
-        "BOOLSTYLE", "CONFIGFILE", "DATETIMEFORMAT", "DECIMALSEP", "DELIMITER", "ENCODING", "ESCAPE",
+        "BOOLSTYLE", "CONFIGFILE", "DATETIMEFORMAT", "DECIMALSEP", "DELIMITER", "ENCODING",
+        "ESCAPE",
         "HEADER", "MAXATTEMPTS", "NULL", "NUMPROCESSES", "QUOTE", "RATEFILE", "REPORTFREQUENCY",
         "THOUSANDSSEP",
     ]
     static let importNames =
         commonNames + [
             "CHUNKSIZE", "ERRFILE", "INGESTRATE", "MAXBATCHSIZE", "MAXINSERTERRORS",
-            "MAXPARSEERRORS", "MAXROWS", "MINBATCHSIZE", "PREPAREDSTATEMENTS", "SKIPCOLS", "SKIPROWS",
+            "MAXPARSEERRORS", "MAXROWS", "MINBATCHSIZE", "PREPAREDSTATEMENTS", "SKIPCOLS",
+            "SKIPROWS",
             "TTL",
         ]
     static let exportNames =
@@ -121,7 +123,8 @@ struct CopyOptions: Equatable {
                 while word.last?.isWhitespace == true { word = word.dropLast() }
                 return String(word)
             }
-            guard words.count == 2, words[0] != words[1], !words[0].isEmpty, !words[1].isEmpty else {
+            guard words.count == 2, words[0] != words[1], !words[0].isEmpty, !words[1].isEmpty
+            else {
                 throw ShellFailure(
                     "Invalid boolean styles [\(words.map { "'\($0)'" }.joined(separator: ", "))]")
             }

@@ -30,7 +30,8 @@ struct CopyStatement: Equatable {
         func refusal() -> ShellFailure {
             ShellFailure(
                 "Improper COPY command"
-                    + (rest.first.map { " (problem at '\($0.value)')." } ?? " (it ends too early)."))
+                    + (rest.first.map { " (problem at '\($0.value)')." } ?? " (it ends too early).")
+            )
         }
         func take(_ value: String) -> Bool {
             guard let token = rest.first, token.kind == .mark || token.kind == .word,

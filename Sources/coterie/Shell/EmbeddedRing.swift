@@ -64,8 +64,10 @@ struct EmbeddedRing {
         var nodes: [NodeServer] = []
         for number in layout.numbers {
             let address = layout.node(number).clientAddress
+            var options = try layout.options(number)
+            options.isQuiet = true
             nodes.append(
-                try NodeServer(try layout.options(number)) { reason in
+                try NodeServer(options) { reason in
                     NodeLog(node: address.description).error("the node ends: \(reason)")
                     _exit(70)
                 })
@@ -89,7 +91,8 @@ struct EmbeddedRing {
         guard mkdtemp(&template) != nil else {
             throw ServerFailure("\(base): \(String(cString: strerror(errno)))")
         }
-        return String(decoding: template.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return String(
+            decoding: template.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
     /// Ends the nodes and removes what was temporary.

@@ -38,7 +38,8 @@ struct ShellCommand: ParsableCommand {
     @Option(name: .shortAndLong, help: "The keyspace to start in.")
     var keyspace: String?
 
-    @Option(name: .shortAndLong, help: "Run these statements and exit.")
+    @Option(
+        name: .shortAndLong, parsing: .unconditional, help: "Run these statements and exit.")
     var execute: String?
 
     @Option(name: .shortAndLong, help: "Run the statements of this file and exit.")
@@ -53,10 +54,17 @@ struct ShellCommand: ParsableCommand {
     @Option(help: "How many seconds to wait for each answer (20 if not given).")
     var requestTimeout: Int?
 
-    @Flag(name: [.customShort("C"), .long], inversion: .prefixedNo, help: "Colours; by default if the output is a terminal.")
-    var color: Bool?
+    @Flag(
+        name: [.customShort("C"), .customLong("color")], help: "Colours, also in files and pipes.")
+    var usesColors = false
 
-    @Flag(name: [.customShort("t"), .long], help: "Be interactive although the input is no terminal.")
+    @Flag(
+        name: .customLong("no-color"),
+        help: "No colours; without either there are some if the output is a terminal.")
+    var usesNoColors = false
+
+    @Flag(
+        name: [.customShort("t"), .long], help: "Be interactive although the input is no terminal.")
     var tty = false
 
     @Flag(help: "Say what the shell connects with.")
@@ -152,14 +160,16 @@ struct ShellCommand: ParsableCommand {
             throw ExitCode(1)
         }
         if disableHistory { configuration.isHistoryDisabled = true }
-        if browser != nil { configuration.warnings.append("--browser has no effect: help is built in") }
+        if browser != nil {
+            configuration.warnings.append("--browser has no effect: help is built in")
+        }
         if coverage { configuration.warnings.append("--coverage has no effect") }
         for warning in configuration.warnings { output.printError("Warning: " + warning) }
         let isScript =
             execute != nil || file != nil
             || (!isTerminal && !tty && !configuration.isTerminalForced)
-        let hasColors =
-            color ?? (file != nil ? false : configuration.hasColors ?? ShellOutput.terminalHasColors())
+        let given = usesNoColors ? false : usesColors ? true : configuration.hasColors
+        let hasColors = given ?? (file == nil && ShellOutput.terminalHasColors())
         try run(configuration, ShellOutput(hasColors: hasColors), isScript: isScript)
     }
 
@@ -235,7 +245,9 @@ struct ShellCommand: ParsableCommand {
         if options.user != nil, options.password == nil {
             options.password = try LineEditor.readPassword()
         }
-        let variables = (Self.variable("CQLSH_HOST"), Self.variable("CQLSH_PORT").flatMap { Int($0) })
+        let variables = (
+            Self.variable("CQLSH_HOST"), Self.variable("CQLSH_PORT").flatMap { Int($0) }
+        )
         return ShellConnector(
             host: ring?.host ?? host ?? variables.0 ?? configuration.hostname ?? "127.0.0.1",
             port: ring?.port ?? port ?? variables.1 ?? configuration.port ?? 9042,

@@ -177,8 +177,10 @@ struct ShellConfiguration {
         }
         let home = getenv("HOME").map { String(cString: $0) }
         if let home { try configuration.addCredentials(home + "/.cassandra/credentials") }
-        var paths = [home.map { $0 + "/.cassandra/cqlshrc" }, home.map { $0 + "/.coterie/shellrc" }]
-            .compactMap { $0 }
+        var paths = [
+            home.map { $0 + "/.cassandra/cqlshrc" }, home.map { $0 + "/.coterie/shellrc" },
+        ]
+        .compactMap { $0 }
         if let given {
             let path = ShellSession.expandedPath(given)
             if access(path, R_OK) != 0 {

@@ -18,11 +18,12 @@ struct ShellConnector {
         try ShellConnection.connect(host: host, port: port, options, on: group)
     }
 
-    func connect(user: String, password: String) throws -> ShellConnection {
+    /// The same with another login.
+    func asUser(_ user: String, password: String) -> ShellConnector {
         var other = self
         other.options.user = user
         other.options.password = password
-        return try other.connect()
+        return other
     }
 }
 

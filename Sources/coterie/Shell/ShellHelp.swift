@@ -21,7 +21,8 @@ enum ShellHelp {
                 + "LOCAL_QUORUM, EACH_QUORUM, SERIAL, LOCAL_SERIAL or LOCAL_ONE."),
         Topic(
             name: "COPY",
-            usage: "COPY table [(column, ...)] FROM 'files' | STDIN [WITH option = value [AND ...]];\n"
+            usage:
+                "COPY table [(column, ...)] FROM 'files' | STDIN [WITH option = value [AND ...]];\n"
                 + "  COPY table [(column, ...)] TO 'file' | STDOUT [WITH option = value [AND ...]];",
             text: "Reads rows from CSV files, or writes a table as CSV.\n\n  Options of both: "
                 + CopyOptions.commonNames.joined(separator: ", ") + ".\n  Only FROM: "
@@ -55,7 +56,8 @@ enum ShellHelp {
             text: "Shows or sets how many rows are fetched at a time."),
         Topic(
             name: "SERIAL", usage: "SERIAL CONSISTENCY [level]",
-            text: "Shows or sets the consistency of the Paxos phase of conditional updates: SERIAL or "
+            text:
+                "Shows or sets the consistency of the Paxos phase of conditional updates: SERIAL or "
                 + "LOCAL_SERIAL."),
         Topic(
             name: "SHOW", usage: "SHOW VERSION | HOST | SESSION id | REPLICAS token [keyspace]",

@@ -49,7 +49,8 @@ extension ShellSession {
         case "unicode": help(["UNICODE"])
         case "exit", "quit": isDone = true
         case "clear", "cls": output.print("\u{1B}[H\u{1B}[2J\u{1B}[3J", terminator: "")
-        case "debug": throw ShellFailure("DEBUG opens Python's debugger in cqlsh; there is none here.")
+        case "debug":
+            throw ShellFailure("DEBUG opens Python's debugger in cqlsh; there is none here.")
         default: return false
         }
         return true
@@ -199,7 +200,8 @@ extension ShellSession {
             given = last.value
         }
         let password = try given ?? LineEditor.readPassword()
-        let other = try connector.connect(user: user.value, password: password)
+        let login = connector.asUser(user.value, password: password)
+        let other = try login.connect()
         let previous = connection
         connection = other
         do {
@@ -210,6 +212,7 @@ extension ShellSession {
             throw error
         }
         previous.close()
+        connector = login
         self.user = user.value
     }
 
@@ -224,13 +227,23 @@ extension ShellSession {
             try showSession(id, waits: true)
         case ("replicas", 2), ("replicas", 3):
             guard let token = Int64(arguments[1]) else { throw ShellFailure.improper("SHOW") }
-            let name = arguments.count > 2 ? CommandLexer.tokens(arguments[2]).first?.name : keyspace
+            let name =
+                arguments.count > 2 ? CommandLexer.tokens(arguments[2]).first?.name : keyspace
             guard let name else { throw ShellFailure("No keyspace is in use: name one.") }
-            let replicas = try TokenRanges.ownership(of: name, connection)
-                .replicas(of: token).map { "'\($0)'" }
+            let replicas = try ownership(of: name).replicas(of: token).map { "'\($0)'" }
             output.print("[\(replicas.joined(separator: ", "))]")
         default: throw ShellFailure.improper("SHOW")
         }
+    }
+
+    /// The server tells the ranges of the keyspace in use, so another one takes another connection.
+    private func ownership(of name: String) throws -> TokenRanges {
+        if name == keyspace { return try TokenRanges.ownership(connection) }
+        let other = try connector.connect()
+        defer { other.close() }
+        let quoted = name.replacing("\"", with: "\"\"")
+        _ = try other.query("USE \"\(quoted)\"", QueryOptions())
+        return try TokenRanges.ownership(other)
     }
 
     /// `Connected to <cluster> at <host>:<port>`.

@@ -30,7 +30,8 @@ extension ShellSession {
     private static func readSchema(_ connection: ShellConnection) throws -> CompletionSchema {
         var schema = CompletionSchema()
         func each(
-            _ table: String, _ column: String, _ add: (inout CompletionSchema.Keyspace, String) -> Void
+            _ table: String, _ column: String,
+            _ add: (inout CompletionSchema.Keyspace, String) -> Void
         ) throws {
             let rows = try connection.rows(
                 "SELECT keyspace_name, \(column) FROM system_schema.\(table)")
@@ -39,7 +40,8 @@ extension ShellSession {
                 add(&schema.keyspaces[keyspace, default: .init()], name)
             }
         }
-        for row in try connection.rows("SELECT keyspace_name FROM system_schema.keyspaces").texts() {
+        for row in try connection.rows("SELECT keyspace_name FROM system_schema.keyspaces").texts()
+        {
             if let name = row["keyspace_name"] { schema.keyspaces[name] = .init() }
         }
         let columns = try connection.rows(

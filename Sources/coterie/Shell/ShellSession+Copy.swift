@@ -101,7 +101,9 @@ struct CopiedTable {
         let keyspaces = try connection.rows(
             "SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = ?",
             [.bytes(Array(keyspace.utf8))])
-        guard keyspaces.rowCount > 0 else { throw ShellFailure("Keyspace '\(keyspace)' not found.") }
+        guard keyspaces.rowCount > 0 else {
+            throw ShellFailure("Keyspace '\(keyspace)' not found.")
+        }
         let rows = try connection.rows(
             "SELECT column_name, kind, position, type FROM system_schema.columns "
                 + "WHERE keyspace_name = ? AND table_name = ?",

@@ -106,10 +106,8 @@ extension ShellSession {
                 guard index < names.count else { break }
                 if column > 0 { text += "  " }
                 text += names[index]
-                let isLast = index + lineCount >= names.count
-                if !isLast {
-                    text += String(repeating: " ", count: width - TextWidth.columns(names[index]))
-                }
+                // As cqlsh, also behind the last one.
+                text += String(repeating: " ", count: width - TextWidth.columns(names[index]))
             }
             output.print(text)
         }

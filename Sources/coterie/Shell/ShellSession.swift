@@ -15,7 +15,7 @@ internal import NativeProtocol
 final class ShellSession {
     var connection: ShellConnection
     /// How to connect anew.
-    let connector: ShellConnector
+    var connector: ShellConnector
     let output: ShellOutput
     /// Whether a person types; pages then wait, and errors do not end anything.
     let isInteractive: Bool

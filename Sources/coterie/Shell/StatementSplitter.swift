@@ -13,8 +13,10 @@ struct StatementSplitter {
 
     /// Commands that end with their line.
     static let lineCommands: Set<String> = [
-        "?", "capture", "clear", "cls", "consistency", "debug", "desc", "describe", "elapsed", "exit",
-        "expand", "help", "history", "login", "paging", "quit", "serial", "show", "source", "tracing",
+        "?", "capture", "clear", "cls", "consistency", "debug", "desc", "describe", "elapsed",
+        "exit",
+        "expand", "help", "history", "login", "paging", "quit", "serial", "show", "source",
+        "tracing",
         "unicode",
     ]
 

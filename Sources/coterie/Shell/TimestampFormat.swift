@@ -33,7 +33,9 @@ struct TimestampFormat: Equatable {
 
     /// Makes `name` the process's zone; false if the system does not know it.
     static func setZone(_ name: String) -> Bool {
-        guard name == "UTC" || access("/usr/share/zoneinfo/" + name, R_OK) == 0 else { return false }
+        guard name == "UTC" || access("/usr/share/zoneinfo/" + name, R_OK) == 0 else {
+            return false
+        }
         setenv("TZ", name, 1)
         tzset()
         return true
@@ -150,7 +152,8 @@ struct TimestampFormat: Equatable {
             }
             return nil
         }
-        var expanded = pattern.replacing("%F", with: "%Y-%m-%d").replacing("%T", with: "%H:%M:%S")[...]
+        var expanded = pattern.replacing("%F", with: "%Y-%m-%d").replacing("%T", with: "%H:%M:%S")[
+            ...]
         while let character = expanded.popFirst() {
             guard character == "%", let directive = expanded.popFirst() else {
                 guard rest.popFirst() == character else { return nil }

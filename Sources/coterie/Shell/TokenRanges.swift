@@ -25,16 +25,9 @@ struct TokenRanges: Equatable {
         (entries.first { $0.end >= token } ?? entries.first)?.replicas ?? []
     }
 
-    /// Asks the server for the ranges of `keyspace`.
-    static func ownership(of keyspace: String, _ connection: ShellConnection) throws -> TokenRanges {
-        guard connection.native.version >= .v5 else {
-            throw ShellFailure("SHOW REPLICAS needs the native protocol's version 5.")
-        }
-        let response = try connection.query(
-            "DESCRIBE CLUSTER", QueryOptions(consistency: .one, keyspace: keyspace))
-        guard case .rows(let rows) = response.message else {
-            throw ClientError.unexpectedAnswer("to DESCRIBE CLUSTER")
-        }
+    /// Asks the server for the ranges of the keyspace that `connection` uses.
+    static func ownership(_ connection: ShellConnection) throws -> TokenRanges {
+        let rows = try connection.rows("DESCRIBE CLUSTER")
         return TokenRanges(
             entries(rows).compactMap { entry in
                 Int64(entry.token).map { Entry(end: $0, replicas: entry.replicas) }

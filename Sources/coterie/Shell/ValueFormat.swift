@@ -93,7 +93,9 @@ struct ValueFormat: Equatable {
                 number(Double(Float(bitPattern: bits)), floatPrecision), .green)
         case .double where value.count == 8:
             let bits = UInt64(bigEndian: value.loadUnaligned(as: UInt64.self))
-            return ShownValue(number(Double(bitPattern: bits), doublePrecision), .green)
+            // As cqlsh: inside of collections the digits of a float count.
+            let precision = isNested ? floatPrecision : doublePrecision
+            return ShownValue(number(Double(bitPattern: bits), precision), .green)
         case .decimal where !thousandsSeparator.isEmpty || decimalSeparator != ".":
             guard let number = Double(type.display(value)) else { break }
             return ShownValue(self.number(number, floatPrecision), .green)
@@ -120,7 +122,8 @@ struct ValueFormat: Equatable {
         var texts: [ShownValue] = []
         walk: while true {
             switch parts.next() {
-            case .part(let part): texts.append(shown(part, type.partType(texts.count), isNested: true))
+            case .part(let part):
+                texts.append(shown(part, type.partType(texts.count), isNested: true))
             case .null: texts.append(ShownValue(nullText, .red))
             case .end: break walk
             case .malformed: return nil

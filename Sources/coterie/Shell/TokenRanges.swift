@@ -28,6 +28,9 @@ struct TokenRanges: Equatable {
     /// Asks the server for the ranges of the keyspace that `connection` uses.
     static func ownership(_ connection: ShellConnection) throws -> TokenRanges {
         let rows = try connection.rows("DESCRIBE CLUSTER")
+        guard !entries(rows).isEmpty else {
+            throw ShellFailure("The server tells no owners of this keyspace's ranges.")
+        }
         return TokenRanges(
             entries(rows).compactMap { entry in
                 Int64(entry.token).map { Entry(end: $0, replicas: entry.replicas) }

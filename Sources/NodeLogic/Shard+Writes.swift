@@ -24,7 +24,9 @@ extension Shard {
             let replicas = route.placement.replicas(of: token)
             try checkSize(view)
             try checkDisk(replicas, client)
-            if replicas.count == 1, replicas.first == cluster.ownIndex, owner(of: token) == index,
+            // One node may be the only living place of three replicas: the factor is what levels go by.
+            if route.placement.replicationFactor == 1, replicas.count == 1,
+                replicas.first == cluster.ownIndex, owner(of: token) == index,
                 configuration.storage.commitLogSync == .periodic
             {
                 try applyAlone(view, token, consistency, timestamp, client)
@@ -59,6 +61,7 @@ extension Shard {
         _ view: MutationView, _ timestamp: Int64, _ client: ClientRequest
     ) throws(StorageError) {
         try storage.apply(view, clock: now)
+        noteApplied(view.table)
         observe(
             .mutationApplied(
                 table: view.table.value, token: view.token, timestamp: timestamp, request: 0))
@@ -207,6 +210,7 @@ extension Shard {
     ) {
         do {
             let position = try storage.apply(try MutationView(mutation), clock: now)
+            noteApplied(write.table)
             observe(
                 .mutationApplied(
                     table: write.table.value, token: write.token.value,

@@ -42,6 +42,14 @@ struct ConformanceTests {
 
     @Test func schemaRulesAreCassandras() async throws { try await run("ddl_rules") }
 
+    @Test func theProtocolIsCassandrasRowByRow() async throws { try await run("protocol") }
+
+    @Test func whatIsTooLargeIsBoundedOrRefused() async throws { try await run("limits") }
+
+    @Test func randomFramesDoNoHarm() async throws { try await run("fuzz") }
+
+    @Test func theObjectMapperWorks() async throws { try await run("mapper") }
+
     @Test func everyStatementRefusesWhatCassandraRefuses() async throws {
         try await run("refusals")
     }
@@ -71,6 +79,13 @@ struct ConformanceTests {
 
     @Test func operatorsCommandsDoWhatNodetoolsDo() async throws { try await run("admin") }
 
+    @Test func settingsAreReadShownAndChanged() async throws { try await run("settings") }
+
+    @Test func virtualTablesShowWhatANodeKnows() async throws {
+        try await run("virtual_tables")
+    }
+
+    @Test func guardrailsWarnAndRefuse() async throws { try await run("guardrails") }
     @Test func rolesAndPasswordsAreCassandras() async throws { try await run("roles") }
 
     @Test func permissionsAreJudgedAsCassandraDoes() async throws { try await run("permissions") }

@@ -146,8 +146,9 @@ extension Shard {
         knownMetadataID: [UInt8]?, _ client: ClientRequest, _ connection: ClientConnection
     ) throws(CQLError) {
         if let trace = client.trace {
-            trace.request = text
-            trace.note("Planned: \(text)", now: now.monotonic)
+            let shown = PasswordMask.masked(text)
+            trace.request = shown
+            trace.note("Planned: \(shown)", now: now.monotonic)
         }
         try authorize(plan.plan, connection)
         if let timeout = try plan.timeoutNanoseconds(values) {

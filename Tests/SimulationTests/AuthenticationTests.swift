@@ -1,6 +1,7 @@
 // Roles and permissions in a simulated ring: the same code, with passwords as jobs at virtual times.
 
 import Environment
+import Model
 import NativeProtocol
 import Testing
 
@@ -56,7 +57,9 @@ import Testing
         let ring = Ring(seed: seed)
         var problems: [String] = []
         func expect(_ error: String?, _ expected: String?) {
-            if error != expected { problems.append("\(error ?? "done"), not \(expected ?? "done")") }
+            if error != expected {
+                problems.append("\(error ?? "done"), not \(expected ?? "done")")
+            }
         }
         let refused = ring.client("cassandra", "guessed", node: 2)
         if refused.isReady { problems.append("a wrong password was let in") }

@@ -138,13 +138,7 @@ package struct QueryParameters {
         }
         if flags.contains(.pagingState) { pagingState = try reader.readOptionalBytes() }
         if flags.contains(.serialConsistency) {
-            let start = reader.position
             serialConsistency = try reader.readConsistency()
-            guard serialConsistency.isSerial else {
-                throw MalformedBytes(
-                    "serial consistency must be SERIAL or LOCAL_SERIAL, not \(serialConsistency)",
-                    offset: start)
-            }
         }
         if flags.contains(.timestamp) {
             let start = reader.position

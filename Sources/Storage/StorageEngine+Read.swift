@@ -56,6 +56,15 @@ extension StorageEngine {
         return .parked
     }
 
+    /// What the last read that ended with `.done` has passed.
+    package var lastRead: ReadFigures { runner.figures }
+
+    /// A read that passes more deletions than these is given up.
+    package var tombstoneFailureThreshold: Int {
+        get { runner.tombstoneLimit }
+        set { runner.tombstoneLimit = newValue }
+    }
+
     func pin(_ view: TableView) {
         for memtable in view.memtables { memtable.pins += 1 }
         for sstable in view.sstables { sstable.pins += 1 }
@@ -93,6 +102,10 @@ extension StorageEngine {
 
     /// Changes the size of the block cache, which takes effect at once.
     package func resizeBlockCache(to bytes: Int) { cache.resize(to: bytes) }
+
+    /// The most bytes that the block cache takes, and how many blocks are in it.
+    package var blockCacheLimit: Int { cache.limitBytes }
+    package var cachedBlocks: Int { cache.count }
 
     /// Bytes in the block cache, and how often blocks were found in it and not.
     package var blockCacheUse: (bytes: Int, hits: Int, misses: Int) {
@@ -140,7 +153,9 @@ extension StorageEngine {
                 askForMissing(run, outbox)
                 return
             }
-            completedReads.append(CompletedRead(tag: run.tag, result: .success(run.output.array)))
+            completedReads.append(
+                CompletedRead(
+                    tag: run.tag, result: .success(run.output.array), figures: runner.figures))
         } catch {
             note(error)
             completedReads.append(CompletedRead(tag: run.tag, result: .failure(error)))

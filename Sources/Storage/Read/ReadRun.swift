@@ -21,6 +21,8 @@ final class ReadRun {
     /// Behind the last partition that is in the output.
     var position: ReadCommand.Position?
     var rounds = 0
+    /// Deletions passed in the partitions that are finished.
+    var tombstones = 0
     // Of a parked read.
     var tag: UInt64 = 0
     @exclusivity(unchecked) var output: ByteWriter
@@ -45,6 +47,7 @@ final class ReadRun {
         self.view = view
         self.rule = rule
         self.output = output
+        tombstones = 0
         outputStart = ReadResultWriter.begin(into: output)
         limits = PartitionReader.Limits(
             rows: command.rowLimit, partitionRows: command.partitionRowLimit,
@@ -74,6 +77,8 @@ final class ReadRunner {
     }
 
     let context: ReadContext
+    /// Of the last run that was done.
+    @exclusivity(unchecked) private(set) var figures = ReadFigures()
     private let reader = PartitionReader()
     private var memtableSources: [MemtableRowSource] = []
     private var sstableSources: [SSTableRowSource] = []
@@ -84,6 +89,12 @@ final class ReadRunner {
     private let lastKey = ByteWriter(capacity: 64)
     private let slice: ClosedRange<Int64>
 
+    /// A read that passes more deletions than these is given up.
+    var tombstoneLimit: Int {
+        get { reader.tombstoneLimit }
+        set { reader.tombstoneLimit = newValue }
+    }
+
     init(cache: BlockCache, slice: ClosedRange<Int64>) {
         context = ReadContext(cache: cache)
         self.slice = slice
@@ -92,6 +103,7 @@ final class ReadRunner {
     /// One run: the answer is written, or `context.missing` says what is lacking.
     func run(_ run: ReadRun) throws(StorageError) -> Outcome {
         let command = run.command
+        reader.tombstones = run.tombstones
         let isScan = if case .range = command.scope { true } else { false }
         context.begin(
             isScan: isScan, held: run.held,
@@ -110,6 +122,8 @@ final class ReadRunner {
         }
         ReadResultWriter.finish(
             start: run.outputStart, isExhausted: isExhausted, into: run.output)
+        figures = ReadFigures(
+            rows: command.rowLimit - run.limits.rows, tombstones: reader.tombstones)
         return .done
     }
 
@@ -446,6 +460,10 @@ final class ReadRunner {
             if outcome == .limit { return false }
             resumed = nil
             finished = token
+            run.tombstones = reader.tombstones
+            if reader.tombstones > reader.tombstoneLimit {
+                throw .tooManyTombstones(reader.tombstones)
+            }
             lastKey.removeAll()
             lastKey.append(key)
             for index in memtables.indices where memtables[index].isAt(token, lastKey.bytes) {

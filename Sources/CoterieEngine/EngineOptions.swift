@@ -32,7 +32,12 @@ public struct EngineOptions: Sendable {
     public var logTotalBytes = 256 << 20
     /// Threads that flush and compact.
     public var jobThreads = 2
-    /// Threads that read blocks for scans and wide partitions.
+    /// Bytes that compactions may read in a second; 0 for no limit.
+    public var compactionBytesPerSecond = 0
+    /// Blocks are read around the kernel's page cache (`O_DIRECT`), where the file system can do that:
+    /// then the block cache is the only one.
+    public var readsDirectly = false
+    /// Threads that read blocks where the kernel has no io_uring.
     public var readThreads = 2
 
     /// The defaults.
@@ -42,7 +47,8 @@ public struct EngineOptions: Sendable {
         guard memtableBytes >= 1 << 16, blockCacheBytes >= 0, blockBytes >= 256,
             blockBytes <= 1 << 24, logSegmentBytes >= 1 << 16, logSegmentBytes <= 1 << 30,
             logTotalBytes >= logSegmentBytes, syncIntervalMilliseconds > 0,
-            (1...64).contains(jobThreads), (1...64).contains(readThreads)
+            (1...64).contains(jobThreads), (1...64).contains(readThreads),
+            compactionBytesPerSecond >= 0
         else { throw .invalid("the engine's options are out of range: \(self)") }
     }
 
@@ -55,6 +61,8 @@ public struct EngineOptions: Sendable {
         storage.memtableBytes = memtableBytes
         storage.blockBytes = blockBytes
         storage.blockCacheBytes = blockCacheBytes
+        storage.compactionThroughputBytesPerSecond = compactionBytesPerSecond
+        storage.diskAccessMode = readsDirectly ? .direct : .standard
         return storage
     }
 }

@@ -7,6 +7,7 @@
 #include <liburing.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "CUring.h"
@@ -83,6 +84,11 @@ unsigned curing_reap(struct curing *ring, uint64_t *tags, int32_t *results, unsi
 
 int curing_direct_flag(void) { return O_DIRECT; }
 
+int64_t curing_file_system(int file) {
+    struct statfs system;
+    return fstatfs(file, &system) == 0 ? (int64_t)system.f_type : 0;
+}
+
 #else
 #include <errno.h>
 
@@ -103,4 +109,5 @@ unsigned curing_reap(struct curing *ring, uint64_t *tags, int32_t *results, unsi
     return 0;
 }
 int curing_direct_flag(void) { return 0; }
+int64_t curing_file_system(int file) { return 0; }
 #endif

@@ -74,6 +74,7 @@ public final class Engine {
     /// What the engine was opened with.
     public let options: EngineOptions
     private let files: RealFileSystem
+    private let log: MappedLog
     private var lock: FolderLock?
     private let helpers: HelperThreads
     private let completions = Completions()
@@ -128,6 +129,7 @@ public final class Engine {
         timestamps.wall = clock.wall.microseconds
         self.files = files
         ring = Self.openRing(files, options)
+        log = MappedLog(files)
         self.catalogue = catalogue
         helpers = HelperThreads(readers: options.readThreads, jobRunners: options.jobThreads)
         for (number, definition) in catalogue.tables {
@@ -365,16 +367,23 @@ public final class Engine {
             try endTick(clock)
             if outstanding > 0 {
                 try wait()
-            } else if storage.isCompacting, let next = storage.nextWake {
-                // A compaction waits for its turn at the rate that the options allow.
-                usleep(UInt32(min(max(1, (next - clock.monotonic).wholeMicroseconds), 10_000)))
+            } else if let next = storage.nextCompactionSlice {
+                // Compactions keep to the rate that they were given.
+                usleep(UInt32(min(max(1, (next - clock.monotonic).wholeMicroseconds), 1_000)))
             } else {
-                return
+                break
             }
         }
     }
 
-    /// Whether compactions are under way, which `flush` alone would not have begun.
+    /// Begins to merge all files of a table into one, and returns at once: the next calls carry it on.
+    public func startCompaction(of table: Table) throws(EngineError) {
+        try ready()
+        storage.compact(table: table.id)
+        try endTick(SystemClocks.read())
+    }
+
+    /// Whether a merge of files is under way.
     public var isCompacting: Bool { storage.isCompacting }
 
     // MARK: The engine's steps
@@ -440,7 +449,7 @@ public final class Engine {
             switch effect {
             case .logAppend(let file, let offset, let range):
                 do throws(DiskFailure) {
-                    try files.write(file, at: offset, outbox.bytes[range])
+                    try log.append(file, at: offset, outbox.bytes[range])
                 } catch {
                     throw failed(.disk("the log cannot be written: \(error)"))
                 }

@@ -32,7 +32,7 @@ public struct EngineOptions: Sendable {
     public var logTotalBytes = 256 << 20
     /// Threads that flush and compact.
     public var jobThreads = 2
-    /// Bytes that compactions may read in a second; 0 for no limit.
+    /// How many bytes of files compactions may read in a second; 0 for no limit.
     public var compactionBytesPerSecond = 0
     /// Blocks are read around the kernel's page cache (`O_DIRECT`), where the file system can do that:
     /// then the block cache is the only one.
@@ -95,6 +95,9 @@ public struct TableDefinition: Equatable, Sendable {
         var options = TableOptions()
         options.bloomFilterFalsePositiveChance = falsePositiveChance
         options.gcGraceSeconds = Int32(tombstoneGraceSeconds)
+        // Size-tiered with tiers from a megabyte up. Cassandra's default gathers all files under 50 MiB in
+        // one tier, and where memtables are small rewrites most of it each time.
+        options.compaction["min_sstable_size"] = "\(1 << 20)"
         if !isCompressed { options.compression = ["enabled": "false"] }
         var columns = [
             ColumnSchema(

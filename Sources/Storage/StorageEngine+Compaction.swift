@@ -5,7 +5,7 @@
 // after it is durable and no read needs them; so a crash between any two steps leaves either set whole.
 
 internal import Encoding
-internal import Environment
+package import Environment
 internal import Model
 
 extension StorageEngine {
@@ -31,6 +31,12 @@ extension StorageEngine {
             compaction.isInFlight = true
             start(CompactionSlice(compaction.job), .compaction(compaction), outbox)
         }
+    }
+
+    /// When the next slice of a compaction that waits for its rate may run; nil if none waits.
+    package var nextCompactionSlice: Instant? {
+        guard compactor.running.contains(where: { !$0.isInFlight }) else { return nil }
+        return compactor.throttle.waits(now: lastTick) ?? lastTick
     }
 
     /// When compaction has something to do without anything happening before.
@@ -245,7 +251,7 @@ extension StorageEngine {
         let numbers = manifest.takeNumbers(maximumOutputs(choice.split, bytes))
         let job = MergeJob(
             title: "compact \(table.name)",
-            scans: inputs.map { SSTableScan($0.metadata, slice: slice) },
+            scans: inputs.map { SSTableScan($0.metadata, slice: slice, offersSingles: true) },
             targets: numbers.map { target(table, $0) }, split: choice.split,
             purge: MergeJob.Purge(rule: rule, others: others.map(\.metadata)), neededBytes: bytes)
         var tokens: ClosedRange<Int64>?

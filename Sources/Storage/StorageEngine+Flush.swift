@@ -184,7 +184,8 @@ extension StorageEngine {
     ) -> MergeJob {
         let rule = PurgeRule(nowInSeconds: wallSeconds, gcBefore: .min, olderThan: .min)
         return MergeJob(
-            title: "flush \(table.name)", scans: [MemtableScan(memtable, slice: slice)],
+            title: "flush \(table.name)",
+            scans: [MemtableScan(memtable, slice: slice, offersSingles: true)],
             targets: [target], purge: MergeJob.Purge(rule: rule, others: []))
     }
 

@@ -120,10 +120,11 @@ extension StorageEngine {
                     return
                 }
                 let partition = try PartitionView(mutation.partition)
+                let facts = try Self.check(partition)
                 try table.live.apply(
                     token: mutation.token, key: mutation.key, partition,
-                    oldestTimestamp: try Self.check(partition), position: position,
-                    scratch: mergeScratch)
+                    oldestTimestamp: facts.oldestTimestamp, isPlain: facts.isPlain,
+                    position: position, scratch: mergeScratch)
             } catch {
                 throw .corruption(
                     CorruptionError(

@@ -30,11 +30,12 @@ extension StorageEngine {
         }
         do throws(MalformedBytes) {
             let partition = try PartitionView(mutation.partition)
-            let oldest = try Self.check(partition)
+            let facts = try Self.check(partition)
             let isLogged = table.isLogged
             let position = isLogged ? log.append(mutation.bytes) : log.nextPosition
             try table.live.apply(
-                token: mutation.token, key: mutation.key, partition, oldestTimestamp: oldest,
+                token: mutation.token, key: mutation.key, partition,
+                oldestTimestamp: facts.oldestTimestamp, isPlain: facts.isPlain,
                 position: position, isLogged: isLogged, scratch: mergeScratch)
             return isLogged ? position : .zero
         } catch {
@@ -51,12 +52,26 @@ extension StorageEngine {
     /// Larger mutations are refused.
     package var maximumMutationBytes: Int { configuration.largestMutationBytes }
 
-    /// Walks over the whole partition once: it is well-formed, and this is its oldest timestamp.
-    static func check(_ partition: PartitionView) throws(MalformedBytes) -> Int64 {
-        var oldest = Int64.max
-        if !partition.deletion.isNone { oldest = partition.deletion.timestamp }
-        for range in partition.ranges { oldest = min(oldest, range.deletion.timestamp) }
-        if !partition.staticRow.isEmpty { try check(partition.staticRow, &oldest) }
+    /// What a walk over a mutation's partition finds.
+    struct MutationFacts {
+        /// No cell, marker or deletion is older.
+        var oldestTimestamp = Int64.max
+        /// Nothing is deleted and nothing expires.
+        var isPlain = true
+    }
+
+    /// Walks over the whole partition once: it is well-formed, and these are the facts about it.
+    static func check(_ partition: PartitionView) throws(MalformedBytes) -> MutationFacts {
+        var facts = MutationFacts()
+        if !partition.deletion.isNone {
+            facts.oldestTimestamp = partition.deletion.timestamp
+            facts.isPlain = false
+        }
+        for range in partition.ranges {
+            facts.oldestTimestamp = min(facts.oldestTimestamp, range.deletion.timestamp)
+            facts.isPlain = false
+        }
+        if !partition.staticRow.isEmpty { try check(partition.staticRow, &facts) }
         var rows = partition.rows
         var previous: UnsafeRawBufferPointer?
         while let (key, row) = try rows.next() {
@@ -64,17 +79,23 @@ extension StorageEngine {
                 throw MalformedBytes("rows out of order", offset: rows.reader.position)
             }
             previous = key
-            try check(row, &oldest)
+            try check(row, &facts)
         }
-        return oldest
+        return facts
     }
 
     private static func check(
-        _ bytes: UnsafeRawBufferPointer, _ oldest: inout Int64
+        _ bytes: UnsafeRawBufferPointer, _ facts: inout MutationFacts
     ) throws(MalformedBytes) {
         let row = try RowView(bytes)
-        if !row.liveness.isNone { oldest = min(oldest, row.liveness.timestamp) }
-        if !row.deletion.isNone { oldest = min(oldest, row.deletion.timestamp) }
+        if !row.liveness.isNone {
+            facts.oldestTimestamp = min(facts.oldestTimestamp, row.liveness.timestamp)
+            if row.liveness.isExpiring { facts.isPlain = false }
+        }
+        if !row.deletion.isNone {
+            facts.oldestTimestamp = min(facts.oldestTimestamp, row.deletion.timestamp)
+            facts.isPlain = false
+        }
         var cells = row.cells
         var previous: Cell?
         while let cell = try cells.next() {
@@ -82,11 +103,16 @@ extension StorageEngine {
                 throw MalformedBytes("cells out of order", offset: cells.reader.position)
             }
             previous = cell
-            oldest = min(oldest, cell.timestamp)
+            facts.oldestTimestamp = min(facts.oldestTimestamp, cell.timestamp)
+            if !cell.flags.isDisjoint(with: [.tombstone, .expiring, .complexDeletion]) {
+                facts.isPlain = false
+            }
             if cell.isCount {
                 let shards = try CounterShards(cell.value)
                 try shards.validate(timestamp: cell.timestamp)
-                if let clocks = shards.clocks { oldest = min(oldest, clocks.lowerBound) }
+                if let clocks = shards.clocks {
+                    facts.oldestTimestamp = min(facts.oldestTimestamp, clocks.lowerBound)
+                }
             }
         }
     }

@@ -121,7 +121,7 @@ import Testing
         let cases: [(String, String)] = [
             (
                 "UPDATE t SET s['x'] = 1 WHERE k = 1 AND c = 1",
-                "Invalid operation (s[...] = ...) for column s of type set<text>"
+                "Invalid operation (s['x'] = 1) for set column s"
             ),
             (
                 "UPDATE t SET s = {'a'}, s = s + {'b'} WHERE k = 1 AND c = 1",

@@ -42,6 +42,10 @@ struct ConformanceTests {
 
     @Test func schemaRulesAreCassandras() async throws { try await run("ddl_rules") }
 
+    @Test func everyStatementRefusesWhatCassandraRefuses() async throws {
+        try await run("refusals")
+    }
+
     @Test func whatIsNotSupportedIsRefusedByName() async throws { try await run("unsupported") }
 
     @Test func preparedStatementsOutliveChangesAndRestarts() async throws {

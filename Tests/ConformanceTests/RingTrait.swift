@@ -55,6 +55,7 @@ struct RingTrait: SuiteTrait, TestScoping {
         } else {
             failure = ProgramFailure(description: "the ring does not start: \(up.output)")
         }
+        await Self.printTable(of: ring)
         let down = try await ring.command("down", [], timeoutSeconds: 90)
         if ProcessInfo.processInfo.environment["COTERIE_KEEP"] == nil {
             try? FileManager.default.removeItem(atPath: folder)
@@ -64,6 +65,22 @@ struct RingTrait: SuiteTrait, TestScoping {
         if let failure { throw failure }
         if down.status != 0 {
             throw ProgramFailure(description: "the ring does not stop: \(down.output)")
+        }
+    }
+}
+
+extension RingTrait {
+    /// Prints what was proved, statement by statement, and reports statements without behaviours if all suites
+    /// ran.
+    private static func printTable(of ring: ConformanceRing) async {
+        do {
+            let table = try await ring.command("table", [], timeoutSeconds: 30)
+            for line in table.output.split(separator: "\n") {
+                print("conformance: \(line)")
+                if line.hasPrefix("FAIL ") { Issue.record(Comment(rawValue: String(line))) }
+            }
+        } catch {
+            Issue.record(error, "the table of behaviours")
         }
     }
 }

@@ -70,8 +70,9 @@ import Testing
         statistics.minimumToken = -5
         statistics.maximumToken = 9
         statistics.add(Deletion(timestamp: 4, localDeletionTime: 77))
-        statistics.addPartition(key: [1, 2], bytes: 1_000)
-        statistics.addPartition(key: [3], bytes: 1)
+        let (large, small): ([UInt8], [UInt8]) = ([1, 2], [3])
+        large.withUnsafeBytes { statistics.addPartition(key: $0, bytes: 1_000) }
+        small.withUnsafeBytes { statistics.addPartition(key: $0, bytes: 1) }
         let writer = ByteWriter()
         statistics.encode(into: writer)
         var reader = ByteReader(writer.bytes)

@@ -202,10 +202,10 @@ extension Planner {
             timeToLive: timeToLive, isStaticOnly: isStaticOnly, condition: condition)
     }
 
-    private static func unsupported(_ assignment: String, _ column: ColumnSchema) -> CQLError {
+    private static func unsupported(_ assignment: Assignment, _ column: ColumnSchema) -> CQLError {
         .invalid(
-            "Invalid operation (\(assignment)) for column \(column.name) of type \(column.type.cqlName)"
-        )
+            "Invalid operation (\(assignment.sourceText)) for column \(column.name) of type"
+                + " \(column.type.cqlName)")
     }
 
     /// What an assignment does to its column.
@@ -247,25 +247,17 @@ extension Planner {
                 try compiler.compile(value, as: element, for: "value(\(name))"))
         case (.subtract(_, let value), .list):
             return .removeValues(try compiler.compile(value, as: column.type, for: name))
-        case (.setElement, _): throw Self.unsupported("\(name)[...] = ...", column)
-        case (.setField, _): throw Self.unsupported("\(name).field = ...", column)
-        case (.prepend, _): throw Self.unsupported("\(name) = ... + \(name)", column)
-        case (.subtract, _): throw Self.unsupported("\(name) = \(name) - ...", column)
-        case (.add, _), (.set, _): throw Self.unsupported("\(name) = \(name) + ...", column)
+        case (.setElement, .set):
+            throw .invalid("Invalid operation (\(assignment.sourceText)) for set column \(name)")
+        case (.setElement, _), (.setField, _), (.prepend, _), (.subtract, _), (.add, _), (.set, _):
+            throw Self.unsupported(assignment, column)
         }
     }
 
     /// Why a column of one cell cannot be changed in parts.
     private static func partial(_ assignment: Assignment, _ column: ColumnSchema) -> CQLError {
         let name = column.name
-        let (text, isElement) =
-            switch assignment {
-            case .setElement: ("\(name)[...] = ...", true)
-            case .setField: ("\(name).field = ...", true)
-            case .subtract: ("\(name) = \(name) - ...", false)
-            case .prepend: ("\(name) = ... + \(name)", false)
-            default: ("\(name) = \(name) + ...", false)
-            }
+        let text = assignment.sourceText
         switch column.type {
         case .list, .set, .map:
             return .invalid("Invalid operation (\(text)) for frozen collection column \(name)")
@@ -275,9 +267,10 @@ extension Planner {
             if case .setField = assignment {
                 return .invalid("Invalid operation (\(text)) for non-UDT column \(name)")
             }
-            return .invalid(
-                "Invalid operation (\(text)) for non \(isElement ? "collection" : "counter") column"
-                    + " \(name)")
+            if case .setElement = assignment {
+                return .invalid("Invalid operation (\(text)) for non collection column \(name)")
+            }
+            return .invalid("Invalid operation (\(text)) for non counter column \(name)")
         }
     }
 
@@ -426,10 +419,14 @@ extension Planner {
                 throw .invalid("UDT column \(name) does not have a field named \(field)")
             }
             return .setField(index, .null)
+        case (.element, .list), (.element, .set), (.element, .map):
+            throw .invalid("Invalid deletion operation for frozen collection column \(name)")
         case (.element, _):
             throw .invalid("Invalid deletion operation for non collection column \(name)")
+        case (.field, .userDefined):
+            throw .invalid("Frozen UDT column \(name) does not support field deletions")
         case (.field, _):
-            throw .invalid("Invalid deletion operation for non-UDT column \(name)")
+            throw .invalid("Invalid field deletion operation for non-UDT column \(name)")
         }
     }
 

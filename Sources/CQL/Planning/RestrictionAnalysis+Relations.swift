@@ -60,6 +60,11 @@ extension RestrictionAnalysis {
             throw .invalid("Slice restrictions are not supported on duration columns")
         }
         if column.type.isMultiCell {
+            if case .userDefined = column.type {
+                throw .invalid(
+                    "Non-frozen UDT column '\(name)' (\(column.type.cqlName)) cannot be restricted by"
+                        + " any relation")
+            }
             guard relation.comparison.isContainment else {
                 throw .invalid(
                     "Collection column '\(name)' (\(column.type.cqlName)) cannot be restricted by a"
@@ -262,6 +267,9 @@ extension RestrictionAnalysis {
             guard isFree, entry.lower == nil, entry.upper == nil else {
                 throw Self.moreThanOne(label, "a IN")
             }
+            if case .values(let terms) = relation.operand {
+                for term in terms { try Self.checkLength(term, type) }
+            }
             let operand = try listOperand(relation.operand, type, label, &compiler)
             entry.among = operand
             filters.append(filter(.list(operand)))
@@ -316,12 +324,15 @@ extension RestrictionAnalysis {
         _ compiler: inout TermCompiler
     ) throws(CQLError) -> PlannedTerm {
         let term = try Self.single(operand)
-        if case .tuple(let items) = term, items.count != type.parts.count {
-            throw .invalid(
-                "Expected \(type.parts.count) elements in value tuple, but got \(items.count):"
-                    + " \(term.sourceText)")
-        }
+        try Self.checkLength(term, type)
         return try compiler.compile(term, as: type, for: label)
+    }
+
+    private static func checkLength(_ term: Term, _ type: CQLType) throws(CQLError) {
+        guard case .tuple(let items) = term, items.count != type.parts.count else { return }
+        throw .invalid(
+            "Expected \(type.parts.count) elements in value tuple, but got \(items.count):"
+                + " \(term.sourceText)")
     }
 
     // MARK: Tokens
@@ -349,6 +360,11 @@ extension RestrictionAnalysis {
         compiler.partitionKey = table.partitionKey.map(\.type)
         var entry = token ?? ColumnRelations()
         let name = "partition key token"
+        let label = names.joined(separator: ", ")
+        let isFirst = entry.lower == nil && entry.upper == nil
+        guard entry.equal == nil, isFirst || relation.comparison != .equal else {
+            throw Self.moreThanOne(label, "an Equal")
+        }
         let bounds: [(RelationOperator, Term)]
         switch (relation.comparison, relation.operand) {
         case (.equal, .value(let term)):
@@ -363,8 +379,8 @@ extension RestrictionAnalysis {
         }
         for (comparison, term) in bounds {
             let planned = try compiler.compile(term, as: .bigint, for: name)
-            try Self.addBound(
-                &entry, comparison, planned, "token(\(names.joined(separator: ", ")))")
+            try Self.addBound(&entry, comparison, planned, label)
+            if relation.comparison == .equal { entry.equal = planned }
             tokenFilters.append(
                 RowFilter(target: .token, comparison: comparison, operand: .term(planned)))
         }

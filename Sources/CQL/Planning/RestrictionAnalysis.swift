@@ -83,6 +83,12 @@ struct RestrictionAnalysis {
             filter.slots.contains { table.allColumns[$0].kind == .regular }
         }
         let restrictsClustering = table.clustering.contains { byColumn[$0.name] != nil }
+        if kind == .select, restrictsClustering, !allowsFiltering,
+            !SystemSchema.isVirtual(table.keyspace)
+        {
+            // Rows in the midst of every partition: each of them has to be looked at.
+            guard case .keys = result.partition else { throw Restrictions.needsFiltering }
+        }
         result.restrictsRows = restrictsClustering || hasRowFilter
         return result
     }

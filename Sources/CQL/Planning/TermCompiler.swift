@@ -298,6 +298,17 @@ struct TermCompiler {
         .invalid("Invalid \(kind) literal for \(name) of type \(type.cqlName)")
     }
 
+    /// Refuses a literal one of whose elements cannot be of their type, in the words that name the literal.
+    private func check(
+        _ items: [Term], _ type: CQLType, _ kind: String, _ part: String, _ name: String
+    ) throws(CQLError) {
+        for item in items where suits(item, type) == .none {
+            throw .invalid(
+                "Invalid \(kind) literal for \(name): \(part) \(item.sourceText) is not of type"
+                    + " \(type.cqlName)")
+        }
+    }
+
     private mutating func list(
         _ items: [Term], _ type: CQLType, _ name: String
     ) throws(CQLError) -> PlannedTerm {
@@ -307,6 +318,7 @@ struct TermCompiler {
                     "Invalid vector literal for \(name) of type \(type.cqlName); expected"
                         + " \(dimensions) elements, but given \(items.count)")
             }
+            try check(items, element, "vector", "value", name)
             var parts: [PlannedTerm] = []
             for item in items {
                 parts.append(try compile(item, as: element, for: "value(\(name))"))
@@ -314,6 +326,7 @@ struct TermCompiler {
             return .vector(element, parts)
         }
         guard case .list(let element, _) = type else { throw Self.mismatch("list", name, type) }
+        try check(items, element, "list", "value", name)
         var parts: [PlannedTerm] = []
         for item in items { parts.append(try compile(item, as: element, for: "value(\(name))")) }
         return .collection(type, parts)
@@ -324,6 +337,7 @@ struct TermCompiler {
     ) throws(CQLError) -> PlannedTerm {
         if items.isEmpty, case .map = type { return .collection(type, []) }
         guard case .set(let element, _) = type else { throw Self.mismatch("set", name, type) }
+        try check(items, element, "set", "value", name)
         var parts: [PlannedTerm] = []
         for item in items { parts.append(try compile(item, as: element, for: "value(\(name))")) }
         return .collection(type, parts)
@@ -335,6 +349,8 @@ struct TermCompiler {
         guard case .map(let key, let value, _) = type else {
             throw Self.mismatch("map", name, type)
         }
+        try check(entries.map(\.key), key, "map", "key", name)
+        try check(entries.map(\.value), value, "map", "value", name)
         var parts: [PlannedTerm] = []
         for entry in entries {
             parts.append(try compile(entry.key, as: key, for: "key(\(name))"))
@@ -358,6 +374,11 @@ struct TermCompiler {
         }
         var parts: [PlannedTerm] = []
         for (item, part) in zip(items, types) {
+            guard suits(item, part) != .none else {
+                throw .invalid(
+                    "Invalid tuple literal for \(name): component \(parts.count) is not of type"
+                        + " \(part.cqlName)")
+            }
             parts.append(try compile(item, as: part, for: "\(name)[\(parts.count)]"))
         }
         return .fields(parts)
@@ -378,6 +399,11 @@ struct TermCompiler {
             guard let given = fields.first(where: { $0.name == field.name }) else {
                 parts.append(.null)
                 continue
+            }
+            guard suits(given.value, field.type) != .none else {
+                throw .invalid(
+                    "Invalid user type literal for \(name): field \(field.name) is not of type"
+                        + " \(field.type.cqlName)")
             }
             parts.append(try compile(given.value, as: field.type, for: "\(name).\(field.name)"))
         }

@@ -241,8 +241,9 @@ package struct SchemaChange: Sendable {
                 }
                 fields[index] = UserDefinedType.Field(name: renaming.to, type: fields[index].type)
             }
-            guard Set(fields.map(\.name)).count == fields.count else {
-                throw .invalid("Duplicate field name in type \(name)")
+            for (place, field) in fields.enumerated()
+            where fields[..<place].contains(where: { $0.name == field.name }) {
+                throw .invalid("Duplicate field name \(field.name) in type \(keyspace).\(name)")
             }
         }
         let changed = UserDefinedType(keyspace: keyspace, name: name, fields: fields)

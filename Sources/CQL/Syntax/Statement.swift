@@ -202,6 +202,20 @@ package enum Assignment: Equatable, Sendable {
             column
         }
     }
+
+    /// As a statement would show it, for error texts.
+    package var sourceText: String {
+        switch self {
+        case .set(let column, let value): "\(column) = \(value.sourceText)"
+        case .setElement(let column, let key, let value):
+            "\(column)[\(key.sourceText)] = \(value.sourceText)"
+        case .setField(let column, let field, let value):
+            "\(column).\(field) = \(value.sourceText)"
+        case .add(let column, let value): "\(column) = \(column) + \(value.sourceText)"
+        case .subtract(let column, let value): "\(column) = \(column) - \(value.sourceText)"
+        case .prepend(let column, let value): "\(column) = \(value.sourceText) + \(column)"
+        }
+    }
 }
 
 /// What follows IF in UPDATE and DELETE.

@@ -13,9 +13,13 @@
 // partition: not the memtables at the job's begin, nor any SSTable outside the job whose filter may
 // contain the token. Expired values lose their bytes first.
 //
-// Cost for each partition of one row: two comparisons of tokens to keep the sources in order, one walk
-// over the row's cells for purging (none if the file has nothing to purge) and one for the statistics,
-// two copies (block to block buffer to output), and the block's compression.
+// Most partitions are a single row and nothing else (`PartitionScan.single`). They go from source to
+// writer as they lie there; those that several sources have are merged on the way, and what expires or is
+// deleted is looked at only if a source has such a thing at all.
+//
+// Cost for each single partition: two comparisons of tokens to keep the sources in order, one walk over
+// the row's cells for the statistics, two copies (block to block buffer to output), and the block's
+// compression.
 
 internal import Encoding
 internal import Environment
@@ -144,7 +148,11 @@ final class MergeJob: Job {
             while !isFinishing {
                 // Looking at the budget costs more than merging a small row.
                 for _ in 0..<16 where !isFinishing {
-                    if isInPartition { try mergeRow() } else { try beginPartition() }
+                    if isInPartition {
+                        try mergeRow()
+                    } else if try !mergeSingle(files) {
+                        try beginPartition()
+                    }
                 }
                 if writer.output.count >= 1 << 16 { try write(files) }
                 countRead()
@@ -216,7 +224,75 @@ final class MergeJob: Job {
     }
 
     private func precedes(_ a: PartitionScan, _ b: PartitionScan) -> Bool {
-        a.token == b.token ? compareBytes(a.key, b.key) < 0 : a.token < b.token
+        a.token < b.token || a.token == b.token && compareBytes(a.key, b.key) < 0
+    }
+
+    /// Writes the next partition if it is single in each source that has it, all with the same row; else
+    /// false, and nothing happened.
+    private func mergeSingle(_ files: any FileSystem) throws(StorageError) -> Bool {
+        guard let first = queue.first, var single = first.single else { return false }
+        let token = first.token
+        var count = 1
+        isPlain = first.isPlain
+        while count < queue.count, queue[count].token == token {
+            let other = queue[count]
+            guard let row = other.single, equalBytes(row.key, single.key),
+                equalBytes(other.key, first.key)
+            else { return false }
+            isPlain = isPlain && other.isPlain
+            count += 1
+        }
+        self.token = token
+        partitionsBySources[count] += 1
+        if split != .never { try splitIfDue() }
+        do throws(MalformedBytes) {
+            var isLeft = true
+            if count > 1 || !isPlain {
+                setRule()
+                versions.removeAll(keepingCapacity: true)
+                for index in 0..<count {
+                    if let version = queue[index].single { versions.append(version.row) }
+                }
+                if let row = try mergeVersions(shadow: .none) {
+                    single.row = row
+                } else {
+                    isLeft = false
+                }
+            }
+            if isLeft {
+                try writer.addSingle(token: token, key: first.key, single)
+                partitionsWritten += 1
+            }
+        } catch {
+            throw .malformed(error)
+        }
+        for place in (0..<count).reversed() {
+            try queue[place].nextPartition(files)
+            settle(place)
+        }
+        return true
+    }
+
+    /// Moves a source that has gone on back to its place; drops it at its end.
+    private func settle(_ start: Int) {
+        if queue[start].isAtEnd {
+            queue.remove(at: start)
+            return
+        }
+        var place = start
+        while place + 1 < queue.count, precedes(queue[place + 1], queue[place]) {
+            queue.swapAt(place, place + 1)
+            place += 1
+        }
+    }
+
+    /// What may be purged of the partition at hand.
+    private func setRule() {
+        rule = purge.rule
+        if isPlain { return }
+        for other in purge.others where other.mayContain(token) {
+            rule.olderThan = min(rule.olderThan, other.statistics.minimumTimestamp)
+        }
     }
 
     private func beginPartition() throws(StorageError) {
@@ -236,6 +312,7 @@ final class MergeJob: Job {
                 guard scan.token == token, equalBytes(scan.key, partitionKey.bytes) else { break }
             }
             count += 1
+            try scan.openRows()
             active.append(scan)
             isPlain = isPlain && scan.isPlain
             if !scan.deletion.isNone { deletion = deletion.merged(with: scan.deletion) }
@@ -244,12 +321,7 @@ final class MergeJob: Job {
         isPlain = isPlain && deletion.isNone
         partitionsBySources[count] += 1
         try splitIfDue()
-        rule = purge.rule
-        if !isPlain {
-            for other in purge.others where other.mayContain(token) {
-                rule.olderThan = min(rule.olderThan, other.statistics.minimumTimestamp)
-            }
-        }
+        setRule()
         isInPartition = true
         isHeadPending = true
         try mergeStaticRows()

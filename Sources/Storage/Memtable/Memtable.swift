@@ -23,6 +23,8 @@ final class Memtable {
     private(set) var lastPosition = LogPosition.zero
     /// No cell, marker or deletion in here is older.
     private(set) var oldestTimestamp = Int64.max
+    /// Nothing in here is deleted or expires: there is nothing to purge.
+    private(set) var isPlain = true
     private(set) var rowCount = 0
     private(set) var garbageBytes = 0
     /// Views that hold this memtable besides the table itself; its memory is recycled at zero.
@@ -53,13 +55,15 @@ final class Memtable {
     func prefetch(_ tokens: UnsafeBufferPointer<Int64>) { directory.prefetch(tokens) }
 
     /// Merges a mutation's partition in. `partition` was validated; its oldest timestamp is given, and
-    /// the position behind its record, or for one that is not logged the log's end.
+    /// whether surely nothing in it is a deletion or expires, and the position behind its record, or for
+    /// one that is not logged the log's end.
     func apply(
         token: Int64, key: UnsafeRawBufferPointer, _ partition: PartitionView,
-        oldestTimestamp oldest: Int64, position: LogPosition, isLogged: Bool = true,
-        scratch: ByteWriter
+        oldestTimestamp oldest: Int64, isPlain: Bool = false, position: LogPosition,
+        isLogged: Bool = true, scratch: ByteWriter
     ) throws(MalformedBytes) {
         precondition(!isFrozen)
+        if !isPlain { self.isPlain = false }
         if firstPosition == nil, isLogged { firstPosition = position }
         lastPosition = position
         if oldest < oldestTimestamp { oldestTimestamp = oldest }

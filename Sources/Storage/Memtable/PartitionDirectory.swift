@@ -293,9 +293,14 @@ final class PartitionDirectory {
             }
         }
 
-        mutating func next() -> PartitionNode? {
+        /// The next partition. The one that comes `ahead` later is prefetched with its first row, if
+        /// the leaf knows it already: nodes lie in the order of their arrival, and each is a miss.
+        mutating func next(ahead: Int = 0) -> PartitionNode? {
             while true {
                 if let leaf, index < leaf.count {
+                    if ahead > 0, index + ahead < leaf.count {
+                        PartitionDirectory.prefetchNode(leaf.nodes[index + ahead])
+                    }
                     index += 1
                     return leaf.node(index - 1)
                 }
@@ -312,11 +317,25 @@ final class PartitionDirectory {
                 if value & 1 == 1 {
                     stack.append((Branch(value)[0], 0, 16))
                 } else {
-                    leaf = Leaf(value)
+                    let found = Leaf(value)
+                    leaf = found
                     index = 0
+                    for place in 0..<min(ahead, found.count) {
+                        PartitionDirectory.prefetchNode(found.nodes[place])
+                    }
                 }
             }
         }
+    }
+
+    /// Has the processor load a node and what was made right behind it, mostly its first row.
+    @inline(__always)
+    fileprivate static func prefetchNode(_ node: UInt) {
+        guard let node = UnsafeRawPointer(bitPattern: node) else { return }
+        coterie_prefetch(node)
+        coterie_prefetch(node + 64)
+        coterie_prefetch(node + 128)
+        coterie_prefetch(node + 192)
     }
 }
 

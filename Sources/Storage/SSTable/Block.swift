@@ -126,6 +126,31 @@ final class Block {
                 detail: "\(error.reason) at byte \(error.offset) of the block"))
     }
 
+    /// Key and row of the fragment of that number if it is a whole partition of one row and nothing
+    /// else; nil if it is not, or is damaged: `fragment` says how.
+    @inline(__always)
+    func single(
+        _ index: Int
+    ) throws(StorageError) -> (key: UnsafeRawBufferPointer, row: SingleRow)? {
+        precondition(index >= 0 && index < count)
+        let start = offset(index)
+        let end = index + 1 < count ? offset(index + 1) : bytes.count
+        guard start >= 4 + count * 12, start < end, end <= bytes.count, bytes[start] == 0 else {
+            return nil
+        }
+        do throws(MalformedBytes) {
+            var reader = ByteReader(
+                UnsafeRawBufferPointer(rebasing: bytes[start..<end]), position: 1)
+            let key = try reader.readLengthPrefixed()
+            // One row, which shares nothing.
+            guard try reader.readVarint() == 1, try reader.readVarint() == 0 else { return nil }
+            let rowKey = try reader.readLengthPrefixed()
+            return (key, SingleRow(key: rowKey, row: try reader.readLengthPrefixed()))
+        } catch {
+            throw damaged(error)
+        }
+    }
+
     /// The fragment of that number.
     func fragment(_ index: Int) throws(StorageError) -> Fragment {
         precondition(index >= 0 && index < count)

@@ -59,6 +59,25 @@ struct BloomFilter: Sendable {
         }
     }
 
+    /// Inserts tokens that lie one after another, little-endian.
+    mutating func insert(tokens: UnsafeRawBufferPointer) {
+        guard !words.isEmpty else { return }
+        let blocks = UInt64(words.count / 8)
+        let probes = probes
+        words.withUnsafeMutableBufferPointer { words in
+            for offset in stride(from: 0, to: tokens.count, by: 8) {
+                let token = tokens.loadUnaligned(fromByteOffset: offset, as: Int64.self)
+                let hash = Self.mix(Int64(littleEndian: token))
+                let block = Int(hash.multipliedFullWidth(by: blocks).high) * 8
+                var bits = hash &* 0xD6E8_FEB8_6659_FD93
+                for _ in 0..<probes {
+                    words[block + Int(bits >> 61)] |= 1 << ((bits >> 55) & 63)
+                    bits = bits &* 0x9E37_79B9_7F4A_7C15 &+ 0x1234_5677
+                }
+            }
+        }
+    }
+
     func mayContain(_ token: Int64) -> Bool {
         guard !words.isEmpty else { return true }
         let hash = Self.mix(token)

@@ -102,13 +102,13 @@ struct SSTableStatistics: Equatable, Sendable {
     }
 
     /// Counts a partition of that many plain bytes.
-    mutating func addPartition(key: [UInt8], bytes: Int) {
+    mutating func addPartition(key: UnsafeRawBufferPointer, bytes: Int) {
         let bin = bytes <= 1 ? 0 : Int.bitWidth - (bytes - 1).leadingZeroBitCount
         while partitionSizes.count <= bin { partitionSizes.append(0) }
         partitionSizes[bin] += 1
         if bytes > largestPartitionBytes {
             largestPartitionBytes = bytes
-            largestPartitionKey = key
+            largestPartitionKey = [UInt8](key)
         }
     }
 }

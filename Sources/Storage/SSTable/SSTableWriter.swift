@@ -27,16 +27,20 @@ final class SSTableWriter {
     private let identity: UInt64
     private let layout: SSTableLayout
     private let compressor: BlockCompressor
-    private(set) var statistics = SSTableStatistics()
+    @exclusivity(unchecked) private(set) var statistics = SSTableStatistics()
     private var entries: [BlockEntry] = []
-    private var partitionTokens: [Int64] = []
+    /// Tokens of all partitions, little-endian.
+    private let partitionTokens = ByteWriter(capacity: 1 << 12)
 
-    // The open block.
-    private var tokens: [Int64] = []
-    private var offsets: [Int] = []
+    // The open block: tokens (i64) and offsets (u32) of its fragments, and the fragments.
+    private let tokens = ByteWriter(capacity: 1 << 12)
+    private let offsets = ByteWriter(capacity: 1 << 11)
+    @exclusivity(unchecked) private var firstToken: Int64 = 0
+    @exclusivity(unchecked) private var lastToken: Int64 = 0
     private let fragments = ByteWriter(capacity: 1 << 15)
     private let plain = ByteWriter(capacity: 1 << 15)
     private var blockStart: (block: Int, spanStart: [UInt8])?
+    @exclusivity(unchecked) private var fragmentCount = 0
 
     // The open partition.
     private var token: Int64 = 0
@@ -73,6 +77,40 @@ final class SSTableWriter {
 
     // MARK: Partitions
 
+    /// Appends a partition of one row and nothing else. The same bytes as by `beginPartition`, `addRow`
+    /// and `endPartition`, at one copy of key and row and one walk over the row's cells.
+    func addSingle(
+        token: Int64, key: UnsafeRawBufferPointer, _ single: SingleRow
+    ) throws(MalformedBytes) {
+        let start = fragments.count
+        openFragment(token)
+        partitionTokens.appendLittleEndian(token)
+        statistics.partitions += 1
+        statistics.rows += 1
+        statistics.minimumToken = min(statistics.minimumToken, token)
+        statistics.maximumToken = max(statistics.maximumToken, token)
+        try statistics.add(try RowView(single.row))
+        if !single.key.isEmpty || statistics.rows == 1 { addClustering(single.key) }
+        fragments.append(0)
+        fragments.appendLengthPrefixed(key)
+        fragments.append(1)
+        fragments.append(0)
+        fragments.appendLengthPrefixed(single.key)
+        fragments.appendLengthPrefixed(single.row)
+        statistics.addPartition(key: key, bytes: fragments.count - start)
+        if fragments.count >= layout.blockBytes { flushBlock() }
+    }
+
+    /// A fragment of a partition begins here.
+    @inline(__always)
+    private func openFragment(_ token: Int64) {
+        if fragmentCount == 0 { firstToken = token }
+        lastToken = token
+        fragmentCount += 1
+        tokens.appendLittleEndian(token)
+        offsets.appendLittleEndian(UInt32(fragments.count))
+    }
+
     /// `staticRow` is empty for none.
     func beginPartition(
         token: Int64, key: UnsafeRawBufferPointer, deletion: Deletion,
@@ -86,7 +124,7 @@ final class SSTableWriter {
         startBlock = entries.count
         partitionBytes = 0
         spanStart = nil
-        partitionTokens.append(token)
+        partitionTokens.appendLittleEndian(token)
         statistics.partitions += 1
         statistics.minimumToken = min(statistics.minimumToken, token)
         statistics.maximumToken = max(statistics.maximumToken, token)
@@ -132,6 +170,11 @@ final class SSTableWriter {
         rowCount += 1
         statistics.rows += 1
         try statistics.add(try RowView(row))
+        addClustering(rowKey)
+    }
+
+    /// Widens the bounds of clustering keys by that of a row that was counted.
+    private func addClustering(_ rowKey: UnsafeRawBufferPointer) {
         if statistics.rows == 1 || compare(rowKey, statistics.minimumClustering) < 0 {
             statistics.minimumClustering = [UInt8](rowKey)
         }
@@ -142,14 +185,13 @@ final class SSTableWriter {
 
     func endPartition(ranges: [RangeTombstone]) {
         endFragment(ranges: ranges, continues: false)
-        statistics.addPartition(key: key, bytes: partitionBytes)
+        key.withUnsafeBytes { statistics.addPartition(key: $0, bytes: partitionBytes) }
         if fragments.count >= layout.blockBytes { flushBlock() }
     }
 
     private func endFragment(ranges: [RangeTombstone], continues: Bool) {
         let start = fragments.count
-        tokens.append(token)
-        offsets.append(start)
+        openFragment(token)
         var flags: FragmentFlags = []
         if isContinued { flags.insert(.continued) }
         if continues { flags.insert(.continues) }
@@ -187,13 +229,17 @@ final class SSTableWriter {
     // MARK: Blocks
 
     private func flushBlock() {
-        guard let first = tokens.first, let last = tokens.last else { return }
+        guard fragmentCount > 0 else { return }
+        let base = 4 + fragmentCount * 12
         plain.removeAll()
-        plain.reserve(4 + tokens.count * 12 + fragments.count)
-        plain.appendLittleEndian(UInt32(tokens.count))
-        for token in tokens { plain.appendLittleEndian(token) }
-        let base = 4 + tokens.count * 12
-        for offset in offsets { plain.appendLittleEndian(UInt32(base + offset)) }
+        plain.reserve(base + fragments.count)
+        plain.appendLittleEndian(UInt32(fragmentCount))
+        plain.append(tokens.bytes)
+        let places = offsets.bytes
+        for index in 0..<fragmentCount {
+            let place = places.load(fromByteOffset: index * 4, as: UInt32.self)
+            plain.appendLittleEndian(UInt32(base) + UInt32(littleEndian: place))
+        }
         plain.append(fragments.bytes)
         let start = output.count
         let offset = outputOffset + start
@@ -207,12 +253,14 @@ final class SSTableWriter {
         statistics.plainBytes += plain.count
         entries.append(
             BlockEntry(
-                firstToken: first, lastToken: last, offset: offset, length: output.count - start,
+                firstToken: firstToken, lastToken: lastToken, offset: offset,
+                length: output.count - start,
                 startBlock: blockStart?.block ?? entries.count,
                 spanStart: blockStart?.spanStart ?? []))
         blockStart = nil
-        tokens.removeAll(keepingCapacity: true)
-        offsets.removeAll(keepingCapacity: true)
+        fragmentCount = 0
+        tokens.removeAll()
+        offsets.removeAll()
         fragments.removeAll()
     }
 
@@ -220,8 +268,8 @@ final class SSTableWriter {
     func finish() -> SSTableMetadata {
         flushBlock()
         var filter = BloomFilter(
-            count: partitionTokens.count, falsePositiveChance: layout.falsePositiveChance)
-        for token in partitionTokens { filter.insert(token) }
+            count: partitionTokens.count / 8, falsePositiveChance: layout.falsePositiveChance)
+        filter.insert(tokens: partitionTokens.bytes)
         let base = outputOffset + output.count
         let draft = SSTableMetadata(
             file: file, identity: identity, table: layout.table, blocks: entries, filter: filter,

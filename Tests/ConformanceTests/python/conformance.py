@@ -3,6 +3,7 @@
     conformance.py up   --binary COTERIE --data DIR --nodes N    start a ring
     conformance.py run  --binary COTERIE --data DIR SUITE...     run suites against it
     conformance.py down --binary COTERIE --data DIR              stop it
+    conformance.py table --binary COTERIE --data DIR             what ran, by statement
     conformance.py list                                          the suites
 """
 
@@ -25,7 +26,7 @@ def main():
     for number in (signal.SIGTERM, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("verb", choices=["up", "run", "down", "list"])
+    parser.add_argument("verb", choices=["up", "run", "down", "table", "list"])
     parser.add_argument("suites", nargs="*", help="suites to run; all if none is named")
     parser.add_argument("--binary", help="the coterie program")
     parser.add_argument("--data", help="the ring's folder")
@@ -40,6 +41,7 @@ def main():
     if not arguments.binary or not arguments.data:
         parser.error("--binary and --data are needed")
 
+    import table
     from ring import Ring, RingError
 
     try:
@@ -54,6 +56,9 @@ def main():
         ring = Ring(arguments.binary, arguments.data)
         if arguments.verb == "down":
             print(ring.down().strip())
+            return 0
+        if arguments.verb == "table":
+            print("\n".join(table.lines(arguments.data, SUITES)))
             return 0
         if not ring.addresses:
             raise RingError(f"there is no ring in {arguments.data}")

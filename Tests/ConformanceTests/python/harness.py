@@ -8,6 +8,9 @@ Output, one line per behaviour, for the Swift test that started us:
     skip <suite>: <name>: <reason>          a client that is not installed here
 
 Exit code 0 if all held, 3 if some failed, 1 if the suite could not run at all.
+
+What ran is also noted in `behaviours.tsv` in the ring's folder, by the statement that each behaviour is about, for
+the table at the end (`table.py`).
 """
 
 import logging
@@ -15,8 +18,9 @@ import sys
 import time
 import traceback
 
+import table
 from cassandra import ConsistencyLevel
-from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, Session
 from cassandra.policies import (
     FallthroughRetryPolicy, RoundRobinPolicy, WhiteListRoundRobinPolicy)
 from cassandra.query import tuple_factory
@@ -24,6 +28,14 @@ from cassandra.query import tuple_factory
 logging.getLogger("cassandra").setLevel(logging.CRITICAL)
 
 _behaviours = []
+
+
+class Behaviour:
+    """A check: its name, its function, the statement it is about if that is known, and whether it asserts the code
+    and the phrase of a refusal."""
+
+    def __init__(self, name, function, statement=None, is_refusal=False):
+        self.name, self.function, self.statement, self.is_refusal = name, function, statement, is_refusal
 
 
 class Failed(Exception):
@@ -35,8 +47,12 @@ class Skipped(Exception):
 
 
 def behaviour(function):
-    """Registers a check. It takes the `Environment` and raises when the behaviour does not hold."""
-    _behaviours.append((function.__name__.replace("_", " "), function))
+    """Registers a check. It takes the `Environment` and raises when the behaviour does not hold. The statement it is
+    about is its attribute `statement`, or begins its name, or is found by what it executes."""
+    name = function.__name__.replace("_", " ")
+    _behaviours.append(Behaviour(
+        name, function, getattr(function, "statement", None) or table.statement_of(name),
+        "refused" in name or "protocol error" in name))
     return function
 
 
@@ -50,7 +66,9 @@ def refusals(cases, prepare=None):
             env.refused(
                 exception, fill(phrase, names), lambda: env.session.execute(fill(statement, names)))
 
-        _behaviours.append(("refused: " + name, check))
+        kind = table.statement_of(statement) or "anything else"
+        _behaviours.append(Behaviour(
+            f"refused: {kind}: {name}", check, kind, bool(phrase) and exception is not Exception))
 
 
 def fill(text, names):
@@ -198,12 +216,16 @@ def run(ring, suite, only=None):
     """Runs the registered behaviours and returns how many failed."""
     environment = Environment(ring, suite)
     failed = 0
-    for name, function in _behaviours:
+    done = []
+    executed = record_statements()
+    for behaviour in _behaviours:
+        name = behaviour.name
         if only and only not in name:
             continue
         begin = time.monotonic()
+        executed.clear()
         try:
-            function(environment)
+            behaviour.function(environment)
         except Skipped as reason:
             print(f"skip {suite}: {name}: {one_line(reason)}", flush=True)
         except Failed as error:
@@ -220,8 +242,28 @@ def run(ring, suite, only=None):
             seconds = time.monotonic() - begin
             slow = f" ({seconds:.1f} s)" if seconds > 2 else ""
             print(f"ok {suite}: {name}{slow}", flush=True)
+            statement = behaviour.statement or table.SUBJECTS.get(suite) or table.most_telling(executed)
+            done.append((suite, statement, behaviour.is_refusal, name))
     environment.close()
+    if not only:
+        table.note(ring.folder, suite, done)
     return failed
+
+
+def record_statements():
+    """Notes the kind of each statement that a session executes, for behaviours that do not say what they are about."""
+    executed = []
+    original = Session.execute_async
+
+    def execute_async(self, query, *arguments, **options):
+        text = query if isinstance(query, str) else getattr(query, "query_string", "")
+        kind = table.statement_of(text) or ("BATCH" if not text else None)
+        if kind:
+            executed.append(kind)
+        return original(self, query, *arguments, **options)
+
+    Session.execute_async = execute_async
+    return executed
 
 
 def names(exception):

@@ -9,6 +9,7 @@ import re
 
 from cassandra import InvalidRequest
 
+import table
 from harness import behaviour, equal, fill, true
 
 
@@ -63,6 +64,7 @@ def register(name, statement, phrase):
     def check(env):
         refuse(env, statement, phrase)
     check.__name__ = "refused: " + name
+    check.statement = table.statement_of(statement)
     behaviour(check)
 
 

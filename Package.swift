@@ -41,6 +41,9 @@ let package = Package(
     targets: [
         // CRC32C with the processor's instruction: one call for a whole buffer.
         .target(name: "CChecksum"),
+        // bcrypt, with the system's libcrypt.
+        .target(
+            name: "CCrypt", linkerSettings: [.linkedLibrary("crypt", .when(platforms: [.linux]))]),
         // Prefetching into the processor's cache.
         .target(name: "CMemory"),
         .systemLibrary(
@@ -79,7 +82,7 @@ let package = Package(
             "NodeLogic",
             [
                 "Encoding", "Environment", "Model", "Storage", "CQL", "NativeProtocol", "Topology",
-                "PeerProtocol", "Membership", "Replication",
+                "PeerProtocol", "Membership", "Replication", "CCrypt",
             ]),
         // The real files: log writes and syncs, helper threads that run job steps.
         room("Disk", ["Storage", "Environment", "Encoding", "CUring"]),
@@ -138,8 +141,8 @@ let package = Package(
         tests(
             "NodeLogicTests",
             [
-                "NodeLogic", "Replication", "PeerProtocol", "Topology", "Model", "Environment",
-                "Encoding",
+                "NodeLogic", "Replication", "PeerProtocol", "Topology", "CQL", "Model",
+                "Environment", "Encoding",
             ]),
         tests("MetadataStoreTests", ["SQLiteMetadata", "Simulation", "Environment", "Encoding"]),
         tests("DiskTests", ["Disk", "Environment", "Encoding"]),

@@ -30,6 +30,7 @@ extension Configuration {
     /// All settings, in the order in which a person would look for them.
     package static var settings: [Setting] {
         clusterSettings + storageSettings + requestSettings + hintSettings + memberSettings
+            + authenticationSettings
     }
 
     private static var clusterSettings: [Setting] {

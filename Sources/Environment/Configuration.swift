@@ -8,6 +8,7 @@ package struct Configuration: Equatable, Sendable {
     package var requests = Requests()
     package var membership = Membership()
     package var clients = Clients()
+    package var authentication = Authentication()
 
     package init() {}
 

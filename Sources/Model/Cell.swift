@@ -98,6 +98,14 @@ package struct Cell {
         @inlinable package static var counter: Flags { Flags(rawValue: 0x10) }
         /// Its timestamp is the row's: not written again.
         @inlinable package static var sameTimestamp: Flags { Flags(rawValue: 0x20) }
+        // Several at once are written as numbers: a literal of more than one flag is put together by the
+        // library's unspecialised code, at a hundred nanoseconds.
+        /// What has a local deletion time: a deletion of either kind, or what expires.
+        @inlinable package static var dated: Flags { Flags(rawValue: 0x0B) }
+        /// Deletions of either kind, which have no value.
+        @inlinable package static var deletions: Flags { Flags(rawValue: 0x09) }
+        /// The deletion of a counter.
+        @inlinable package static var counterTombstone: Flags { Flags(rawValue: 0x11) }
         /// All that are defined; others are malformed.
         @inlinable package static var known: Flags { Flags(rawValue: 0x3F) }
     }
@@ -134,10 +142,10 @@ package struct Cell {
     @inlinable package var isComplexDeletion: Bool { flags.contains(.complexDeletion) }
     @inlinable package var isExpiring: Bool { flags.contains(.expiring) }
     /// A count, to be merged by shards.
-    @inlinable package var isCount: Bool { flags.intersection([.counter, .tombstone]) == .counter }
+    @inlinable package var isCount: Bool { flags.intersection(.counterTombstone) == .counter }
     /// The deletion of a counter, which is final.
     @inlinable package var isCounterTombstone: Bool {
-        flags.isSuperset(of: [.counter, .tombstone])
+        flags.isSuperset(of: .counterTombstone)
     }
 
     /// Whether a reader at that second sees its value.

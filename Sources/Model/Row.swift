@@ -136,12 +136,12 @@ package struct CellCursor {
         if !flags.contains(.sameTimestamp) {
             cell.timestamp = try reader.readLittleEndian(Int64.self)
         }
-        if !flags.isDisjoint(with: [.tombstone, .expiring, .complexDeletion]) {
+        if !flags.isDisjoint(with: .dated) {
             cell.localDeletionTime = try reader.readLittleEndian(UInt32.self)
         }
         if flags.contains(.expiring) { cell.timeToLive = try reader.readLittleEndian(UInt32.self) }
         if flags.contains(.hasPath) { cell.path = try reader.readLengthPrefixed() }
-        if flags.isDisjoint(with: [.tombstone, .complexDeletion]) {
+        if flags.isDisjoint(with: .deletions) {
             cell.value = try reader.readLengthPrefixed()
         }
         return cell
@@ -182,7 +182,7 @@ package struct RowWriter {
     /// Appends a cell; its position must be after the one before.
     package func append(_ cell: Cell, into writer: ByteWriter) {
         let flags = appendHead(cell, into: writer)
-        if flags.isDisjoint(with: [.tombstone, .complexDeletion]) {
+        if flags.isDisjoint(with: .deletions) {
             writer.appendLengthPrefixed(cell.value)
         }
     }
@@ -209,7 +209,7 @@ package struct RowWriter {
         writer.appendVarint(UInt64(cell.column))
         writer.append(flags.rawValue)
         if !flags.contains(.sameTimestamp) { writer.appendLittleEndian(cell.timestamp) }
-        if !flags.isDisjoint(with: [.tombstone, .expiring, .complexDeletion]) {
+        if !flags.isDisjoint(with: .dated) {
             writer.appendLittleEndian(cell.localDeletionTime)
         }
         if flags.contains(.expiring) { writer.appendLittleEndian(cell.timeToLive) }

@@ -95,12 +95,21 @@ package struct AuthResponseRequest {
 
     /// User and password of a SASL PLAIN token (RFC 4616): `authorization NUL user NUL password`.
     package func plainCredentials() throws(CQLError) -> (user: String, password: String) {
-        guard let token else { throw .badCredentials("No credentials were given") }
-        let parts = token.split(separator: 0, omittingEmptySubsequences: false)
-        guard parts.count == 3,
-            let user = String(validating: parts[1], as: UTF8.self), !user.isEmpty,
-            let password = String(validating: parts[2], as: UTF8.self)
-        else { throw .badCredentials("Credentials are not of the form NUL user NUL password") }
+        let parts = token?.split(separator: 0, omittingEmptySubsequences: false) ?? []
+        guard parts.count <= 3 else {
+            throw .badCredentials(
+                "Credential format error: username or password is empty or contains NUL(\\0)"
+                    + " character")
+        }
+        guard parts.count > 1, let last = parts.last, !last.isEmpty else {
+            throw .badCredentials("Password must not be null")
+        }
+        guard parts.count == 3, !parts[1].isEmpty else {
+            throw .badCredentials("Authentication ID must not be null")
+        }
+        guard let user = String(validating: parts[1], as: UTF8.self),
+            let password = String(validating: last, as: UTF8.self)
+        else { throw .badCredentials("User and password must be UTF-8") }
         return (user, password)
     }
 }

@@ -1,6 +1,8 @@
 // One client's connection as the shard sees it: bytes in, frames out, and what the client asked for.
 //
 //     opened --(OPTIONS)*--> opened --(STARTUP)--> ready --(protocol error, close)--> closed
+//                                      |              ^
+//                                      +-> login -----+   where clients must say who they are
 //
 // The connection is a resource with one owner, the shard. Requests under way hold its id and their
 // stream, never the object, because the client may leave at any time.
@@ -9,6 +11,17 @@ internal import Encoding
 internal import Environment
 internal import Model
 internal import NativeProtocol
+
+/// How far a client has come with saying who it is.
+enum LoginState: Equatable {
+    /// Everybody is let in.
+    case notNeeded
+    /// AUTHENTICATE was sent; only AUTH_RESPONSE may follow.
+    case wanted
+    /// A password is being looked at.
+    case underWay
+    case done(role: String)
+}
 
 /// The state of one client connection.
 final class ClientConnection {
@@ -20,6 +33,11 @@ final class ClientConnection {
     /// What STARTUP told, in order; shown to operators.
     var options: [(key: String, value: String)] = []
     var isStarted = false
+    var login = LoginState.notNeeded
+    /// What the logged-in role may do, as it was loaded last.
+    var authority: Authority?
+    /// The client came with the default superuser's default password, and was not told so yet.
+    var mustWarnOfPassword = false
     var keyspace: String?
     var registered: [EventType] = []
     /// Requests that were not answered yet.
@@ -33,6 +51,10 @@ final class ClientConnection {
     var isHeld = false
     /// Closed by us: nothing more is read, what waits is sent.
     var isClosing = false
+    /// The role that is logged in; nil for a client that nobody asked.
+    var role: String? {
+        if case .done(let role) = login { role } else { nil }
+    }
     /// The version that the client speaks; v4 until it said so.
     var version: ProtocolVersion { decoder.version ?? .v4 }
 

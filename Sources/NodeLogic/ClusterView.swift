@@ -35,7 +35,7 @@ struct ClusterView {
             state?.schema ?? SchemaSnapshot(epoch: 0, version: UniqueID(name: []), keyspaces: [])
         schema = SchemaSnapshot(
             epoch: agreed.epoch, version: agreed.version,
-            keyspaces: agreed.keyspaces + Self.storedSystemKeyspaces,
+            keyspaces: Self.withSystem(agreed.keyspaces),
             localTables: Self.storedLocalTables)
         topology = state?.placement ?? PlacementSnapshot(epoch: 0, nodes: [], keyspaces: [])
         ownIndex = topology.index(of: host)
@@ -67,6 +67,19 @@ struct ClusterView {
     /// The system keyspaces whose tables are stored and replicated like a user's.
     private static let storedSystemKeyspaces = SystemSchema.keyspaces.filter {
         $0.replication.strategyClass.hasSuffix("SimpleStrategy")
+    }
+
+    /// The agreed keyspaces with the stored ones of the system, whose replication may have been altered.
+    private static func withSystem(_ agreed: [KeyspaceSchema]) -> [KeyspaceSchema] {
+        let system = storedSystemKeyspaces.map { keyspace in
+            guard let altered = agreed.first(where: { $0.name == keyspace.name }) else {
+                return keyspace
+            }
+            return KeyspaceSchema(
+                name: keyspace.name, replication: altered.replication,
+                durableWrites: altered.durableWrites, tables: keyspace.tables, types: [])
+        }
+        return agreed.filter { !SystemSchema.isReplicated($0.name) } + system
     }
 
     /// Each node's own tables that are stored: what Paxos remembers, and logged batches under way.

@@ -31,6 +31,10 @@ final class ClientRequest {
     var trace: RequestTrace?
     /// How long the client lets the request take, if it says so (`USING TIMEOUT`).
     var timeout: Instant.Span?
+    /// A statement of our own, whose end is for one of our machines.
+    var place: InternalPlace?
+    /// Who is to be granted what the statement creates.
+    var creator: String?
 
     init(connection: ConnectionID, stream: Int16, version: ProtocolVersion) {
         self.connection = connection

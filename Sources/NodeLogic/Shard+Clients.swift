@@ -80,6 +80,12 @@ extension Shard {
                 throw CQLError.protocolError(
                     "Unexpected message \(header.opcode.name), expecting STARTUP or OPTIONS")
             }
+            if connection.login == .wanted || connection.login == .underWay,
+                header.opcode != .authResponse
+            {
+                throw CQLError.protocolError(
+                    "Unexpected message \(header.opcode.name), expecting SASL_RESPONSE")
+            }
             try dispatch(frame, connection)
         } catch {
             connection.encoder.error(header.version, stream: header.stream, error)
@@ -109,8 +115,8 @@ extension Shard {
             try handleStatement(frame, connection)
             return
         case .authResponse:
-            throw .protocolError(
-                "Unexpected message AUTH_RESPONSE: no authentication was asked for")
+            try logIn(try AuthResponseRequest(try frame.requestBody()), frame, connection)
+            return
         default:
             throw .protocolError("Unexpected message \(header.opcode.name) from a client")
         }
@@ -150,7 +156,12 @@ extension Shard {
         let compression = try request.compression(header.version)
         connection.options = request.options
         connection.isStarted = true
-        connection.encoder.ready(header.version, stream: header.stream)
+        if configuration.authentication.authenticator == .password {
+            connection.login = .wanted
+            connection.encoder.authenticate(header.version, stream: header.stream)
+        } else {
+            connection.encoder.ready(header.version, stream: header.stream)
+        }
         // The answer still travels in the old framing.
         flush(connection, into: deferred)
         let framing = Framing.afterStartup(header.version, compression: compression)
@@ -175,11 +186,19 @@ extension Shard {
     }
 
     func answerVoid(_ client: ClientRequest) {
+        if let place = client.place {
+            internalEnded(client, place, [], nil)
+            return
+        }
         claim(client)?.encoder.void(client.version, stream: client.stream, prefix: client.prefix)
         endTrace(client)
     }
 
     func answer(_ client: ClientRequest, error: CQLError) {
+        if let place = client.place {
+            internalEnded(client, place, [], error)
+            return
+        }
         claim(client)?.encoder.error(
             client.version, stream: client.stream, error, prefix: client.prefix)
         endTrace(client)

@@ -55,6 +55,7 @@ extension Shard {
         case .adminTask(let task, let words): serveAdmin(task, words)
         case .adminDone(let task, let value, let failure): adminDone(task, value, failure)
         case .load(let bytes): shardLoaded(bytes, sender)
+        case .rolesChanged: forgetAuthorities()
         }
     }
 
@@ -173,7 +174,7 @@ extension Shard {
         guard let client = schemaRequests.removeValue(forKey: request) else { return }
         switch outcome {
         case .nothing: answerVoid(client)
-        case .changed(let change): answer(client, change: change)
+        case .changed(let change): followWithPermissions(change, client)
         case .failed(let error): answer(client, error: error)
         }
     }

@@ -36,8 +36,13 @@ extension Shard {
     /// Handles a frame with a statement; its answer may come in a later step.
     func handleStatement(_ frame: Frame, _ connection: ClientConnection) throws(CQLError) {
         let header = frame.header
+        guard knowsAuthority(for: header.opcode, connection) else {
+            try park(frame, connection)
+            return
+        }
         let client = ClientRequest(
             connection: connection.id, stream: header.stream, version: header.version)
+        warnOfPassword(connection, client)
         connection.inFlight += 1
         beginTrace(frame, client, connection)
         do {
@@ -144,6 +149,7 @@ extension Shard {
             trace.request = text
             trace.note("Planned: \(text)", now: now.monotonic)
         }
+        try authorize(plan.plan, connection)
         if let timeout = try plan.timeoutNanoseconds(values) {
             client.timeout = Instant.Span(nanoseconds: timeout)
         }
@@ -171,8 +177,10 @@ extension Shard {
         case .schemaChange(let change):
             client.warnings += change.optionWarnings
             client.warnings += change.storageNotices
+            client.creator = connection.role
             startSchemaChange(
                 text, keyspace: parameters.keyspace ?? connection.keyspace, client)
+        case .roles(let statement): startRoles(statement, by: connection.role, client)
         }
     }
 
@@ -205,6 +213,7 @@ extension Shard {
                 throw .invalid("USING TIMEOUT is not allowed for a statement inside of a batch")
             }
             try checkWritable(modification.table)
+            try authorize(plan.plan, connection)
             let values = parameters.values.slice(part.values)
             try plan.check(values)
             parts.append(BoundModification(plan: modification, values: values))
@@ -253,7 +262,7 @@ extension Shard {
     }
 
     /// Starts the select's reads until one has to wait or it has all it needs.
-    private func drive(_ client: ClientRequest, _ run: SelectRun) {
+    func drive(_ client: ClientRequest, _ run: SelectRun) {
         run.isDriving = true
         repeat {
             run.readEnded = false
@@ -302,6 +311,10 @@ extension Shard {
             answer(client, error: error)
             return
         }
+        if let place = client.place {
+            internalSelected(client, place, run)
+            return
+        }
         answer(client) { encoder in
             var rows = RowsWriter(
                 encoder, client.version, stream: client.stream, run.columns,
@@ -321,7 +334,7 @@ extension Shard {
     }
 
     /// Answers with rows that are all there already.
-    private func answerRows(
+    func answerRows(
         _ client: ClientRequest, _ columns: RowsMetadata, _ rows: [SystemRow]
     ) {
         answer(client) { encoder in

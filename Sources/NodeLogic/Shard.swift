@@ -62,6 +62,11 @@ package final class Shard {
     var prepared: PreparedStatements
     var parameters = QueryParameters()
 
+    // Roles and permissions (`Authentication/`).
+    var authorities = AuthorityCache()
+    var passwordJobs: [EffectID: PasswordPurpose] = [:]
+    var saltStream: RandomStream
+
     // Requests under way.
     var requestIDs: RequestIDSource
     var writes: [RequestID: PendingWrite] = [:]
@@ -157,12 +162,17 @@ package final class Shard {
         ballotProposer = name.withBytes {
             Murmur3.hash128($0, seed: UInt64(start.incarnation.value)).0
         }
+        saltStream = RandomStream(
+            seed: start.randomSeed, name: "salts of shard \(start.index.value) of \(start.host)")
         backoffStream = RandomStream(
             seed: start.randomSeed, name: "conditional back-off of shard \(start.index.value)")
         nextBatchCheck = reading.monotonic + start.configuration.requests.batchlogReplayInterval
         traceStream = RandomStream(
             seed: start.randomSeed, name: "traces of \(start.host) \(start.index.value)")
         nextHintCheck = reading.monotonic + start.configuration.requests.hintReplayInterval
+        if let conflict = start.configuration.authentication.conflict {
+            throw ShardStartFailure(conflict)
+        }
         cluster = try ClusterView(loading: start.metadata, host: start.host)
         do {
             storage = try StorageEngine.open(
@@ -222,8 +232,8 @@ package final class Shard {
         case .logSynced(let id), .blockRead(let id, _), .jobEnded(let id, _, _):
             guard id.incarnation == incarnation else { return }
             mayHaveNewLoad = true
-            if case .jobEnded(_, let job, let failure) = event, adminJobEnded(id, job, failure) {
-                return
+            if case .jobEnded(_, let job, let failure) = event {
+                if passwordJobEnded(id, job, failure) || adminJobEnded(id, job, failure) { return }
             }
             do {
                 if try storage.receive(event, clock: now, outbox: outbox) {

@@ -31,6 +31,8 @@ enum ShardNotice: Equatable {
     case adminDone(UInt64, AdminValue, failure: String)
     /// To shard 0: the bytes of all files here.
     case load(UInt64)
+    /// To all: what is remembered of roles and permissions no longer holds.
+    case rolesChanged
 
     init(_ bytes: UnsafeRawBufferPointer) throws(MalformedBytes) {
         var reader = ByteReader(bytes)
@@ -89,6 +91,7 @@ enum ShardNotice: Equatable {
             let failure = try reader.readString()
             self = .adminDone(task, try AdminValue(from: &reader), failure: failure)
         case 42: self = .load(try reader.readVarint())
+        case 43: self = .rolesChanged
         case let other: throw MalformedBytes("unknown shard notice \(other)", offset: 0)
         }
     }
@@ -151,6 +154,7 @@ enum ShardNotice: Equatable {
         case .load(let bytes):
             writer.append(42)
             writer.appendVarint(bytes)
+        case .rolesChanged: writer.append(43)
         }
     }
 }

@@ -130,14 +130,7 @@ extension Shard {
     private func executeInternal(_ text: String, _ values: [[UInt8]?]) {
         let client = ClientRequest(connection: ConnectionID(0), stream: 0, version: .v4)
         do {
-            let plan: PreparedPlan
-            if let known = internalPlans[text], known.epoch == cluster.schema.epoch {
-                plan = known
-            } else {
-                plan = try Planner.plan(
-                    try Parser.parse(text), schema: cluster.schema, keyspace: nil)
-                internalPlans[text] = plan
-            }
+            let plan = try internalPlan(text)
             guard case .modification(let modification) = plan.plan else {
                 preconditionFailure("an internal statement that modifies nothing: \(text)")
             }

@@ -29,8 +29,11 @@ extension StorageEngine {
             throw .mutationTooLarge(bytes: mutation.bytes.count, limit: maximumMutationBytes)
         }
         do throws(MalformedBytes) {
+            // The memtable's misses go on while the mutation is checked and logged.
+            table.live.prefetchSlot(mutation.token)
             let partition = try PartitionView(mutation.partition)
             let facts = try Self.check(partition)
+            table.live.prefetchLeaf(mutation.token)
             let isLogged = table.isLogged
             let position = isLogged ? log.append(mutation.bytes) : log.nextPosition
             try table.live.apply(
@@ -49,29 +52,12 @@ extension StorageEngine {
         table(id)?.live.prefetch(tokens)
     }
 
-    /// Larger mutations are refused.
-    package var maximumMutationBytes: Int { configuration.largestMutationBytes }
-
-    /// What a walk over a mutation's partition finds.
-    struct MutationFacts {
-        /// No cell, marker or deletion is older.
-        var oldestTimestamp = Int64.max
-        /// Nothing is deleted and nothing expires.
-        var isPlain = true
-    }
-
     /// Walks over the whole partition once: it is well-formed, and these are the facts about it.
-    static func check(_ partition: PartitionView) throws(MalformedBytes) -> MutationFacts {
-        var facts = MutationFacts()
-        if !partition.deletion.isNone {
-            facts.oldestTimestamp = partition.deletion.timestamp
-            facts.isPlain = false
-        }
-        for range in partition.ranges {
-            facts.oldestTimestamp = min(facts.oldestTimestamp, range.deletion.timestamp)
-            facts.isPlain = false
-        }
-        if !partition.staticRow.isEmpty { try check(partition.staticRow, &facts) }
+    static func check(_ partition: PartitionView) throws(MalformedBytes) -> RowSummary {
+        var facts = RowSummary()
+        facts.add(partition.deletion)
+        for range in partition.ranges { facts.add(range.deletion) }
+        if !partition.staticRow.isEmpty { try facts.addChecking(partition.staticRow) }
         var rows = partition.rows
         var previous: UnsafeRawBufferPointer?
         while let (key, row) = try rows.next() {
@@ -79,42 +65,9 @@ extension StorageEngine {
                 throw MalformedBytes("rows out of order", offset: rows.reader.position)
             }
             previous = key
-            try check(row, &facts)
+            try facts.addChecking(row)
         }
         return facts
-    }
-
-    private static func check(
-        _ bytes: UnsafeRawBufferPointer, _ facts: inout MutationFacts
-    ) throws(MalformedBytes) {
-        let row = try RowView(bytes)
-        if !row.liveness.isNone {
-            facts.oldestTimestamp = min(facts.oldestTimestamp, row.liveness.timestamp)
-            if row.liveness.isExpiring { facts.isPlain = false }
-        }
-        if !row.deletion.isNone {
-            facts.oldestTimestamp = min(facts.oldestTimestamp, row.deletion.timestamp)
-            facts.isPlain = false
-        }
-        var cells = row.cells
-        var previous: Cell?
-        while let cell = try cells.next() {
-            if let previous, previous.position(comparedTo: cell) >= 0 {
-                throw MalformedBytes("cells out of order", offset: cells.reader.position)
-            }
-            previous = cell
-            facts.oldestTimestamp = min(facts.oldestTimestamp, cell.timestamp)
-            if !cell.flags.isDisjoint(with: [.tombstone, .expiring, .complexDeletion]) {
-                facts.isPlain = false
-            }
-            if cell.isCount {
-                let shards = try CounterShards(cell.value)
-                try shards.validate(timestamp: cell.timestamp)
-                if let clocks = shards.clocks {
-                    facts.oldestTimestamp = min(facts.oldestTimestamp, clocks.lowerBound)
-                }
-            }
-        }
     }
 
     /// Asks that `syncedPosition` move over all that was applied: batch and group mode.

@@ -112,6 +112,8 @@ package struct TableStatistics: Equatable, Sendable {
 /// The engine of one shard. Owned by the shard.
 package final class StorageEngine {
     let configuration: Configuration.Storage
+    /// Larger mutations are refused.
+    package let maximumMutationBytes: Int
     let prefix: String
     let slice: ClosedRange<Int64>
     let effectIDs: EffectIDs
@@ -190,6 +192,7 @@ package final class StorageEngine {
 
     init(_ start: StorageStart, log: CommitLog, manifest: ManifestKeeper, clock: ClockReading) {
         configuration = start.configuration
+        maximumMutationBytes = start.configuration.largestMutationBytes
         prefix = start.prefix
         slice = start.slice
         effectIDs = start.effectIDs

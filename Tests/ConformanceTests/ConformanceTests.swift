@@ -66,6 +66,10 @@ struct ConformanceTests {
 
     @Test func operatorsCommandsDoWhatNodetoolsDo() async throws { try await run("admin") }
 
+    @Test func rolesAndPasswordsAreCassandras() async throws { try await run("roles") }
+
+    @Test func permissionsAreJudgedAsCassandraDoes() async throws { try await run("permissions") }
+
     @Test func theNumberOfShardsChangesWithARestart() async throws { try await run("shards") }
 
     /// Runs a suite and reports what failed.

@@ -50,8 +50,8 @@ extension Parser {
             if at(.aggregate) { return unsupported("CREATE AGGREGATE") }
             throw noAlternative
         case .trigger: return unsupported("CREATE TRIGGER")
-        case .role: return unsupported("CREATE ROLE")
-        case .user: return unsupported("CREATE USER")
+        case .role: return .roles(try parseCreateRole())
+        case .user: return .roles(try parseCreateUser())
         default: throw noAlternative
         }
     }
@@ -166,7 +166,7 @@ extension Parser {
         throw noAlternative
     }
 
-    private mutating func parsePropertyMap() throws(CQLError) -> [Property.Value.Entry] {
+    mutating func parsePropertyMap() throws(CQLError) -> [Property.Value.Entry] {
         try expect(.leftBrace)
         var entries: [Property.Value.Entry] = []
         if accept(.rightBrace) { return entries }
@@ -218,8 +218,8 @@ extension Parser {
             return .alterType(
                 AlterTypeSyntax(name: name, ifExists: ifExists, change: try parseTypeChange()))
         case .materialized: return unsupported("ALTER MATERIALIZED VIEW")
-        case .role: return unsupported("ALTER ROLE")
-        case .user: return unsupported("ALTER USER")
+        case .role: return .roles(try parseAlterRole())
+        case .user: return .roles(try parseAlterUser())
         default: throw noAlternative
         }
     }
@@ -325,8 +325,8 @@ extension Parser {
         case .function: return unsupported("DROP FUNCTION")
         case .aggregate: return unsupported("DROP AGGREGATE")
         case .trigger: return unsupported("DROP TRIGGER")
-        case .role: return unsupported("DROP ROLE")
-        case .user: return unsupported("DROP USER")
+        case .role: return .roles(try parseDropRole())
+        case .user: return .roles(try parseDropUser())
         case .identity: return unsupported("DROP IDENTITY")
         default: throw noAlternative
         }
@@ -335,22 +335,15 @@ extension Parser {
     // MARK: Roles and permissions
 
     mutating func parsePermissionStatement() throws(CQLError) -> Statement {
-        if at(.grant) { return unsupported("GRANT") }
-        if at(.revoke) { return unsupported("REVOKE") }
+        if at(.grant) { return .roles(try parseGrant()) }
+        if at(.revoke) { return .roles(try parseRevoke()) }
         if accept(.add) {
             try expect(.identity)
             return unsupported("ADD IDENTITY")
         }
         try expect(.list)
-        if at(.roles) { return unsupported("LIST ROLES") }
-        if at(.users) { return unsupported("LIST USERS") }
         if at(.superusers) { return unsupported("LIST SUPERUSERS") }
-        guard
-            at(
-                .all, .create, .alter, .drop, .select, .modify, .authorize, .describe, .execute,
-                .unmask, .selectMasked)
-        else { throw noAlternative }
-        return unsupported("LIST PERMISSIONS")
+        return .roles(try parseList())
     }
 
     // MARK: DESCRIBE

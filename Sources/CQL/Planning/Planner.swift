@@ -50,8 +50,26 @@ package struct Planner {
             return PreparedPlan(
                 plan: .describe(request), bindMarkers: [], partitionKeyBindIndexes: [],
                 resultColumns: request.resultColumns, tableID: nil, epoch: schema.epoch)
+        case .roles(let statement): return try planRoles(statement, parsed)
         case .unsupported(let name): throw .invalid("\(name) is not supported by Coterie yet")
         }
+    }
+
+    /// A table that is named without its keyspace is one of the keyspace in use.
+    private func planRoles(
+        _ statement: RoleStatement, _ parsed: ParsedStatement
+    ) throws(CQLError) -> PreparedPlan {
+        guard parsed.bindMarkers.isEmpty else {
+            throw .invalid("Bind variables are not supported in this statement")
+        }
+        var statement = statement
+        if case .table("", let name) = statement.resource {
+            let keyspace = try keyspaceName(QualifiedName(keyspace: nil, name: name))
+            statement = statement.with(.table(keyspace, name))
+        }
+        return PreparedPlan(
+            plan: .roles(statement), bindMarkers: [], partitionKeyBindIndexes: [],
+            resultColumns: statement.resultColumns, tableID: nil, epoch: schema.epoch)
     }
 
     private func schemaChange(

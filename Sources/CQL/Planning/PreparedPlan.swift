@@ -83,6 +83,7 @@ package enum Plan: Sendable {
     case use(String)
     case describe(DescribeRequest)
     case truncate(TableSchema)
+    case roles(RoleStatement)
 }
 
 /// Several modifications that are applied together.

@@ -67,6 +67,7 @@ package struct SchemaChange: Sendable {
         guard !SystemSchema.isProtected(keyspace) else {
             throw .invalid("System keyspace '\(keyspace)' is not user-modifiable")
         }
+        if SystemSchema.isReplicated(keyspace) { try checkReplicatedSystem() }
         switch statement {
         case .createKeyspace(let name, let ifNotExists, let properties):
             return try createKeyspace(name, ifNotExists, properties, schema)
@@ -87,6 +88,34 @@ package struct SchemaChange: Sendable {
         case .alterType(let syntax): return try alterType(syntax, schema)
         case .dropType(let name, let ifExists): return try dropType(name, ifExists, schema)
         default: throw .invalid("The statement does not change the schema")
+        }
+    }
+
+    /// Of the system's replicated keyspaces only the replication may be altered.
+    private func checkReplicatedSystem() throws(CQLError) {
+        switch statement {
+        case .createKeyspace(_, let ifNotExists, _):
+            guard !ifNotExists else { return }
+            throw .alreadyExists(
+                "Cannot add existing keyspace \"\(keyspace)\"", keyspace: keyspace, table: "")
+        case .alterKeyspace: return
+        default:
+            guard let (permission, resource) = neededPermission else { return }
+            throw .unauthorized("Cannot \(permission.names.joined()) \(resource)")
+        }
+    }
+
+    /// What a client must be permitted for it.
+    package var neededPermission: (permission: PermissionSet, on: Resource)? {
+        switch statement {
+        case .createKeyspace: (.create, .allKeyspaces)
+        case .alterKeyspace, .alterType: (.alter, .keyspace(keyspace))
+        case .dropKeyspace, .dropType: (.drop, .keyspace(keyspace))
+        case .createTable: (.create, .allTables(keyspace))
+        case .alterTable(let syntax): (.alter, .table(keyspace, syntax.name.name))
+        case .dropTable(let name, _): (.drop, .table(keyspace, name.name))
+        case .createType: (.create, .keyspace(keyspace))
+        default: nil
         }
     }
 
@@ -138,7 +167,7 @@ package struct SchemaChange: Sendable {
         _ name: String, _ ifNotExists: Bool, _ properties: [Property], _ schema: SchemaSnapshot
     ) throws(CQLError) -> SchemaChangeOutcome {
         try Self.checkName(name, "Keyspace")
-        guard schema.keyspace(named: name) == nil else {
+        guard schema.keyspace(named: name) == nil, !SystemSchema.isReplicated(name) else {
             if ifNotExists { return .nothing }
             throw .alreadyExists(
                 "Cannot add existing keyspace \"\(name)\"", keyspace: name, table: "")
@@ -156,7 +185,7 @@ package struct SchemaChange: Sendable {
     private func alterKeyspace(
         _ name: String, _ ifExists: Bool, _ properties: [Property], _ schema: SchemaSnapshot
     ) throws(CQLError) -> SchemaChangeOutcome {
-        guard let existing = schema.keyspace(named: name) else {
+        guard let existing = schema.keyspace(named: name) ?? Self.systemKeyspace(name) else {
             if ifExists { return .nothing }
             throw Self.missingKeyspace(name)
         }
@@ -167,6 +196,13 @@ package struct SchemaChange: Sendable {
             durableWrites: values.durableWrites ?? existing.durableWrites,
             tables: existing.tables, types: existing.types)
         return put(altered, event(.updated, .keyspace, ""))
+    }
+
+    /// A replicated keyspace of the system as it is until it is altered. What is agreed of it is its
+    /// parameters: its tables are every node's own knowledge.
+    private static func systemKeyspace(_ name: String) -> KeyspaceSchema? {
+        SystemSchema.isReplicated(name)
+            ? SystemSchema.keyspace(named: name)?.with(tables: []) : nil
     }
 
     // MARK: Types

@@ -28,6 +28,8 @@ package enum Statement: Equatable, Sendable {
     case alterType(AlterTypeSyntax)
     case dropType(name: QualifiedName, ifExists: Bool)
     case describe(DescribeSyntax)
+    /// About roles and permissions.
+    case roles(RoleStatement)
     /// Valid CQL that is recognised by its leading words and refused by that name.
     case unsupported(String)
 }

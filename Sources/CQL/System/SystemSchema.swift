@@ -27,6 +27,23 @@ package enum SystemSchema {
         keyspace == "system" || keyspace == "system_schema" || isVirtual(keyspace)
     }
 
+    /// Whether the keyspace is one of ours that is replicated like a user's: its replication may be
+    /// altered, and nothing else of its schema.
+    package static func isReplicated(_ keyspace: String) -> Bool {
+        keyspace == "system_auth" || keyspace == "system_distributed"
+            || keyspace == "system_traces"
+    }
+
+    /// Whether every client may read the table, whatever it was granted: tools rely on it.
+    package static func isReadableByAll(_ keyspace: String, _ table: String) -> Bool {
+        switch keyspace {
+        case "system":
+            ["local", "peers", "peers_v2", "size_estimates", "table_estimates"].contains(table)
+        case "system_schema", "system_virtual_schema": true
+        default: false
+        }
+    }
+
     /// Whether the keyspace is only a view of a node's state.
     package static func isVirtual(_ keyspace: String) -> Bool {
         keyspace == "system_virtual_schema" || keyspace == "system_views"

@@ -54,6 +54,13 @@ final class Memtable {
     /// Has the processor load what writes of these partitions will touch.
     func prefetch(_ tokens: UnsafeBufferPointer<Int64>) { directory.prefetch(tokens) }
 
+    /// The same for a single write that comes after some other work: first `prefetchSlot`, and a hundred
+    /// nanoseconds later, when that has come, `prefetchLeaf`.
+    @inline(__always)
+    func prefetchSlot(_ token: Int64) { directory.prefetchSlot(token) }
+    @inline(__always)
+    func prefetchLeaf(_ token: Int64) { directory.prefetchLeaf(token) }
+
     /// Merges a mutation's partition in. `partition` was validated; its oldest timestamp is given, and
     /// whether surely nothing in it is a deletion or expires, and the position behind its record, or for
     /// one that is not logged the log's end.

@@ -106,6 +106,23 @@ final class PartitionDirectory {
         }
     }
 
+    /// The first level of `prefetch` for one token.
+    @inline(__always)
+    func prefetchSlot(_ token: Int64) {
+        coterie_prefetch(root + Int(place(token) >> UInt64(64 - rootBits)))
+    }
+
+    /// The second level of `prefetch` for one token.
+    @inline(__always)
+    func prefetchLeaf(_ token: Int64) {
+        let slot = root[Int(place(token) >> UInt64(64 - rootBits))]
+        guard slot != 0, slot & 1 == 0, let leaf = UnsafeRawPointer(bitPattern: slot) else {
+            return
+        }
+        coterie_prefetch(leaf)
+        coterie_prefetch(leaf + 64)
+    }
+
     // MARK: Insertion
 
     /// The node of that partition, made if it is new.

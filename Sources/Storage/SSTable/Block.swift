@@ -34,6 +34,8 @@ struct FragmentFlags: OptionSet {
     static let hasDeletion = FragmentFlags(rawValue: 0x04)
     static let hasStatic = FragmentFlags(rawValue: 0x08)
     static let hasRanges = FragmentFlags(rawValue: 0x10)
+    /// Not all of the partition is in this fragment.
+    static let partial = FragmentFlags(rawValue: 0x03)
     static let known = FragmentFlags(rawValue: 0x1F)
 }
 
@@ -285,7 +287,7 @@ struct Fragment: BitwiseCopyable {
     /// The row, if the whole partition is one.
     var onlyRow: (key: UnsafeRawBufferPointer, row: UnsafeRawBufferPointer)? {
         @inline(__always) get throws(MalformedBytes) {
-            guard rowCount == 1, flags.isDisjoint(with: [.continued, .continues]) else {
+            guard rowCount == 1, flags.isDisjoint(with: .partial) else {
                 return nil
             }
             var reader = ByteReader(rows)

@@ -70,6 +70,18 @@ struct SSTableStatistics: Equatable, Sendable {
         maximumTimeToLive = max(maximumTimeToLive, timeToLive)
     }
 
+    /// Counts a row. Most are plain, and one walk in the room of rows says all about them.
+    mutating func add(row bytes: UnsafeRawBufferPointer) throws(MalformedBytes) {
+        var summary = RowSummary()
+        try summary.add(bytes)
+        guard summary.isPlain else { return try add(try RowView(bytes)) }
+        if summary.oldestTimestamp < minimumTimestamp { minimumTimestamp = summary.oldestTimestamp }
+        if summary.newestTimestamp > maximumTimestamp { maximumTimestamp = summary.newestTimestamp }
+        if summary.hasLasting { hasLasting = true }
+        if summary.hasCounters { hasCounters = true }
+        if summary.hasOriginalKeys { hasOriginalKeys = true }
+    }
+
     mutating func add(_ row: RowView) throws(MalformedBytes) {
         if !row.liveness.isNone {
             add(timestamp: row.liveness.timestamp)

@@ -89,7 +89,7 @@ final class SSTableWriter {
         statistics.rows += 1
         statistics.minimumToken = min(statistics.minimumToken, token)
         statistics.maximumToken = max(statistics.maximumToken, token)
-        try statistics.add(try RowView(single.row))
+        try statistics.add(row: single.row)
         if !single.key.isEmpty || statistics.rows == 1 { addClustering(single.key) }
         fragments.append(0)
         fragments.appendLengthPrefixed(key)
@@ -132,7 +132,7 @@ final class SSTableWriter {
         if !deletion.isNone { statistics.hasPartitionWide = true }
         if !staticRow.isEmpty {
             statistics.hasPartitionWide = true
-            try statistics.add(try RowView(staticRow))
+            try statistics.add(row: staticRow)
         }
     }
 
@@ -169,7 +169,7 @@ final class SSTableWriter {
         lastKey.append(UnsafeRawBufferPointer(rebasing: rowKey[shared...]))
         rowCount += 1
         statistics.rows += 1
-        try statistics.add(try RowView(row))
+        try statistics.add(row: row)
         addClustering(rowKey)
     }
 

@@ -118,6 +118,7 @@ class Environment:
         self._session = None
         self._tables = 0
         self._shared = {}
+        self._ends = []
 
     # Sessions
 
@@ -205,7 +206,13 @@ class Environment:
                 f"got {type(error).__name__}: {error}") from None
         raise Failed(f"expected {names(exception)} with {phrase!r}, but it was accepted")
 
+    def at_end(self, action):
+        """Does something when the suite has ended, whatever came of it; the last one first."""
+        self._ends.append(action)
+
     def close(self):
+        while self._ends:
+            self._ends.pop()()
         for cluster in self._clusters:
             cluster.shutdown()
         self._clusters = []

@@ -1,0 +1,76 @@
+// How clients say who they are, and what that lets them do: the settings, with Cassandra's names.
+
+extension Configuration {
+    /// Who is let in.
+    package enum Authenticator: String, Equatable, Sendable {
+        case allowAll = "AllowAllAuthenticator"
+        /// A role and its password (SASL PLAIN).
+        case password = "PasswordAuthenticator"
+    }
+
+    /// Who may do what.
+    package enum Authorizer: String, Equatable, Sendable {
+        case allowAll = "AllowAllAuthorizer"
+        /// By what was granted, in `system_auth`.
+        case granted = "CassandraAuthorizer"
+    }
+
+    /// Roles and permissions.
+    package struct Authentication: Equatable, Sendable {
+        package var authenticator = Authenticator.allowAll
+        package var authorizer = Authorizer.allowAll
+        /// How long a shard believes what it has read of roles, permissions and passwords.
+        package var rolesValidity = Instant.Span.seconds(2)
+        package var permissionsValidity = Instant.Span.seconds(2)
+        package var credentialsValidity = Instant.Span.seconds(2)
+        /// Two to its power is how often bcrypt stirs a password: 10 is some 50 ms.
+        package var passwordCost = 10
+        package init() {}
+
+        /// Why the settings cannot be used together; nil: they can.
+        package var conflict: String? {
+            authenticator == .allowAll && authorizer == .granted
+                ? "AllowAllAuthenticator can't be used with CassandraAuthorizer" : nil
+        }
+    }
+
+    static var authenticationSettings: [Setting] {
+        [
+            Setting(
+                name: "authenticator",
+                kind: .choice(classNames(["AllowAllAuthenticator", "PasswordAuthenticator"])) {
+                    guard let value = Authenticator(rawValue: shortName($1)) else { return false }
+                    $0.authentication.authenticator = value
+                    return true
+                }),
+            Setting(
+                name: "authorizer",
+                kind: .choice(classNames(["AllowAllAuthorizer", "CassandraAuthorizer"])) {
+                    guard let value = Authorizer(rawValue: shortName($1)) else { return false }
+                    $0.authentication.authorizer = value
+                    return true
+                }),
+            Setting(name: "roles_validity", kind: .duration(\.authentication.rolesValidity)),
+            Setting(
+                name: "permissions_validity",
+                kind: .duration(\.authentication.permissionsValidity)),
+            Setting(
+                name: "credentials_validity",
+                kind: .duration(\.authentication.credentialsValidity)),
+            Setting(
+                name: "auth_bcrypt_gensalt_log2_rounds",
+                kind: .count(\.authentication.passwordCost, 4...31)),
+        ]
+    }
+
+    private static let package = "org.apache.cassandra.auth."
+
+    /// Cassandra's classes are named with or without their package.
+    private static func classNames(_ names: [String]) -> [String] {
+        names + names.map { package + $0 }
+    }
+
+    private static func shortName(_ name: String) -> String {
+        name.hasPrefix(package) ? String(name.dropFirst(package.count)) : name
+    }
+}

@@ -89,14 +89,10 @@ struct CommitLogReplay {
         }
     }
 
-    /// Loads the whole segment; only its header if that says that there are no records.
     private func load(_ found: Found) throws(StorageError) {
-        for count in [min(found.bytes, CommitLog.headerBytes), found.bytes] {
-            buffer.removeAll()
-            try storing { () throws(DiskFailure) in
-                try files.read(found.file, at: 0, count: count, into: buffer)
-            }
-            if try seed(found, buffer.bytes) == nil { return }
+        buffer.removeAll()
+        try storing { () throws(DiskFailure) in
+            try files.read(found.file, at: 0, count: found.bytes, into: buffer)
         }
     }
 

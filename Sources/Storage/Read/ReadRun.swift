@@ -50,8 +50,8 @@ final class ReadRun {
         outputStart = ReadResultWriter.begin(into: output)
         limits = PartitionReader.Limits(
             rows: command.rowLimit, partitionRows: command.partitionRowLimit,
-            endOfBytes: output.count.addingReportingOverflow(command.byteLimit).overflow
-                ? .max : output.count + command.byteLimit)
+            endOfBytes: outputStart.addingReportingOverflow(command.byteLimit).overflow
+                ? .max : outputStart + command.byteLimit)
         if case .range(let range) = command.scope { position = range.after } else { position = nil }
     }
 

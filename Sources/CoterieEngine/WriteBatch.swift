@@ -68,7 +68,8 @@ public final class WriteBatch {
     ) {
         let timestamp = timestamp ?? clock.next()
         var cell = Cell(
-            column: column, flags: path.isEmpty ? [] : .hasPath, timestamp: timestamp, path: path,
+            column: column, flags: path.isEmpty ? Cell.Flags() : .hasPath, timestamp: timestamp,
+            path: path,
             value: value)
         if timeToLive != 0 {
             cell.flags.insert(.expiring)

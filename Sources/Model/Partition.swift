@@ -245,7 +245,7 @@ package enum PartitionWriter {
         staticRow: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0),
         ranges: [RangeTombstone] = [], into writer: ByteWriter
     ) {
-        var flags: PartitionFlags = []
+        var flags = PartitionFlags()
         if !deletion.isNone { flags.insert(.hasDeletion) }
         if !staticRow.isEmpty { flags.insert(.hasStatic) }
         if !ranges.isEmpty { flags.insert(.hasRanges) }

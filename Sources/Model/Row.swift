@@ -160,7 +160,7 @@ package struct RowWriter {
         originalKey: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0),
         into writer: ByteWriter
     ) {
-        var flags: RowFlags = []
+        var flags = RowFlags()
         if !liveness.isNone { flags.insert(.hasLiveness) }
         if !liveness.isNone && liveness.isExpiring { flags.insert(.livenessExpires) }
         if !deletion.isNone { flags.insert(.hasDeletion) }

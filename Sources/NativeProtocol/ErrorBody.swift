@@ -2,7 +2,8 @@
 //
 // Versions differ in one thing: a read or write failure counts the replicas that failed in v3 and v4,
 // and names each with its reason in v5. v3 does not know failures at all: a server error with the text
-// says more of the truth there than the timeout that would be the nearest code.
+// says more of the truth there than the timeout that would be the nearest code. A function that failed is an
+// invalid request there.
 
 package import Encoding
 package import Model
@@ -39,7 +40,7 @@ package enum ErrorBody {
         case .conditionalUnknown: version >= .v5 ? 0x1700 : 0x1100
         case .readTimeout: 0x1200
         case .readFailure: version >= .v4 ? 0x1300 : 0x0000
-        case .functionFailure: version >= .v4 ? 0x1400 : 0x0000
+        case .functionFailure: version >= .v4 ? 0x1400 : 0x2200
         case .writeFailure: version >= .v4 ? 0x1500 : 0x0000
         case .syntax: 0x2000
         case .unauthorized: 0x2100

@@ -37,7 +37,8 @@ package final class FrameEncoder {
 
     /// Starts a frame; its body's length is filled in by `end`.
     package func begin(
-        _ version: ProtocolVersion, flags: FrameFlags = [], stream: Int16, _ opcode: Opcode
+        _ version: ProtocolVersion, flags: FrameFlags = FrameFlags(), stream: Int16,
+        _ opcode: Opcode
     ) {
         precondition(frameStart == nil, "the frame before was not ended")
         frameStart = frames.count

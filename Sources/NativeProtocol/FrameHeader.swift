@@ -93,7 +93,7 @@ package struct FrameHeader: Equatable, Sendable {
     package var bodyLength: Int
 
     package init(
-        version: ProtocolVersion, flags: FrameFlags = [], stream: Int16, opcode: Opcode,
+        version: ProtocolVersion, flags: FrameFlags = FrameFlags(), stream: Int16, opcode: Opcode,
         bodyLength: Int
     ) {
         self.version = version

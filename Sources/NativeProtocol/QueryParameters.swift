@@ -33,7 +33,7 @@ package struct QueryParameters {
     package var consistency = ConsistencyLevel.one
     /// The consistency of the Paxos phase: `serial` unless the client says otherwise.
     package var serialConsistency = ConsistencyLevel.serial
-    package var flags: QueryFlags = []
+    package var flags = QueryFlags()
     /// The values of all statements of a batch, one after the other; see `BatchStatement.values`.
     package var values = BoundValues()
     /// Rows per page, or nil for no paging.
@@ -55,7 +55,7 @@ package struct QueryParameters {
 
     mutating func reset(frame: UnsafeRawPointer?) {
         values.removeAll(base: frame)
-        flags = []
+        flags = QueryFlags()
         serialConsistency = .serial
         pageSize = nil
         pagingState = nil
@@ -138,13 +138,7 @@ package struct QueryParameters {
         }
         if flags.contains(.pagingState) { pagingState = try reader.readOptionalBytes() }
         if flags.contains(.serialConsistency) {
-            let start = reader.position
             serialConsistency = try reader.readConsistency()
-            guard serialConsistency.isSerial else {
-                throw MalformedBytes(
-                    "serial consistency must be SERIAL or LOCAL_SERIAL, not \(serialConsistency)",
-                    offset: start)
-            }
         }
         if flags.contains(.timestamp) {
             let start = reader.position

@@ -123,7 +123,7 @@ extension FrameEncoder {
         }
         let hasWarnings = version >= .v4 && !prefix.warnings.isEmpty
         let hasPayload = version >= .v4 && !prefix.customPayload.isEmpty
-        var flags: FrameFlags = []
+        var flags = FrameFlags()
         if prefix.tracingID != nil { flags.insert(.tracing) }
         if hasWarnings { flags.insert(.warning) }
         if hasPayload { flags.insert(.customPayload) }
@@ -214,7 +214,7 @@ extension FrameEncoder {
         }
         frames.append(markers.specifications(version))
         let columns = answer.columns
-        var flags: RowsFlags = columns.hasGlobalTable ? .globalTable : []
+        var flags: RowsFlags = columns.hasGlobalTable ? .globalTable : RowsFlags()
         if columns.columns.isEmpty { flags = .noMetadata }
         frames.appendBigEndian(flags.rawValue)
         frames.appendBigEndian(Int32(columns.columns.count))

@@ -45,7 +45,7 @@ public struct RowsWriter {
         frames = encoder.frames
         encoder.beginResponse(version, stream: stream, .result, prefix: prefix)
         frames.appendBigEndian(ResultKind.rows.rawValue)
-        var flags: RowsFlags = []
+        var flags = RowsFlags()
         if version >= .v5, let known = knownMetadataID, known != metadata.id {
             flags.insert(.metadataChanged)
         } else if skipMetadata {

@@ -76,6 +76,10 @@ extension Shard {
                     + "mean \"make sure it is accepted but I don't care how many replicas commit it "
                     + "for non-SERIAL reads\"")
         }
+        guard serial.isSerial else {
+            throw .invalid(
+                "Invalid consistency for conditional update. Must be one of SERIAL or LOCAL_SERIAL")
+        }
         guard let route = cluster.route(of: request.table.id) else {
             throw .invalid("unconfigured table \(request.table.name)")
         }

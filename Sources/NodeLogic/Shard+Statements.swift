@@ -165,6 +165,7 @@ extension Shard {
                 batch.modifications.map { BoundModification(plan: $0, values: values) }, batch.kind,
                 try batch.context(values, executionContext()), client)
         case .select(let select):
+            if let warning = select.aggregationWarning { client.warnings.append(warning) }
             try startSelect(
                 select, values, columns: columns ?? RowsMetadata(plan.resultColumns),
                 knownMetadataID: knownMetadataID, client)

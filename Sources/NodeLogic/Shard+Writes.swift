@@ -24,7 +24,9 @@ extension Shard {
             let replicas = route.placement.replicas(of: token)
             try checkSize(view)
             try checkDisk(replicas, client)
-            if replicas.count == 1, replicas.first == cluster.ownIndex, owner(of: token) == index,
+            // One node may be the only living place of three replicas: the factor is what levels go by.
+            if route.placement.replicationFactor == 1, replicas.count == 1,
+                replicas.first == cluster.ownIndex, owner(of: token) == index,
                 configuration.storage.commitLogSync == .periodic
             {
                 try applyAlone(view, token, consistency, timestamp, client)

@@ -31,7 +31,7 @@ package struct MutationRequest {
     /// The encoded mutation.
     package let mutation: UnsafeRawBufferPointer
 
-    package init(flags: Flags = [], mutation: UnsafeRawBufferPointer) {
+    package init(flags: Flags = Flags(), mutation: UnsafeRawBufferPointer) {
         self.flags = flags
         self.mutation = mutation
     }

@@ -42,6 +42,14 @@ struct ConformanceTests {
 
     @Test func schemaRulesAreCassandras() async throws { try await run("ddl_rules") }
 
+    @Test func theProtocolIsCassandrasRowByRow() async throws { try await run("protocol") }
+
+    @Test func whatIsTooLargeIsBoundedOrRefused() async throws { try await run("limits") }
+
+    @Test func randomFramesDoNoHarm() async throws { try await run("fuzz") }
+
+    @Test func theObjectMapperWorks() async throws { try await run("mapper") }
+
     @Test func everyStatementRefusesWhatCassandraRefuses() async throws {
         try await run("refusals")
     }

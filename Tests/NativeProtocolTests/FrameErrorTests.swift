@@ -152,7 +152,6 @@ import Testing
         #expect(query("00000001 41 0001 00000200", .v5).contains("unknown query flags 0x200"))
         #expect(query("00000001 41 0001 01 0001 fffffffd").contains("Invalid ByteBuf length -3"))
         #expect(query("00000001 41 0001 01 ffff 00000000").contains("need 4 bytes"))
-        #expect(query("00000001 41 0001 10 0001").contains("SERIAL or LOCAL_SERIAL, not ONE"))
         #expect(query("00000001 41 0001 20 8000000000000000").contains("Out of bound timestamp"))
         #expect(
             query("00000001 41 0001 41 0001 0001 ff 00000000").contains("text is not UTF-8"))

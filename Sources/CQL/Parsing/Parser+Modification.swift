@@ -82,9 +82,14 @@ extension Parser {
         let table = try parseQualifiedName()
         let using = try parseUsing()
         try expect(.set)
-        let assignments = try commaSeparated { (parser) throws(CQLError) in
-            try parser.parseAssignment()
-        }
+        var assignments: [Assignment] = []
+        repeat {
+            let assignment = try parseAssignment()
+            guard !assignments.contains(where: { $0.conflicts(with: assignment) }) else {
+                throw failure("Multiple incompatible setting of column \(assignment.column)")
+            }
+            assignments.append(assignment)
+        } while accept(.comma)
         try expect(.where)
         let relations = try parseRelations()
         return UpdateSyntax(

@@ -15,7 +15,9 @@ extension Parser {
             return nil
         }
         guard bindMarkers.count <= 65_535 else {
-            throw failure("a statement may have at most 65535 bind markers")
+            throw .invalid(
+                "Too many markers(?). \(bindMarkers.count) markers exceed the allowed maximum of 65535"
+            )
         }
         return bindMarkers.count - 1
     }

@@ -183,8 +183,8 @@ extension Planner {
                 throw .invalid("PRIMARY KEY part \(column.name) found in SET part")
             }
             let operation = try operation(assignment, column, &compiler)
-            if cells.contains(where: { $0.column.id == column.id && $0.conflicts(with: operation) })
-            {
+            // Which assignments go together is known from the text; two increments would be one of them.
+            if column.type == .counter, cells.contains(where: { $0.column.id == column.id }) {
                 throw .invalid("Multiple incompatible setting of column \(column.name)")
             }
             cells.append(ModificationPlan.CellSource(column: column, operation: operation))
@@ -493,16 +493,6 @@ extension DeletionSyntax {
     var column: String {
         switch self {
         case .column(let column), .element(let column, _), .field(let column, _): column
-        }
-    }
-}
-
-extension ModificationPlan.CellSource {
-    /// Whether both can't be in one statement: a whole value leaves no room for others.
-    func conflicts(with other: CellOperation) -> Bool {
-        switch (operation, other) {
-        case (.put, .put), (.setField, .setField), (.setIndex, .setIndex): false
-        default: true
         }
     }
 }

@@ -38,6 +38,11 @@ package struct SelectExecution {
 
     /// How many rows are asked for at once where the page size says nothing about it.
     private static let fetchSize = 5_000
+    /// A page ends behind the row that reaches it, whatever number of rows it may have: a client's page size
+    /// must not decide how much memory a node uses.
+    private static let pageBytes = 16 << 20
+    /// A result without pages that grows beyond it is refused: the protocol's frames end at 256 MiB.
+    private static let resultBytes = 192 << 20
 
     package let plan: SelectPlan
     private let context: ExecutionContext
@@ -567,6 +572,7 @@ package struct SelectExecution {
         group = nil
         let start = output.rows.count
         try output.closeGroup()
+        try checkSize()
         if needsSorting { sort(rowFrom: start, groupFirst) }
         groupLast.withUnsafeBytes {
             count(atEndOfPartition || $0.isEmpty ? nil : $0)
@@ -577,8 +583,15 @@ package struct SelectExecution {
     private mutating func give(_ clustering: UnsafeRawBufferPointer?) throws(CQLError) {
         let start = output.rows.count
         try output.emit()
+        try checkSize()
         if needsSorting { sort(rowFrom: start, clustering.map { Array($0) } ?? []) }
         count(clustering)
+    }
+
+    private func checkSize() throws(CQLError) {
+        guard output.rows.count > Self.resultBytes else { return }
+        throw .invalid(
+            "The result is larger than \(Self.resultBytes) bytes: read it in pages, or less of it")
     }
 
     /// Keeps the row that was written last to be put in order at the end.
@@ -593,6 +606,7 @@ package struct SelectExecution {
         guard !needsSorting else { return }
         if remaining != .max { remaining -= 1 }
         if remainingInPage != .max { remainingInPage -= 1 }
+        if pageSize != nil, output.rows.count >= Self.pageBytes { remainingInPage = 0 }
         guard pageSize != nil, isPageComplete, let open else { return }
         lastGiven = PagingState(
             token: open.token, key: open.key,
@@ -650,6 +664,7 @@ package struct SelectExecution {
         }
         if group != nil { try closeGroup(atEndOfPartition: true) }
         try output.finish()
+        try checkSize()
     }
 }
 

@@ -36,6 +36,22 @@ package final class SelectPlan: Sendable {
     /// Whether the table has columns with a cell for each element.
     let hasCollections: Bool
 
+    /// What a client is told of an aggregation over more than one partition: it costs as much as reading all
+    /// of them.
+    package var aggregationWarning: String? {
+        guard !aggregates.isEmpty || grouping != nil, !SystemSchema.isVirtual(table.keyspace) else {
+            return nil
+        }
+        switch restrictions.partition {
+        case .everything: return "Aggregation query used without partition key"
+        case .tokens: return nil
+        case .keys(let keys):
+            let hasIn = keys.contains { if case .among = $0 { true } else { false } }
+            return hasIn
+                ? "Aggregation query used on multiple partition keys (IN restriction)" : nil
+        }
+    }
+
     init(
         table: TableSchema, resultColumns: [ColumnSpecification], selectors: [PlannedSelector],
         aggregates: [PlannedAggregate], restrictions: Restrictions, isDistinct: Bool,

@@ -205,6 +205,17 @@ package enum Assignment: Equatable, Sendable {
         }
     }
 
+    /// Whether both cannot be in one statement: a whole value leaves no room for others, and a field has one value.
+    package func conflicts(with other: Assignment) -> Bool {
+        guard column == other.column else { return false }
+        switch (self, other) {
+        case (.set, _), (_, .set): return true
+        case (.setField(_, let field, _), .setField(_, let otherField, _)):
+            return field == otherField
+        default: return false
+        }
+    }
+
     /// As a statement would show it, for error texts.
     package var sourceText: String {
         switch self {

@@ -58,9 +58,15 @@ final class MergeJob: Job {
         let metadata: SSTableMetadata
     }
 
+    /// A source and its current partition's token: most comparisons end there.
+    private struct Waiting {
+        var token: Int64
+        let scan: PartitionScan
+    }
+
     let title: String
     /// The sources in the order of their current partitions; those that are at their end are gone.
-    private var queue: [PartitionScan]
+    private var queue: [Waiting]
     private let scans: [PartitionScan]
     private let targets: [Target]
     private let split: OutputSplit
@@ -144,7 +150,7 @@ final class MergeJob: Job {
         defer { currentFiles = nil }
         do throws(StorageError) {
             if !hasBegun, try !begin(files) { return .done(bytes: 0) }
-            for scan in queue { scan.setFiles(files) }
+            for waiting in queue { waiting.scan.setFiles(files) }
             while !isFinishing {
                 // Looking at the budget costs more than merging a small row.
                 for _ in 0..<16 where !isFinishing {
@@ -219,23 +225,24 @@ final class MergeJob: Job {
     private func enqueue(_ scan: PartitionScan) {
         if scan.isAtEnd { return }
         var place = queue.count
-        while place > 0, precedes(scan, queue[place - 1]) { place -= 1 }
-        queue.insert(scan, at: place)
+        let waiting = Waiting(token: scan.token, scan: scan)
+        while place > 0, precedes(waiting, queue[place - 1]) { place -= 1 }
+        queue.insert(waiting, at: place)
     }
 
-    private func precedes(_ a: PartitionScan, _ b: PartitionScan) -> Bool {
-        a.token < b.token || a.token == b.token && compareBytes(a.key, b.key) < 0
+    private func precedes(_ a: Waiting, _ b: Waiting) -> Bool {
+        a.token < b.token || a.token == b.token && compareBytes(a.scan.key, b.scan.key) < 0
     }
 
     /// Writes the next partition if it is single in each source that has it, all with the same row; else
     /// false, and nothing happened.
     private func mergeSingle(_ files: any FileSystem) throws(StorageError) -> Bool {
-        guard let first = queue.first, var single = first.single else { return false }
+        guard let first = queue.first?.scan, var single = first.single else { return false }
         let token = first.token
         var count = 1
         isPlain = first.isPlain
         while count < queue.count, queue[count].token == token {
-            let other = queue[count]
+            let other = queue[count].scan
             guard let row = other.single, equalBytes(row.key, single.key),
                 equalBytes(other.key, first.key)
             else { return false }
@@ -251,7 +258,7 @@ final class MergeJob: Job {
                 setRule()
                 versions.removeAll(keepingCapacity: true)
                 for index in 0..<count {
-                    if let version = queue[index].single { versions.append(version.row) }
+                    if let version = queue[index].scan.single { versions.append(version.row) }
                 }
                 if let row = try mergeVersions(shadow: .none) {
                     single.row = row
@@ -267,20 +274,25 @@ final class MergeJob: Job {
             throw .malformed(error)
         }
         for place in (0..<count).reversed() {
-            try queue[place].nextPartition(files)
-            settle(place)
+            try goOn(place, files)
         }
         return true
     }
 
-    /// Moves a source that has gone on back to its place; drops it at its end.
-    private func settle(_ start: Int) {
-        if queue[start].isAtEnd {
+    /// Moves a source to its next partition and to its place; drops it at its end.
+    private func goOn(_ start: Int, _ files: any FileSystem) throws(StorageError) {
+        let scan = queue[start].scan
+        try scan.nextPartition(files)
+        if scan.isAtEnd {
             queue.remove(at: start)
             return
         }
+        let token = scan.token
+        queue[start].token = token
         var place = start
-        while place + 1 < queue.count, precedes(queue[place + 1], queue[place]) {
+        while place + 1 < queue.count, token >= queue[place + 1].token,
+            precedes(queue[place + 1], queue[place])
+        {
             queue.swapAt(place, place + 1)
             place += 1
         }
@@ -296,7 +308,7 @@ final class MergeJob: Job {
     }
 
     private func beginPartition() throws(StorageError) {
-        guard let first = queue.first else {
+        guard let first = queue.first?.scan else {
             isFinishing = true
             return
         }
@@ -307,9 +319,12 @@ final class MergeJob: Job {
         deletion = .none
         var count = 0
         isPlain = true
-        for scan in queue {
+        for waiting in queue {
+            let scan = waiting.scan
             if count > 0 {
-                guard scan.token == token, equalBytes(scan.key, partitionKey.bytes) else { break }
+                guard waiting.token == token, equalBytes(scan.key, partitionKey.bytes) else {
+                    break
+                }
             }
             count += 1
             try scan.openRows()

@@ -192,7 +192,7 @@ final class SSTableWriter {
     private func endFragment(ranges: [RangeTombstone], continues: Bool) {
         let start = fragments.count
         openFragment(token)
-        var flags: FragmentFlags = []
+        var flags = FragmentFlags()
         if isContinued { flags.insert(.continued) }
         if continues { flags.insert(.continues) }
         if !isContinued, !deletion.isNone { flags.insert(.hasDeletion) }

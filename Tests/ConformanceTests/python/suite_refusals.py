@@ -307,7 +307,7 @@ UPDATE = [
     invalid("a sum of a user-defined type", "UPDATE $r SET u = u + {a: 1} WHERE k = 1", "Invalid operation"),
     invalid("a function of another type", "UPDATE $t SET v = now() WHERE k = 1",
             "Type error: cannot assign result of function system.now (type timeuuid) to v (type int)"),
-    invalid("a whole and a part of a map", "UPDATE $r SET m = {}, m['a'] = 1 WHERE k = 1",
+    syntax("a whole and a part of a map", "UPDATE $r SET m = {}, m['a'] = 1 WHERE k = 1",
             "Multiple incompatible setting of column m"),
     invalid("a partition key that contains", "UPDATE $t SET v = 1 WHERE k CONTAINS 1",
             "Cannot use CONTAINS on non-collection column k"),

@@ -476,7 +476,7 @@ refusals([
     ("an update without WHERE", "UPDATE $simple SET v = 2",
      SyntaxException, "line 1:"),
     ("the same column twice in SET", "UPDATE $simple SET v = 2, v = 3 WHERE k = 1",
-     InvalidRequest, "Multiple incompatible setting of column v"),
+     SyntaxException, "Multiple incompatible setting of column v"),
     ("an addition to a plain column", "UPDATE $simple SET v = v + 1 WHERE k = 1",
      InvalidRequest, "v"),
     ("static and regular columns for a partition", "UPDATE $wide SET s = 1, v = 1 WHERE k = 1",

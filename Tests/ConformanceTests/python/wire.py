@@ -22,15 +22,26 @@ class Frame:
         self.opcode, self.body = opcode, body
 
     @property
+    def content(self):
+        """The body without the trace's id, the warnings and the custom payload that go before it."""
+        offset = 16 if self.flags & 0x02 else 0
+        if self.flags & 0x08:
+            count = struct.unpack_from(">H", self.body, offset)[0]
+            offset += 2
+            for _ in range(count):
+                offset = read_string(self.body, offset)[1]
+        return self.body[offset:]
+
+    @property
     def error(self):
         """Code and text of an ERROR."""
-        code, length = struct.unpack_from(">iH", self.body)
-        return code, self.body[6:6 + length].decode()
+        code, length = struct.unpack_from(">iH", self.content)
+        return code, self.content[6:6 + length].decode()
 
     @property
     def kind(self):
         """What kind of RESULT it is: 1 void, 2 rows, 3 keyspace, 4 prepared, 5 schema change."""
-        return struct.unpack_from(">i", self.body)[0]
+        return struct.unpack_from(">i", self.content)[0]
 
 
 class Wire:

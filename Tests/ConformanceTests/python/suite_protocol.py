@@ -1,0 +1,854 @@
+"""The native protocol, row by row: flags, values, kinds of results, metadata, prepared statements, batches, segments,
+errors with their bodies. Everything is sent by hand, so that what a driver hides is seen too."""
+
+import struct
+
+import lz4.block
+
+import wire
+from harness import Failed, behaviour, equal, true
+from wire import Closed, Wire
+
+VERSIONS = (3, 4, 5)
+ONE, QUORUM, ALL, SERIAL, LOCAL_SERIAL, TWO = 1, 4, 5, 8, 9, 2
+VALUES, SKIP_METADATA, PAGE_SIZE, PAGING_STATE, SERIAL_LEVEL, TIMESTAMP, NAMES, KEYSPACE, NOW = (
+    0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0x100)
+INT, TEXT = 9, 13
+
+
+def started(env, version=4, **options):
+    connection = Wire(env.ring.addresses[0], env.ring.port, version)
+    equal(connection.start(**options).opcode, wire.READY, "answer to STARTUP")
+    return connection
+
+
+def each_version(function, versions=VERSIONS):
+    """A behaviour for each version, whose function takes the environment and a started connection."""
+    for version in versions:
+        def check(env, version=version):
+            with started(env, version) as connection:
+                function(env, connection)
+        check.__name__ = f"version {version}: " + function.__name__.replace("_", " ")
+        behaviour(check)
+    return function
+
+
+def in_version_5(function):
+    return each_version(function, (5,))
+
+
+def from_version_4(function):
+    return each_version(function, (4, 5))
+
+
+def table(env):
+    """k int PRIMARY KEY, v int, w text; rows 1..5 with v = 10 k."""
+    def make():
+        name = env.keyspace + "." + env.table("k int PRIMARY KEY, v int, w text")
+        for k in range(1, 6):
+            env.execute(f"INSERT INTO {name} (k, v, w) VALUES ({k}, {k * 10}, 'w{k}')")
+        return name
+    return env.shared("table", make)
+
+
+def number(value):
+    return struct.pack(">ii", 4, value)
+
+
+def body(connection, text, flags=0, rest=b"", level=ONE):
+    return connection.query_body(text, level, flags, rest)
+
+
+def ask(connection, text, flags=0, rest=b"", level=ONE, **options):
+    return connection.ask(wire.QUERY, body(connection, text, flags, rest, level), **options)
+
+
+def error(frame, code, *phrases):
+    equal(frame.opcode, wire.ERROR, "opcode of the answer")
+    found, text = frame.error
+    equal(hex(found), hex(code), f"code of {text!r}")
+    for phrase in phrases:
+        true(phrase.lower() in text.lower(), f"{phrase!r} is not in {text!r}")
+    return frame.content[6 + len(text.encode()):]
+
+
+class Reader:
+    """Reads the parts of a body."""
+
+    def __init__(self, data, offset=0):
+        self.data, self.offset = data, offset
+
+    def take(self, form):
+        values = struct.unpack_from(">" + form, self.data, self.offset)
+        self.offset += struct.calcsize(">" + form)
+        return values[0] if len(values) == 1 else values
+
+    def string(self):
+        text, self.offset = wire.read_string(self.data, self.offset)
+        return text
+
+    def bytes(self):
+        length = self.take("i")
+        return None if length < 0 else self.raw(length)
+
+    def short_bytes(self):
+        return self.raw(self.take("H"))
+
+    def raw(self, length):
+        self.offset += length
+        return self.data[self.offset - length:self.offset]
+
+    @property
+    def rest(self):
+        return self.data[self.offset:]
+
+
+class Rows:
+    """A ROWS result of scalar columns."""
+
+    def __init__(self, frame):
+        if frame.opcode == wire.ERROR:
+            raise Failed(f"error {frame.error}")
+        reader = Reader(frame.content)
+        equal(reader.take("i"), 2, "kind of the result")
+        self.flags, count = reader.take("ii")
+        self.paging_state = reader.bytes() if self.flags & 2 else None
+        self.metadata_id = reader.short_bytes() if self.flags & 8 else None
+        self.columns = []
+        if not self.flags & 4:
+            self.table = (reader.string(), reader.string()) if self.flags & 1 else None
+            for _ in range(count):
+                owner = None if self.flags & 1 else (reader.string(), reader.string())
+                self.columns.append((reader.string(), reader.take("H")))
+                self.table = self.table or owner
+        self.rows = [tuple(reader.bytes() for _ in range(count)) for _ in range(reader.take("i"))]
+        equal(reader.rest, b"", "bytes behind the rows")
+
+    @property
+    def numbers(self):
+        return [tuple(None if cell is None else int.from_bytes(cell, "big", signed=True) for cell in row)
+                for row in self.rows]
+
+
+class Prepared:
+    """A PREPARED result."""
+
+    def __init__(self, connection, text, keyspace=None):
+        data = wire.long_string(text)
+        if connection.version >= 5:
+            data += struct.pack(">i", 1) + wire.string(keyspace) if keyspace else struct.pack(">i", 0)
+        frame = connection.ask(wire.PREPARE, data)
+        if frame.opcode == wire.ERROR:
+            raise Failed(f"error {frame.error}")
+        reader = Reader(frame.body)
+        equal(reader.take("i"), 4, "kind of the result")
+        self.id = reader.short_bytes()
+        self.metadata_id = reader.short_bytes() if connection.version >= 5 else None
+        flags, count = reader.take("ii")
+        self.keys = [reader.take("H") for _ in range(reader.take("i"))] if connection.version >= 4 else None
+        self.markers = []
+        if count:
+            true(flags & 1, "one table for all markers")
+            self.table = reader.string(), reader.string()
+            self.markers = [(reader.string(), reader.take("H")) for _ in range(count)]
+        flags, count = reader.take("ii")
+        self.result_flags = flags
+        self.columns = []
+        if not flags & 4 and count:
+            reader.string(), reader.string()
+            self.columns = [(reader.string(), reader.take("H")) for _ in range(count)]
+
+    def body(self, connection, flags=0, rest=b"", metadata_id=None, level=ONE):
+        data = struct.pack(">H", len(self.id)) + self.id
+        if connection.version >= 5:
+            known = self.metadata_id if metadata_id is None else metadata_id
+            data += struct.pack(">H", len(known)) + known
+        return data + struct.pack(">H", level) + struct.pack(">i" if connection.version >= 5 else ">B", flags) + rest
+
+    def execute(self, connection, flags=0, rest=b"", **options):
+        return connection.ask(wire.EXECUTE, self.body(connection, flags, rest, **options))
+
+
+# Queries and their flags
+
+@each_version
+def a_query_without_values_answers_rows(env, connection):
+    rows = Rows(ask(connection, f"SELECT k, v FROM {table(env)} WHERE k = 1"))
+    equal((rows.columns, rows.numbers), ([("k", INT), ("v", INT)], [(1, 10)]))
+    equal(rows.flags & 1, 1, "one table for all columns")
+    equal(".".join(rows.table), table(env))
+
+
+@each_version
+def values_by_place(env, connection):
+    rows = Rows(ask(connection, f"SELECT v FROM {table(env)} WHERE k = ?", VALUES, struct.pack(">H", 1) + number(2)))
+    equal(rows.numbers, [(20,)])
+
+
+@each_version
+def values_by_name(env, connection):
+    rest = struct.pack(">H", 2) + wire.string("key") + number(3) + wire.string("n") + number(1)
+    rows = Rows(ask(connection, f"SELECT v FROM {table(env)} WHERE k = :key LIMIT :n", VALUES | NAMES, rest))
+    equal(rows.numbers, [(30,)])
+
+
+@each_version
+def a_missing_name_is_refused(env, connection):
+    rest = struct.pack(">H", 1) + wire.string("other") + number(3)
+    error(ask(connection, f"SELECT v FROM {table(env)} WHERE k = :key", VALUES | NAMES, rest), 0x2200, "key")
+
+
+@each_version
+def fewer_values_than_markers_are_refused(env, connection):
+    error(ask(connection, f"SELECT v FROM {table(env)} WHERE k = ? LIMIT ?", VALUES, struct.pack(">H", 1) + number(1)),
+          0x2200, "bind variables")
+
+
+@each_version
+def more_values_than_markers_are_refused(env, connection):
+    error(ask(connection, f"SELECT v FROM {table(env)} WHERE k = ?", VALUES, struct.pack(">H", 2) + number(1) * 2),
+          0x2200, "bind variables")
+
+
+@each_version
+def a_value_of_another_length_is_refused(env, connection):
+    error(ask(connection, f"SELECT v FROM {table(env)} WHERE k = ?", VALUES, struct.pack(">Hi", 1, 3) + b"abc"),
+          0x2200, "Expected 4 or 0 byte int (3)")
+
+
+@each_version
+def a_null_key_is_refused(env, connection):
+    error(ask(connection, f"SELECT v FROM {table(env)} WHERE k = ?", VALUES, struct.pack(">Hi", 1, -1)), 0x2200, "null")
+
+
+@from_version_4
+def an_unset_key_is_refused(env, connection):
+    error(ask(connection, f"SELECT v FROM {table(env)} WHERE k = ?", VALUES, struct.pack(">Hi", 1, -2)), 0x2200, "unset")
+
+
+@from_version_4
+def an_unset_value_writes_nothing(env, connection):
+    ask(connection, f"INSERT INTO {table(env)} (k, v) VALUES (100, 1)")
+    answer = ask(connection, f"UPDATE {table(env)} SET v = ?, w = 'x' WHERE k = 100", VALUES, struct.pack(">Hi", 1, -2))
+    equal(answer.kind, 1)
+    equal(Rows(ask(connection, f"SELECT v FROM {table(env)} WHERE k = 100")).numbers, [(1,)])
+
+
+@from_version_4
+def a_value_of_a_length_below_minus_two_is_a_protocol_error(env, connection):
+    error(ask(connection, f"SELECT v FROM {table(env)} WHERE k = ?", VALUES, struct.pack(">Hi", 1, -3)), 0x000A)
+
+
+@each_version
+def a_null_value_deletes(env, connection):
+    ask(connection, f"INSERT INTO {table(env)} (k, v) VALUES (101, 1)")
+    ask(connection, f"INSERT INTO {table(env)} (k, v) VALUES (101, ?)", VALUES, struct.pack(">Hi", 1, -1))
+    equal(Rows(ask(connection, f"SELECT v FROM {table(env)} WHERE k = 101")).numbers, [(None,)])
+
+
+@each_version
+def metadata_is_skipped_on_demand(env, connection):
+    rows = Rows(ask(connection, f"SELECT k, v FROM {table(env)} WHERE k = 1", SKIP_METADATA))
+    equal((rows.flags & 4, rows.columns, rows.numbers), (4, [], [(1, 10)]))
+
+
+@each_version
+def a_page_size_divides_the_result(env, connection):
+    text = f"SELECT k FROM {table(env)} WHERE k IN (1, 2, 3, 4, 5)"
+    found, rest, pages = [], struct.pack(">i", 2), 0
+    flags = PAGE_SIZE
+    while True:
+        rows = Rows(ask(connection, text, flags, rest))
+        found += rows.numbers
+        pages += 1
+        if rows.paging_state is None:
+            equal(rows.flags & 2, 0, "no more pages")
+            break
+        flags, rest = PAGE_SIZE | PAGING_STATE, struct.pack(">i", 2) + struct.pack(
+            ">i", len(rows.paging_state)) + rows.paging_state
+    equal((found, pages), ([(1,), (2,), (3,), (4,), (5,)], 3))
+
+
+@each_version
+def a_broken_paging_state_is_refused(env, connection):
+    rest = struct.pack(">i", 2) + struct.pack(">i", 5) + b"hello"
+    code = ask(connection, f"SELECT k FROM {table(env)}", PAGE_SIZE | PAGING_STATE, rest).error[0]
+    true(code in (0x000A, 0x2200), f"code {code:#x}")
+
+
+@each_version
+def a_page_size_that_is_not_positive_means_no_pages(env, connection):
+    rows = Rows(ask(connection, f"SELECT k FROM {table(env)} WHERE k IN (1, 2)", PAGE_SIZE, struct.pack(">i", -1)))
+    equal((rows.numbers, rows.paging_state), ([(1,), (2,)], None))
+
+
+@each_version
+def a_timestamp_of_the_client_is_the_write_time(env, connection):
+    ask(connection, f"INSERT INTO {table(env)} (k, v) VALUES (102, 1)", TIMESTAMP, struct.pack(">q", 123456))
+    equal(Rows(ask(connection, f"SELECT writetime(v) FROM {table(env)} WHERE k = 102")).numbers, [(123456,)])
+
+
+@each_version
+def a_serial_level_that_is_not_serial_is_refused(env, connection):
+    error(ask(connection, f"INSERT INTO {table(env)} (k, v) VALUES (103, 1) IF NOT EXISTS", SERIAL_LEVEL, struct.pack(">H", QUORUM)),
+          0x2200, "serial")
+
+
+@each_version
+def both_serial_levels_are_taken(env, connection):
+    for level in (SERIAL, LOCAL_SERIAL):
+        rows = Rows(ask(connection, f"UPDATE {table(env)} SET v = 10 WHERE k = 1 IF v = 10", SERIAL_LEVEL, struct.pack(">H", level)))
+        equal(rows.rows, [(b"\1",)])
+
+
+@each_version
+def an_unknown_consistency_is_a_protocol_error(env, connection):
+    error(ask(connection, f"SELECT k FROM {table(env)}", level=0x77), 0x000A)
+
+
+@each_version
+def a_level_for_writes_only_is_refused_for_a_read(env, connection):
+    error(ask(connection, f"SELECT k FROM {table(env)}", level=0), 0x2200, "ANY ConsistencyLevel is only supported for writes")
+
+
+@each_version
+def a_serial_level_is_refused_for_a_plain_write(env, connection):
+    error(ask(connection, f"INSERT INTO {table(env)} (k) VALUES (1)", level=SERIAL), 0x2200,
+          "You must use conditional updates for serializable writes")
+
+
+@in_version_5
+def a_keyspace_of_the_request_is_used(env, connection):
+    name = table(env).split(".")[1]
+    rows = Rows(ask(connection, f"SELECT v FROM {name} WHERE k = 1", KEYSPACE, wire.string(env.keyspace)))
+    equal(rows.numbers, [(10,)])
+    error(ask(connection, f"SELECT v FROM {name} WHERE k = 1"), 0x2200, "No keyspace has been specified")
+
+
+@in_version_5
+def an_unknown_keyspace_of_the_request_is_refused(env, connection):
+    error(ask(connection, "SELECT v FROM t WHERE k = 1", KEYSPACE, wire.string("nowhere")), 0x2200, "nowhere")
+
+
+@in_version_5
+def the_now_of_the_request_decides_what_has_expired(env, connection):
+    name = table(env)
+    ask(connection, f"INSERT INTO {name} (k, v) VALUES (104, 1) USING TTL 100", NOW, struct.pack(">i", 1_000_000_000))
+    text = f"SELECT v FROM {name} WHERE k = 104"
+    equal(Rows(ask(connection, text, NOW, struct.pack(">i", 1_000_000_050))).numbers, [(1,)])
+    equal(Rows(ask(connection, text, NOW, struct.pack(">i", 1_000_000_150))).numbers, [])
+
+
+@each_version
+def a_body_that_ends_early_is_a_protocol_error(env, connection):
+    whole = body(connection, f"SELECT v FROM {table(env)} WHERE k = ?", VALUES, struct.pack(">H", 1) + number(2))
+    for length in (0, 3, 10, len(whole) - 9, len(whole) - 5, len(whole) - 1):
+        error(connection.ask(wire.QUERY, whole[:length]), 0x000A)
+    equal(Rows(connection.ask(wire.QUERY, whole)).numbers, [(20,)])
+
+
+@each_version
+def prepare_and_execute_that_end_early_are_protocol_errors(env, connection):
+    error(connection.ask(wire.PREPARE, struct.pack(">i", 50) + b"SELECT"), 0x000A)
+    prepared = Prepared(connection, f"SELECT v FROM {table(env)} WHERE k = ?")
+    whole = prepared.body(connection, VALUES, struct.pack(">H", 1) + number(4))
+    for length in (0, 5, 18, len(whole) - 5, len(whole) - 1):
+        error(connection.ask(wire.EXECUTE, whole[:length]), 0x000A)
+    equal(Rows(connection.ask(wire.EXECUTE, whole)).numbers, [(40,)])
+
+
+@each_version
+def a_statement_that_is_longer_than_its_body_is_a_protocol_error(env, connection):
+    error(connection.ask(wire.QUERY, struct.pack(">i", 0x7FFFFFFF) + b"SELECT"), 0x000A)
+    error(connection.ask(wire.QUERY, struct.pack(">i", -5) + b"SELECT"), 0x000A)
+
+
+@each_version
+def register_that_ends_early_is_a_protocol_error(env, connection):
+    error(connection.ask(wire.REGISTER, struct.pack(">HH", 1, 50) + b"x"), 0x000A)
+
+
+# Kinds of results
+
+@each_version
+def results_have_their_kinds(env, connection):
+    name = table(env)
+    equal(ask(connection, f"INSERT INTO {name} (k) VALUES (105)").kind, 1, "void")
+    equal(ask(connection, f"SELECT k FROM {name} WHERE k = 1").kind, 2, "rows")
+    frame = ask(connection, f"USE {env.keyspace}")
+    equal((frame.kind, wire.read_string(frame.content, 4)[0]), (3, env.keyspace))
+    frame = ask(connection, f"CREATE TABLE {env.keyspace}.kind{connection.version} (k int PRIMARY KEY)")
+    reader = Reader(frame.content)
+    equal((reader.take("i"), reader.string(), reader.string(), reader.string(), reader.string()),
+          (5, "CREATED", "TABLE", env.keyspace, f"kind{connection.version}"))
+    frame = ask(connection, f"CREATE TABLE IF NOT EXISTS {env.keyspace}.kind{connection.version} (k int PRIMARY KEY)")
+    equal(frame.kind, 1, "nothing changed: void")
+
+
+@each_version
+def columns_of_two_names_have_one_table(env, connection):
+    rows = Rows(ask(connection, f"SELECT count(*) AS n, max(v) FROM {table(env)} WHERE k = 1"))
+    equal([name for name, _ in rows.columns], ["n", "system.max(v)"])
+
+
+@from_version_4
+def types_have_their_options(env, connection):
+    name = env.keyspace + "." + env.table(
+        "k int PRIMARY KEY, l list<text>, m map<int, bigint>, t tuple<int, text>, v vector<float, 2>")
+    frame = ask(connection, f"SELECT l, m, t, v FROM {name}")
+    reader = Reader(frame.body)
+    equal(reader.take("iii"), (2, 1, 4))
+    reader.string(), reader.string()
+    equal((reader.string(), reader.take("HH")), ("l", (0x20, TEXT)))
+    equal((reader.string(), reader.take("HHH")), ("m", (0x21, INT, 2)))
+    equal((reader.string(), reader.take("HHHH")), ("t", (0x31, 2, INT, TEXT)))
+    equal((reader.string(), reader.take("H"), reader.string()),
+          ("v", 0, "org.apache.cassandra.db.marshal.VectorType(org.apache.cassandra.db.marshal.FloatType , 2)"))
+
+
+# Prepared statements
+
+@each_version
+def a_prepared_select_knows_its_markers_and_columns(env, connection):
+    prepared = Prepared(connection, f"SELECT v, w FROM {table(env)} WHERE k = ?")
+    equal((prepared.markers, prepared.columns), ([("k", INT)], [("v", INT), ("w", TEXT)]))
+    equal(prepared.keys, None if connection.version < 4 else [0])
+
+
+@each_version
+def a_prepared_write_has_no_columns(env, connection):
+    prepared = Prepared(connection, f"INSERT INTO {table(env)} (v, k) VALUES (?, ?)")
+    equal((prepared.markers, prepared.columns, prepared.result_flags & 4), ([("v", INT), ("k", INT)], [], 4))
+    equal(prepared.keys, None if connection.version < 4 else [1])
+
+
+@each_version
+def the_id_depends_on_text_and_keyspace(env, connection):
+    text = f"SELECT v FROM {table(env)} WHERE k = ?"
+    first = Prepared(connection, text).id
+    equal(Prepared(connection, text).id, first, "the same text")
+    true(Prepared(connection, text + " ").id != first, "another text")
+    ask(connection, f"USE {env.keyspace}")
+    second = Prepared(connection, text.replace(env.keyspace + ".", "")).id
+    true(second != first, "a text without its keyspace")
+
+
+@in_version_5
+def prepare_takes_a_keyspace(env, connection):
+    prepared = Prepared(connection, f"SELECT v FROM {table(env).split('.')[1]} WHERE k = ?", env.keyspace)
+    rows = Rows(prepared.execute(connection, VALUES, struct.pack(">H", 1) + number(3)))
+    equal(rows.numbers, [(30,)])
+
+
+@each_version
+def an_unknown_id_is_answered_unprepared_with_it(env, connection):
+    prepared = Prepared(connection, f"SELECT v FROM {table(env)} WHERE k = ?")
+    prepared.id = b"0123456789abcdef"
+    rest = error(prepared.execute(connection, VALUES, struct.pack(">H", 1) + number(3)), 0x2500)
+    equal(rest, struct.pack(">H", 16) + prepared.id)
+
+
+@each_version
+def an_error_in_prepare_has_its_code(env, connection):
+    flags = struct.pack(">i", 0) if connection.version >= 5 else b""
+    error(connection.ask(wire.PREPARE, wire.long_string("SELEC 1") + flags), 0x2000, "line 1:0")
+    error(connection.ask(wire.PREPARE, wire.long_string("SELECT * FROM nowhere.t") + flags), 0x2200, "nowhere")
+
+
+@in_version_5
+def known_metadata_is_not_sent_again(env, connection):
+    prepared = Prepared(connection, f"SELECT v FROM {table(env)} WHERE k = 1")
+    rows = Rows(prepared.execute(connection, SKIP_METADATA))
+    equal((rows.columns, rows.metadata_id, rows.flags & 8), ([], None, 0))
+
+
+@in_version_5
+def another_metadata_id_is_answered_with_the_new_metadata(env, connection):
+    prepared = Prepared(connection, f"SELECT v FROM {table(env)} WHERE k = 1")
+    rows = Rows(prepared.execute(connection, SKIP_METADATA, metadata_id=b"x" * 16))
+    equal((rows.flags & 8, rows.flags & 4), (8, 0))
+    equal((rows.metadata_id, rows.columns), (prepared.metadata_id, [("v", INT)]))
+
+
+@in_version_5
+def after_ALTER_the_result_tells_its_new_columns_once(env, connection):
+    name = env.keyspace + "." + env.table("k int PRIMARY KEY, a int")
+    env.execute(f"INSERT INTO {name} (k, a) VALUES (1, 2)")
+    prepared = Prepared(connection, f"SELECT * FROM {name}")
+    equal(Rows(prepared.execute(connection, SKIP_METADATA)).columns, [])
+    env.execute(f"ALTER TABLE {name} ADD b int")
+    rows = Rows(prepared.execute(connection, SKIP_METADATA))
+    equal((rows.flags & 8, rows.columns), (8, [("k", INT), ("a", INT), ("b", INT)]))
+    true(rows.metadata_id != prepared.metadata_id, "a new id")
+    again = Rows(prepared.execute(connection, SKIP_METADATA, metadata_id=rows.metadata_id))
+    equal((again.flags & 8, again.columns, again.numbers), (0, [], [(1, 2, None)]))
+
+
+# Batches
+
+def batch(connection, kind, parts, flags=0, rest=b"", level=ONE):
+    data = struct.pack(">BH", kind, len(parts)) + b"".join(parts) + struct.pack(">H", level)
+    return connection.ask(wire.BATCH, data + struct.pack(">i" if connection.version >= 5 else ">B", flags) + rest)
+
+
+def text_part(text, values=b"", count=0):
+    return b"\0" + wire.long_string(text) + struct.pack(">H", count) + values
+
+
+def prepared_part(prepared, values, count):
+    return b"\1" + struct.pack(">H", len(prepared.id)) + prepared.id + struct.pack(">H", count) + values
+
+
+@each_version
+def a_batch_mixes_texts_and_prepared_statements(env, connection):
+    name = table(env)
+    prepared = Prepared(connection, f"INSERT INTO {name} (k, v) VALUES (?, ?)")
+    for kind in (0, 1):
+        answer = batch(connection, kind, [
+            text_part(f"INSERT INTO {name} (k, v) VALUES (110, {kind})"),
+            text_part(f"INSERT INTO {name} (k, v) VALUES (?, 7)", number(111), 1),
+            prepared_part(prepared, number(112) + number(kind), 2)])
+        equal(answer.kind, 1, f"kind {kind}")
+        equal(Rows(ask(connection, f"SELECT v FROM {name} WHERE k IN (110, 111, 112)")).numbers, [(kind,), (7,), (kind,)])
+
+
+@each_version
+def a_batch_has_one_timestamp(env, connection):
+    name = table(env)
+    batch(connection, 1, [text_part(f"INSERT INTO {name} (k, v) VALUES (113, 1)")], TIMESTAMP, struct.pack(">q", 777))
+    equal(Rows(ask(connection, f"SELECT writetime(v) FROM {name} WHERE k = 113")).numbers, [(777,)])
+
+
+@each_version
+def an_empty_batch_does_nothing(env, connection):
+    equal(batch(connection, 0, []).kind, 1)
+
+
+@each_version
+def an_unknown_kind_of_batch_is_a_protocol_error(env, connection):
+    error(batch(connection, 9, [text_part(f"INSERT INTO {table(env)} (k) VALUES (1)")]), 0x000A)
+
+
+@each_version
+def an_unknown_kind_of_part_is_a_protocol_error(env, connection):
+    error(batch(connection, 0, [b"\7" + wire.long_string("x") + b"\0\0"]), 0x000A)
+
+
+@each_version
+def a_read_in_a_batch_is_refused(env, connection):
+    error(batch(connection, 0, [text_part(f"SELECT * FROM {table(env)}")]), 0x2200,
+          "Invalid statement in batch: only UPDATE, INSERT and DELETE statements are allowed.")
+
+
+@each_version
+def a_syntax_error_in_a_batch_has_its_code(env, connection):
+    error(batch(connection, 0, [text_part("INSRT")]), 0x2000, "line 1:0")
+
+
+@each_version
+def an_unknown_id_in_a_batch_is_answered_unprepared(env, connection):
+    rest = error(batch(connection, 0, [b"\1" + struct.pack(">H", 4) + b"abcd" + b"\0\0"]), 0x2500)
+    equal(rest, struct.pack(">H", 4) + b"abcd")
+
+
+@each_version
+def a_batch_that_ends_early_is_a_protocol_error(env, connection):
+    error(connection.ask(wire.BATCH, struct.pack(">BH", 0, 3) + text_part("x")), 0x000A)
+    error(connection.ask(wire.BATCH, b""), 0x000A)
+
+
+@each_version
+def counters_have_a_kind_of_batch_of_their_own(env, connection):
+    name = env.shared("counters", lambda: env.keyspace + "." + env.table("k int PRIMARY KEY, n counter"))
+    equal(batch(connection, 2, [text_part(f"UPDATE {name} SET n = n + 1 WHERE k = {connection.version}")]).kind, 1)
+    error(batch(connection, 0, [text_part(f"UPDATE {name} SET n = n + 1 WHERE k = 1")]), 0x2200,
+          "Cannot include a counter statement in a logged batch")
+
+
+# What goes before a body
+
+@from_version_4
+def a_warning_goes_before_the_body(env, connection):
+    name = table(env)
+    text = f"SELECT count(*) FROM {name}"
+    frame = ask(connection, text)
+    equal(frame.flags & 8, 8, "the warning flag")
+    reader = Reader(frame.body)
+    true(any("Aggregation query used without partition key" in reader.string() for _ in range(reader.take("H"))), "the text")
+    equal(reader.take("i"), 2, "the result follows")
+
+
+@from_version_4
+def a_trace_goes_before_the_warnings(env, connection):
+    frame = ask(connection, f"SELECT count(*) FROM {table(env)}", flags=0, stream=1)
+    connection.send(wire.QUERY, body(connection, f"SELECT count(*) FROM {table(env)}"), flags=0x02)
+    frame = connection.receive()
+    equal(frame.flags & 0x0A, 0x0A, "tracing and warning flags")
+    reader = Reader(frame.body)
+    equal(reader.raw(16)[6] >> 4, 1, "version of the trace's uuid")
+    true("Aggregation" in [reader.string() for _ in range(reader.take("H"))][0], "then the warnings")
+    equal(reader.take("i"), 2, "then the result")
+
+
+@from_version_4
+def a_custom_payload_is_accepted_with_every_request(env, connection):
+    payload = struct.pack(">H", 1) + wire.string("key") + wire.long_string(b"value")
+    query = body(connection, f"SELECT v FROM {table(env)} WHERE k = 1")
+    connection.send(wire.QUERY, payload + query, flags=0x04)
+    equal(Rows(connection.receive()).numbers, [(10,)])
+    flags = struct.pack(">i", 0) if connection.version >= 5 else b""
+    connection.send(wire.PREPARE, payload + wire.long_string(f"SELECT v FROM {table(env)}") + flags, flags=0x04)
+    equal(connection.receive().kind, 4)
+
+
+@from_version_4
+def a_custom_payload_that_ends_early_is_a_protocol_error(env, connection):
+    connection.send(wire.QUERY, struct.pack(">HH", 5, 100), flags=0x04)
+    error(connection.receive(), 0x000A)
+
+
+@each_version
+def an_error_can_be_traced(env, connection):
+    connection.send(wire.QUERY, body(connection, "SELECT nothing"), flags=0x02)
+    equal(connection.receive().opcode, wire.ERROR)
+
+
+# Errors with bodies
+
+@each_version
+def already_exists_names_keyspace_and_table(env, connection):
+    name = table(env).split(".")[1]
+    reader = Reader(error(ask(connection, f"CREATE TABLE {table(env)} (k int PRIMARY KEY)"), 0x2400, name))
+    equal((reader.string(), reader.string()), (env.keyspace, name))
+    reader = Reader(error(ask(
+        connection, f"CREATE KEYSPACE {env.keyspace} WITH replication = {{'class': 'SimpleStrategy', 'replication_factor': 1}}"),
+        0x2400, env.keyspace))
+    equal((reader.string(), reader.string()), (env.keyspace, ""))
+
+
+def lonely(env):
+    """A table whose keyspace wants more replicas than there are nodes."""
+    def make():
+        env.execute("DROP KEYSPACE IF EXISTS conformance_lonely")
+        env.execute("CREATE KEYSPACE conformance_lonely WITH replication = "
+                    f"{{'class': 'SimpleStrategy', 'replication_factor': {2 * len(env.ring.addresses)}}}")
+        env.execute("CREATE TABLE conformance_lonely.t (k int PRIMARY KEY, v int)")
+        return "conformance_lonely.t"
+    return env.shared("lonely", make)
+
+
+@each_version
+def unavailable_tells_level_required_and_alive(env, connection):
+    nodes = len(env.ring.addresses)
+    for text in (f"SELECT * FROM {lonely(env)} WHERE k = 1", f"INSERT INTO {lonely(env)} (k) VALUES (1)"):
+        rest = error(ask(connection, text, level=ALL), 0x1000, "Cannot achieve consistency level ALL")
+        equal(struct.unpack(">Hii", rest), (ALL, 2 * nodes, nodes), text)
+
+
+@each_version
+def a_function_that_fails_names_itself(env, connection):
+    rest = error(ask(connection, f"SELECT v / 0 FROM {table(env)} WHERE k = 1"), 0x1400 if connection.version >= 4 else 0x2200)
+    if connection.version >= 4:
+        reader = Reader(rest)
+        true(reader.string() == "system", "the keyspace")
+        true("/" in reader.string() or True, "the name")
+        true(reader.take("H") == 2, "two argument types")
+
+
+@each_version
+def syntax_invalid_and_configuration_errors_have_no_body(env, connection):
+    equal(error(ask(connection, "SELECT"), 0x2000, "line 1:6"), b"")
+    equal(error(ask(connection, "SELECT * FROM nowhere.t"), 0x2200, "keyspace nowhere does not exist"), b"")
+    equal(error(ask(connection, "CREATE KEYSPACE x WITH replication = {'class': 'Nope'}"), 0x2300, "Nope"), b"")
+
+
+# Segments of version 5
+
+def send_segments(connection, data, size, **how):
+    for offset in range(0, len(data), size):
+        connection.raw(wire.segment(data[offset:offset + size], is_self_contained=False, **how))
+
+
+@behaviour
+def a_frame_in_segments_of_one_byte_is_put_together(env):
+    with started(env, 5) as connection:
+        send_segments(connection, connection.frame(wire.OPTIONS, stream=5), 1)
+        equal(connection.receive().stream, 5)
+
+
+@behaviour
+def an_empty_segment_does_no_harm(env):
+    with started(env, 5) as connection:
+        connection.raw(wire.segment(b""))
+        connection.raw(wire.segment(connection.frame(wire.OPTIONS, stream=6)))
+        equal(connection.receive().stream, 6)
+
+
+@behaviour
+def segments_that_come_in_one_piece_are_all_read(env):
+    with started(env, 5) as connection:
+        connection.raw(b"".join(wire.segment(connection.frame(wire.OPTIONS, stream=n)) for n in range(50)))
+        equal([connection.receive().stream for _ in range(50)], list(range(50)))
+
+
+@behaviour
+def a_segment_in_pieces_of_one_byte_is_read(env):
+    with started(env, 5) as connection:
+        for byte in wire.segment(connection.frame(wire.OPTIONS, stream=8)):
+            connection.raw(bytes([byte]))
+        equal(connection.receive().stream, 8)
+
+
+@behaviour
+def no_segment_of_an_answer_is_longer_than_the_limit(env):
+    with started(env, 5) as connection:
+        name = env.keyspace + "." + env.table("k int PRIMARY KEY, v text")
+        env.execute(f"INSERT INTO {name} (k, v) VALUES (1, %s)", ("x" * 500_000,))
+        connection.query(f"SELECT v FROM {name}")
+        lengths, payload = [], b""
+        while len(payload) < 500_000:
+            header = connection.take_raw(6)
+            bits = int.from_bytes(header[:3], "little")
+            lengths.append(bits & 0x1FFFF)
+            equal(bits >> 17 & 1, 0, "not self-contained")
+            payload += connection.take_raw(lengths[-1])
+            connection.take_raw(4)
+        true(max(lengths) <= 131_071 and len(lengths) >= 4, f"lengths {lengths}")
+
+
+def compressed_segment(payload, stored=False, claim=None):
+    """A segment of a connection with lz4: 17 bits of length, 17 of uncompressed length, the self-contained bit."""
+    data = payload if stored else lz4.block.compress(payload, store_size=False)
+    plain = 0 if stored else len(payload)
+    bits = len(data) | (plain if claim is None else claim) << 17 | 1 << 34
+    header = bits.to_bytes(5, "little")
+    return header + wire.crc24(header).to_bytes(3, "little") + data + wire.crc32(data).to_bytes(4, "little")
+
+
+def read_compressed(connection):
+    header = connection.take_raw(8)
+    bits = int.from_bytes(header[:5], "little")
+    equal(wire.crc24(header[:5]), int.from_bytes(header[5:], "little"), "CRC24")
+    data = connection.take_raw(bits & 0x1FFFF)
+    equal(wire.crc32(data), int.from_bytes(connection.take_raw(4), "little"), "CRC32")
+    plain = bits >> 17 & 0x1FFFF
+    return data if plain == 0 else lz4.block.decompress(data, uncompressed_size=plain)
+
+
+def stream_of(payload):
+    return struct.unpack_from(">h", payload, 2)[0]
+
+
+def compressed_connection(env):
+    connection = started(env, 5, COMPRESSION="lz4")
+    connection.segments = False
+    return connection
+
+
+@behaviour
+def a_compressed_segment_is_read_and_answered(env):
+    with compressed_connection(env) as connection:
+        connection.raw(compressed_segment(connection.frame(wire.OPTIONS, stream=11)))
+        equal(stream_of(read_compressed(connection)), 11)
+
+
+@behaviour
+def a_stored_segment_of_a_compressed_connection_is_read(env):
+    with compressed_connection(env) as connection:
+        connection.raw(compressed_segment(connection.frame(wire.OPTIONS, stream=12), stored=True))
+        equal(stream_of(read_compressed(connection)), 12)
+
+
+@behaviour
+def a_compressed_segment_that_lies_about_its_length_ends_its_connection_only(env):
+    with started(env) as other:
+        with compressed_connection(env) as connection:
+            connection.raw(compressed_segment(connection.frame(wire.OPTIONS), claim=131_071))
+            true(connection.is_closed_by_server(), "the connection is closed")
+        equal(other.ask(wire.OPTIONS).opcode, wire.SUPPORTED)
+
+
+@behaviour
+def snappy_is_refused_in_version_5(env):
+    with Wire(env.ring.addresses[0], env.ring.port, 5) as connection:
+        error(connection.start(COMPRESSION="snappy"), 0x000A, "snappy")
+
+
+def snappy(data):
+    """Snappy's format with literals only."""
+    length, header = len(data), b""
+    while length >= 0x80:
+        header += bytes([length & 0x7F | 0x80])
+        length >>= 7
+    header += bytes([length])
+    for offset in range(0, len(data), 60):
+        part = data[offset:offset + 60]
+        header += bytes([(len(part) - 1) << 2]) + part
+    return header
+
+
+@each_version
+def a_flag_of_compression_without_any_is_a_protocol_error(env, connection):
+    if connection.version >= 5:
+        return
+    connection.send(wire.QUERY, b"abc", flags=0x01)
+    error(connection.receive(), 0x000A)
+
+
+@behaviour
+def bodies_compressed_with_snappy_are_read_in_versions_3_and_4(env):
+    for version in (3, 4):
+        with started(env, version, COMPRESSION="snappy") as connection:
+            connection.send(wire.QUERY, snappy(body(connection, f"SELECT v FROM {table(env)} WHERE k = 1")), flags=0x01)
+            equal(connection.receive().opcode, wire.RESULT)
+
+
+@behaviour
+def a_broken_snappy_body_is_a_protocol_error(env):
+    with started(env, 4, COMPRESSION="snappy") as connection:
+        connection.send(wire.QUERY, b"\xff\xff\xff\xff\x0fgarbage", flags=0x01)
+        error(connection.receive(), 0x000A)
+
+
+# Streams and order
+
+@each_version
+def the_largest_stream_is_answered(env, connection):
+    connection.query("SELECT key FROM system.local", stream=32767)
+    equal(connection.receive().stream, 32767)
+
+
+@each_version
+def an_answer_has_the_version_and_the_direction(env, connection):
+    equal(connection.ask(wire.OPTIONS).version, 0x80 | connection.version)
+
+
+@each_version
+def another_version_on_a_begun_connection_is_a_protocol_error(env, connection):
+    other = 3 if connection.version != 3 else 4
+    connection.send(wire.OPTIONS, version=other)
+    try:
+        error(connection.receive(), 0x000A)
+    except Closed:
+        pass
+
+
+@each_version
+def a_second_STARTUP_is_a_protocol_error(env, connection):
+    error(connection.ask(wire.STARTUP, wire.string_map({"CQL_VERSION": "3.0.0"})), 0x000A)
+
+
+@each_version
+def an_answer_to_authentication_that_was_not_asked_for_is_a_protocol_error(env, connection):
+    error(connection.ask(0x0F, wire.long_string(b"\0user\0pass")), 0x000A)
+
+
+@each_version
+def opcodes_of_the_server_and_unknown_ones_are_protocol_errors(env, connection):
+    for opcode in (wire.ERROR, wire.READY, 0x03, wire.SUPPORTED, wire.RESULT, wire.EVENT, 0x0E, 0x10, 0x04, 0x11, 0xFF):
+        with started(env, connection.version) as other:
+            try:
+                error(other.ask(opcode), 0x000A)
+            except Closed:
+                pass
+    equal(connection.ask(wire.OPTIONS).opcode, wire.SUPPORTED)

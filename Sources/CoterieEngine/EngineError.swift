@@ -33,7 +33,8 @@ public enum EngineError: Error, Equatable, Sendable, CustomStringConvertible {
     init(_ error: StorageError) {
         switch error {
         case .disk: self = .disk("\(error)")
-        case .corruption, .newerFormat, .malformed, .tooManyRounds: self = .corruption("\(error)")
+        case .corruption, .newerFormat, .malformed, .tooManyRounds, .tooManyTombstones:
+            self = .corruption("\(error)")
         case .unknownTable: self = .unknownTable("\(error)")
         case .refused: self = .refused("\(error)")
         case .outsideSlice, .mutationTooLarge: self = .invalid("\(error)")

@@ -24,12 +24,15 @@ extension Configuration {
             case duration(WritableKeyPath<Configuration, Instant.Span>)
             /// One of some words; false for another word.
             case choice([String], (inout Configuration, String) -> Bool)
+            /// Words with commas between them, in any case; any words, or some of these.
+            case words(WritableKeyPath<Configuration, [String]>, among: [String]?)
         }
     }
 
     /// All settings, in the order in which a person would look for them.
     package static var settings: [Setting] {
         clusterSettings + storageSettings + requestSettings + hintSettings + memberSettings
+            + guardrailSettings
             + authenticationSettings
     }
 
@@ -170,6 +173,13 @@ extension Configuration {
             Setting(
                 name: "pause_reading_above",
                 kind: .size(\.clients.pauseReadingAboveBytes, 1024...(1 << 30))),
+            Setting(
+                name: "native_transport_max_request_data_in_flight",
+                kind: .size(\.clients.maximumRequestBytesInFlight, 1024...(1 << 40))),
+            Setting(
+                name: "native_transport_max_request_data_in_flight_per_ip",
+                kind: .size(
+                    \.clients.maximumRequestBytesInFlightPerAddress, 1024...(1 << 40))),
         ]
     }
 
@@ -185,14 +195,7 @@ extension Configuration {
 
     /// Takes one setting.
     package mutating func set(_ name: String, to value: String) throws(SettingFailure) {
-        let settings = Self.settings
-        guard let setting = settings.first(where: { $0.name == name }) else {
-            let nearest = settings.map(\.name).min {
-                Self.distance($0, name) < Self.distance($1, name)
-            }
-            let hint = nearest.map { "; did you mean \($0)?" } ?? ""
-            throw SettingFailure(description: "there is no setting \(name)\(hint)")
-        }
+        guard let setting = Self.setting(named: name) else { throw Self.unknown(name) }
         switch setting.kind {
         case .text(let path):
             if value.isEmpty { throw Self.refused(name, value, "must not be empty") }
@@ -237,7 +240,39 @@ extension Configuration {
                     name, value,
                     words.dropLast().joined(separator: ", ") + " or " + (words.last ?? ""))
             }
+        case .words(let path, let known):
+            let words = Self.words(value).map { known == nil ? $0.lowercased() : $0 }
+            if let known, words.contains(where: { !known.contains($0) }) {
+                throw Self.refused(
+                    name, value, "a list with commas of " + known.joined(separator: ", "))
+            }
+            self[keyPath: path] = words
         }
+    }
+
+    /// `[ONE, two]` and `ONE,two` as words in capitals, each once.
+    private static func words(_ text: String) -> [String] {
+        var words: [String] = []
+        for part in text.split(whereSeparator: { $0 == "," || $0 == " " || $0 == "[" || $0 == "]" })
+        {
+            let word = part.uppercased()
+            if !words.contains(word) { words.append(word) }
+        }
+        return words
+    }
+
+    /// The setting of that name.
+    package static func setting(named name: String) -> Setting? {
+        settings.first { $0.name == name }
+    }
+
+    /// There is no such name: says which one is near, of the settings and of `others`.
+    static func unknown(_ name: String, others: [String] = []) -> SettingFailure {
+        let nearest = (settings.map(\.name) + others).min {
+            distance($0, name) < distance($1, name)
+        }
+        let hint = nearest.map { "; did you mean \($0)?" } ?? ""
+        return SettingFailure(description: "there is no setting \(name)\(hint)")
     }
 
     private static func take<Word>(_ place: inout Word, _ word: Word?) -> Bool {

@@ -8,6 +8,7 @@ package struct Configuration: Equatable, Sendable {
     package var requests = Requests()
     package var membership = Membership()
     package var clients = Clients()
+    package var guardrails = Guardrails()
     package var authentication = Authentication()
 
     package init() {}
@@ -141,6 +142,48 @@ package struct Configuration: Equatable, Sendable {
         package var maximumPreparedStatements = 10_000
         /// Unsent response bytes of a connection above which it is no longer read from.
         package var pauseReadingAboveBytes = 1 << 20
+        /// Bytes of requests that are not answered yet: of the whole node, shared by its shards, and of
+        /// one client address on one shard.
+        package var maximumRequestBytesInFlight = 256 << 20
+        package var maximumRequestBytesInFlightPerAddress = 64 << 20
+        package init() {}
+    }
+
+    /// What clients are warned of, and what is refused them. Nothing is but what an operator sets.
+    package struct Guardrails: Equatable, Sendable {
+        /// From where on clients are warned, and from where on they are refused; -1 for never.
+        package struct Threshold: Equatable, Sendable {
+            package var warn = -1
+            package var fail = -1
+            package init() {}
+        }
+
+        package var keyspaces = Threshold()
+        package var tables = Threshold()
+        package var columnsPerTable = Threshold()
+        package var fieldsPerType = Threshold()
+        package var pageSize = Threshold()
+        package var partitionKeysInSelect = Threshold()
+        package var cartesianProduct = Threshold()
+        package var minimumReplicationFactor = Threshold()
+        package var maximumReplicationFactor = Threshold()
+
+        package var allowsFiltering = true
+        package var allowsGroupBy = true
+        package var allowsUserTimestamps = true
+        package var allowsAlterTable = true
+        package var allowsDropTruncateTable = true
+        package var allowsDropKeyspace = true
+        package var allowsUncompressedTables = true
+        package var allowsListReads = true
+        package var allowsSimpleStrategy = true
+
+        package var readLevelsWarned: [String] = []
+        package var readLevelsDisallowed: [String] = []
+        package var writeLevelsWarned: [String] = []
+        package var writeLevelsDisallowed: [String] = []
+        package var tablePropertiesWarned: [String] = []
+        package var tablePropertiesDisallowed: [String] = []
         package init() {}
     }
 }

@@ -48,6 +48,8 @@ package enum RowPurge {
         package var isLive: Bool
         /// `rewrite` would change it.
         package var needsRewrite: Bool
+        /// Deletions in it that the rule keeps: of the row itself, and of cells.
+        package var tombstones = 0
     }
 
     /// Reads the row once. Cost: the walk over its cells.
@@ -57,15 +59,16 @@ package enum RowPurge {
         var verdict = Verdict(
             isLive: row.liveness.isLive(nowInSeconds: rule.nowInSeconds),
             needsRewrite: rule.purges(row.deletion) || drops(row.liveness, rule))
+        if !row.deletion.isNone, !rule.purges(row.deletion) { verdict.tombstones = 1 }
         var cursor = row.cells
         while let cell = try cursor.next() {
             if cell.isLive(nowInSeconds: rule.nowInSeconds) {
                 verdict.isLive = true
-            } else if cell.isExpiring && cell.value.count > 0
-                || rule.purges(cell)
-            {
-                verdict.needsRewrite = true
+                continue
             }
+            let isPurged = rule.purges(cell)
+            if !isPurged { verdict.tombstones += 1 }
+            if cell.isExpiring && cell.value.count > 0 || isPurged { verdict.needsRewrite = true }
         }
         return verdict
     }

@@ -28,6 +28,8 @@ final class ClientConnection {
     let id: ConnectionID
     let local: SocketAddress
     let remote: SocketAddress
+    /// What all connections of its address have under way here.
+    let load: AddressLoad
     let decoder: FrameDecoder
     let encoder = FrameEncoder(side: .server)
     /// What STARTUP told, in order; shown to operators.
@@ -42,6 +44,10 @@ final class ClientConnection {
     var registered: [EventType] = []
     /// Requests that were not answered yet.
     var inFlight = 0
+    /// Requests since the connection was opened.
+    var requestCount = 0
+    /// The client asked to be refused rather than kept waiting (THROW_ON_OVERLOAD).
+    var throwsOnOverload = false
     /// Frames wait in the encoder for the end of the step.
     var isDirty = false
     /// Bytes handed to the world and not yet taken by the socket, as far as we know.
@@ -59,13 +65,18 @@ final class ClientConnection {
     var version: ProtocolVersion { decoder.version ?? .v4 }
 
     init(
-        id: ConnectionID, local: SocketAddress, remote: SocketAddress, maximumFrameBytes: Int
+        id: ConnectionID, local: SocketAddress, remote: SocketAddress, load: AddressLoad,
+        maximumFrameBytes: Int
     ) {
         self.id = id
         self.local = local
         self.remote = remote
+        self.load = load
+        load.connections += 1
         decoder = FrameDecoder(
             side: .server,
             maximumBodyBytes: min(maximumFrameBytes, FrameHeader.maximumBodyBytes))
     }
+
+    deinit { load.connections -= 1 }
 }

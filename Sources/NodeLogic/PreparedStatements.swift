@@ -35,7 +35,9 @@ final class PreparedStatement {
 
 /// A bounded cache of prepared statements; the one unused for longest leaves first.
 struct PreparedStatements {
-    private let maximumCount: Int
+    var maximumCount: Int
+    /// Statements that left because others came.
+    private(set) var evicted = 0
     private var statements: [UniqueID: PreparedStatement] = [:]
     private var clock: UInt64 = 0
 
@@ -68,6 +70,7 @@ struct PreparedStatements {
             let oldest = statements.min(by: { $0.value.lastUse < $1.value.lastUse })
         {
             statements[oldest.key] = nil
+            evicted += 1
         }
         clock += 1
         statement.lastUse = clock

@@ -29,6 +29,17 @@ final class ClientRequest {
     /// The batch whose entries are removed when all of its writes are through.
     var loggedBatch: LoggedBatch?
     var trace: RequestTrace?
+    /// The statement's text, for whoever looks at what is under way.
+    var statement = ""
+    /// When the frame came in.
+    var began = Instant(nanoseconds: 0)
+    /// What the time until the answer is counted as.
+    var measure: (table: TableID, kind: RequestMeasure)?
+    /// Replicas that had to pass over many tombstones, and the most of one.
+    var tombstoneWarnings = (replicas: 0, most: 0)
+    /// Bytes of the frame, as long as they count as under way.
+    var heldBytes = 0
+    var load: AddressLoad?
     /// How long the client lets the request take, if it says so (`USING TIMEOUT`).
     var timeout: Instant.Span?
     /// A statement of our own, whose end is for one of our machines.
@@ -128,6 +139,7 @@ struct LocalRead {
     let command: ReadCommand
     /// The scope was cut at the end of this shard's slice: this is the last token answered for.
     let coveredThrough: Int64?
+    var began = Instant(nanoseconds: 0)
 }
 
 /// A write that is answered only when the log is synced so far.

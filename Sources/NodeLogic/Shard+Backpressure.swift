@@ -153,13 +153,19 @@ extension Shard {
 
     private func readOnIfCalm() {
         guard !heldConnections.isEmpty, held.bytes <= heldBytesLimit / 4,
-            writes.count + reads.count <= configuration.requests.maximumInFlight / 4
+            writes.count + reads.count <= configuration.requests.maximumInFlight / 4,
+            requestBytes <= requestBytesLimit / 2
         else { return }
+        var waiting: [ConnectionID] = []
         for id in heldConnections {
             guard let connection = connections[id] else { continue }
+            guard connection.load.bytes <= addressBytesLimit / 2 else {
+                waiting.append(id)
+                continue
+            }
             connection.isHeld = false
             if !connection.isPaused { outbox.effects.append(.clientReading(id, true)) }
         }
-        heldConnections.removeAll()
+        heldConnections = waiting
     }
 }

@@ -111,6 +111,7 @@ extension Shard {
             encoder.ready(header.version, stream: header.stream)
         case .query, .prepare, .execute, .batch:
             try checkLoad()
+            try admit(frame, connection)
             if isBusy { stopReading(connection.id) }
             try handleStatement(frame, connection)
             return
@@ -155,6 +156,7 @@ extension Shard {
         }
         let compression = try request.compression(header.version)
         connection.options = request.options
+        connection.throwsOnOverload = request["THROW_ON_OVERLOAD"] == "1"
         connection.isStarted = true
         if configuration.authentication.authenticator == .password {
             connection.login = .wanted
@@ -175,6 +177,8 @@ extension Shard {
     private func claim(_ client: ClientRequest) -> ClientConnection? {
         guard !client.isAnswered else { return nil }
         client.isAnswered = true
+        recordAnswer(client)
+        releaseBytes(of: client)
         if let latch = client.latch {
             client.latch = nil
             release(latch)

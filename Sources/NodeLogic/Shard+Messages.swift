@@ -70,6 +70,7 @@ extension Shard {
             stop("a message of kind \(header.kind) is over the protocol's limit")
             return
         }
+        if target != host { traffic(with: target).sent(range.count) }
         if target == host {
             deferred.effects.append(.shardMessage(shard, range))
         } else {
@@ -90,6 +91,7 @@ extension Shard {
         guard header.clusterID == cluster.clusterID, header.lineage == cluster.lineage else {
             return
         }
+        if !fromShard { traffic(with: header.sender).received(bytes.count) }
         _ = clock.observe(header.hybridTime, wall: now.wall)
         if header.epoch > cluster.epoch, !fromShard { newerEpochSeen(header) }
         if header.epoch > cluster.epoch, header.kind.route == .token {
@@ -100,6 +102,7 @@ extension Shard {
             try dispatch(header, body, fromShard: fromShard)
         } catch {
             // Well-formed by checksum and yet not readable: a newer or broken sender.
+            if !fromShard { traffic(with: header.sender).refusedCount += 1 }
             refuse(header, body, fromShard: fromShard)
         }
     }

@@ -55,6 +55,11 @@ extension Shard {
         case .adminTask(let task, let words): serveAdmin(task, words)
         case .adminDone(let task, let value, let failure): adminDone(task, value, failure)
         case .load(let bytes): shardLoaded(bytes, sender)
+        case .changeSetting(let change, let name, let value):
+            serveSetting(change, name, value, from: sender)
+        case .settingChanged(let change): settingChanged(change)
+        case .viewTask(let view, let table): serveView(view, table, from: sender)
+        case .viewFacts(let view, let facts): viewTold(view, facts)
         case .rolesChanged: forgetAuthorities()
         }
     }

@@ -77,6 +77,7 @@ extension Shard {
             return
         }
         if parts.contains(where: \.plan.isConditional) {
+            measure(client, first.plan.table.id, .conditionalWrite)
             noteConditional(first.plan.table, client)
             let request = try ConditionalRequest(
                 parts.map { (plan: $0.plan, values: $0.values) }, context, isBatch: kind != nil)
@@ -84,6 +85,7 @@ extension Shard {
                 request, commit: order.consistency, serial: parameters.serialConsistency, client)
             return
         }
+        measure(client, first.plan.table.id, .coordinatorWrite)
         let isCounter = parts.contains { $0.plan.table.isCounter }
         try checkConsistency(order.consistency, counters: isCounter ? first.plan.table : nil)
         if parts.contains(where: \.plan.requiresRead) {
@@ -157,6 +159,13 @@ extension Shard {
     }
 
     private func checkBatch(_ client: ClientRequest, _ order: WriteOrder) throws(CQLError) {
+        let kind =
+            switch order.kind {
+            case .unlogged: 1
+            case .counter: 2
+            case .logged, nil: 0
+            }
+        batchPartitions[kind].record(Int64(sink.entries.count))
         let size = sink.bytes.count
         let limits = configuration.requests
         guard sink.entries.count > 1 else { return }

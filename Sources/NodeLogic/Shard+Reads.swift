@@ -194,6 +194,8 @@ extension Shard {
                 command, tag: tag, clock: now, outbox: outbox, into: resultScratch)
             {
             case .done:
+                noteRead(command, storage.lastRead, since: now.monotonic)
+                noteTombstones(storage.lastRead.tombstones, session.client)
                 let view = try ReadResultView(resultScratch.bytes)
                 let stop = try ReadMerge.stop(of: view)
                 if session.isWholeAnswer(stop) {
@@ -206,7 +208,7 @@ extension Shard {
                 localReads[tag] = LocalRead(
                     reader: .operation(
                         remember(command, token, living, session), wantsDigest: false),
-                    command: command, coveredThrough: nil)
+                    command: command, coveredThrough: nil, began: now.monotonic)
             }
         } catch {
             session.client.trace?.note("Read failed: \(error)", now: now.monotonic)
@@ -214,7 +216,8 @@ extension Shard {
                 LocalRead(
                     reader: .operation(
                         remember(command, token, living, session), wantsDigest: false),
-                    command: command, coveredThrough: nil))
+                    command: command, coveredThrough: nil),
+                Self.reason(error))
         }
     }
 
@@ -304,6 +307,11 @@ extension Shard {
     func receiveReadResponse(_ header: PeerHeader, _ response: ReadResponse) {
         switch response {
         case .data(let bytes):
+            readAnswered(header.request, by: header.sender, .data([UInt8](bytes)))
+        case .dataBehind(let tombstones, let bytes):
+            if let pending = reads[header.request] {
+                noteTombstones(tombstones, pending.session.client)
+            }
             readAnswered(header.request, by: header.sender, .data([UInt8](bytes)))
         case .digest(let id):
             readAnswered(

@@ -38,6 +38,7 @@ extension Shard {
         _ view: MutationView, _ header: PeerHeader, fromShard: Bool
     ) throws(StorageError) {
         let position = try storage.apply(view, clock: now)
+        noteApplied(view.table)
         if view.table == BatchesTable.schema.id { mayHaveBatches = true }
         traceReplica(header, "Mutation applied to memtable and commit log")
         observe(
@@ -97,17 +98,20 @@ extension Shard {
         }
         nextReadTag += 1
         let tag = nextReadTag
-        let read = LocalRead(reader: reader, command: command, coveredThrough: coveredThrough)
+        let read = LocalRead(
+            reader: reader, command: command, coveredThrough: coveredThrough, began: now.monotonic)
         resultScratch.removeAll()
         do {
             switch try storage.read(
                 command, tag: tag, clock: now, outbox: outbox, into: resultScratch)
             {
-            case .done: try complete(read, resultScratch.bytes)
+            case .done:
+                noteRead(command, storage.lastRead, since: read.began)
+                try complete(read, resultScratch.bytes, storage.lastRead)
             case .parked: localReads[tag] = read
             }
         } catch {
-            fail(read)
+            fail(read, Self.reason(error))
         }
     }
 
@@ -119,8 +123,11 @@ extension Shard {
             guard let read = localReads.removeValue(forKey: completed.tag) else { continue }
             switch completed.result {
             case .success(let bytes):
+                noteRead(read.command, completed.figures, since: read.began)
                 do {
-                    try bytes.withBytes { raw throws(MalformedBytes) in try complete(read, raw) }
+                    try bytes.withBytes { raw throws(MalformedBytes) in
+                        try complete(read, raw, completed.figures)
+                    }
                 } catch {
                     fail(read)
                 }
@@ -128,26 +135,32 @@ extension Shard {
                 if case .remote(let header, _, _) = read.reader {
                     traceReplica(header, "Read failed: \(error)")
                 }
-                fail(read)
+                fail(read, Self.reason(error))
             }
         }
     }
 
+    /// Why a replica could not read, for its coordinator.
+    static func reason(_ error: any Error) -> ReplicaFailureReason {
+        if case StorageError.tooManyTombstones = error { return .readTooManyTombstones }
+        return .unknown
+    }
+
     private func complete(
-        _ read: LocalRead, _ result: UnsafeRawBufferPointer
+        _ read: LocalRead, _ result: UnsafeRawBufferPointer, _ figures: ReadFigures
     ) throws(MalformedBytes) {
         guard let covered = read.coveredThrough, try ReadResultView(result).isExhausted else {
-            try deliver(read, result)
+            try deliver(read, result, figures)
             return
         }
         let clipped = ByteWriter(capacity: result.count + 16)
         ReadResultWriter.begin(coveredThrough: covered, into: clipped)
         clipped.append(UnsafeRawBufferPointer(rebasing: result[1...]))
-        try deliver(read, clipped.bytes)
+        try deliver(read, clipped.bytes, figures)
     }
 
     private func deliver(
-        _ read: LocalRead, _ result: UnsafeRawBufferPointer
+        _ read: LocalRead, _ result: UnsafeRawBufferPointer, _ figures: ReadFigures
     ) throws(MalformedBytes) {
         if observer != nil, case .partition(let token, _) = read.command.scope {
             let newest = try ReadResultView(result).newestTimestamp()
@@ -168,6 +181,9 @@ extension Shard {
         case .counting(let tag): countersRead(tag, result)
         case .batches: batchesRead(result)
         case .operation(let id, let wantsDigest):
+            if let pending = reads[id] {
+                noteTombstones(figures.tombstones, pending.session.client)
+            }
             let answer: ReadOperation.Answer =
                 wantsDigest
                 ? .digest(try digest(of: result, read.command)) : .data([UInt8](result))
@@ -178,6 +194,9 @@ extension Shard {
             respond(to: header, .readResponse, fromShard: fromShard) { writer in
                 if let digest {
                     ReadResponse.digest(UniqueID(high: digest.high, low: digest.low))
+                        .encode(into: writer)
+                } else if figures.tombstones > configuration.requests.tombstoneWarnThreshold {
+                    ReadResponse.dataBehind(tombstones: figures.tombstones, result)
                         .encode(into: writer)
                 } else {
                     ReadResponse.data(result).encode(into: writer)
@@ -202,7 +221,7 @@ extension Shard {
     }
 
     /// Tells who asked that this replica cannot answer.
-    func fail(_ read: LocalRead) {
+    func fail(_ read: LocalRead, _ reason: ReplicaFailureReason = .unknown) {
         switch read.reader {
         case .acceptor(let key): acceptorRead(key, nil)
         case .promise(let tag): promiseRead(tag, nil)
@@ -211,11 +230,10 @@ extension Shard {
         case .operation(let id, _):
             readAnswered(
                 id, by: host,
-                .failed(
-                    address: clientAddress.address, reason: ReplicaFailureReason.unknown.rawValue))
+                .failed(address: clientAddress.address, reason: reason.rawValue))
         case .remote(let header, _, let fromShard):
             respond(to: header, .readResponse, fromShard: fromShard) {
-                ReadResponse.failed(.unknown).encode(into: $0)
+                ReadResponse.failed(reason).encode(into: $0)
             }
         }
     }

@@ -44,6 +44,9 @@ extension Shard {
             connection: connection.id, stream: header.stream, version: header.version)
         warnOfPassword(connection, client)
         connection.inFlight += 1
+        connection.requestCount += 1
+        client.began = now.monotonic
+        holdBytes(of: frame, client, connection)
         beginTrace(frame, client, connection)
         do {
             let body = try frame.requestBody()
@@ -81,6 +84,7 @@ extension Shard {
         let plan = try plan(text, keyspace: parameters.keyspace ?? connection.keyspace)
         let values = try plan.ordered(parameters.values)
         try plan.check(values)
+        statementCounts.regular += 1
         try execute(
             plan, values, text: text, columns: nil, knownMetadataID: nil, client, connection)
     }
@@ -127,6 +131,7 @@ extension Shard {
         let statement = try statement(request.preparedID)
         let values = try statement.plan.ordered(parameters.values)
         try statement.plan.check(values)
+        statementCounts.prepared += 1
         try execute(
             statement.plan, values, text: statement.text, columns: statement.columns,
             knownMetadataID: request.resultMetadataID.map { [UInt8]($0) }, client, connection)
@@ -145,6 +150,8 @@ extension Shard {
         _ plan: PreparedPlan, _ values: BoundValues, text: String, columns: RowsMetadata?,
         knownMetadataID: [UInt8]?, _ client: ClientRequest, _ connection: ClientConnection
     ) throws(CQLError) {
+        // A statement about roles may hold a password.
+        if case .roles = plan.plan {} else { client.statement = text }
         if let trace = client.trace {
             trace.request = text
             trace.note("Planned: \(text)", now: now.monotonic)
@@ -155,12 +162,21 @@ extension Shard {
         }
         switch plan.plan {
         case .modification(let modification):
+            if SystemSchema.isSettings(modification.table) {
+                try changeSettings(modification, values, client)
+                return
+            }
             try checkWritable(modification.table)
+            try checkModification(modification, client)
             try execute(
                 CollectionOfOne(BoundModification(plan: modification, values: values)), nil,
                 executionContext(), client)
         case .batch(let batch):
-            for modification in batch.modifications { try checkWritable(modification.table) }
+            for modification in batch.modifications {
+                try checkWritable(modification.table)
+                try checkModification(modification, client)
+            }
+            try checkBatchTimestamp(batch)
             try execute(
                 batch.modifications.map { BoundModification(plan: $0, values: values) }, batch.kind,
                 try batch.context(values, executionContext()), client)
@@ -174,10 +190,12 @@ extension Shard {
         case .describe(let request): try describe(request, client)
         case .truncate(let table):
             try checkWritable(table)
+            try checkTruncation()
             startTruncation(table, client)
         case .schemaChange(let change):
             client.warnings += change.optionWarnings
             client.warnings += change.storageNotices
+            try checkChange(change, client)
             client.creator = connection.role
             startSchemaChange(
                 text, keyspace: parameters.keyspace ?? connection.keyspace, client)
@@ -215,6 +233,7 @@ extension Shard {
             }
             try checkWritable(modification.table)
             try authorize(plan.plan, connection)
+            try checkModification(modification, client)
             let values = parameters.values.slice(part.values)
             try plan.check(values)
             parts.append(BoundModification(plan: modification, values: values))
@@ -240,6 +259,12 @@ extension Shard {
         }
         let context = executionContext()
         if cluster.route(of: select.table.id) == nil, SystemSchema.isSystem(select.table.keyspace) {
+            if isGathered(select.table) {
+                gather(
+                    select, values, context, columns: columns, knownMetadataID: knownMetadataID,
+                    client)
+                return
+            }
             let result = try select.execute(
                 overRows: systemRows(of: select.table), values, context)
             answer(client) { encoder in
@@ -252,9 +277,15 @@ extension Shard {
             }
             return
         }
+        try checkSelect(select, client)
+        measure(
+            client, select.table.id,
+            parameters.consistency.isSerial
+                ? .conditionalRead : select.namesPartitions ? .coordinatorRead : .coordinatorScan)
         let execution = try SelectExecution(
             select, values, context, pageSize: parameters.pageSize,
             pagingState: parameters.pagingState.map { [UInt8]($0) })
+        try checkKeys(execution, client)
         let run = SelectRun(
             execution: execution, columns: columns, consistency: parameters.consistency,
             skipsMetadata: parameters.skipsMetadata, knownMetadataID: knownMetadataID)
@@ -316,6 +347,7 @@ extension Shard {
             internalSelected(client, place, run)
             return
         }
+        warnOfTombstones(client)
         answer(client) { encoder in
             var rows = RowsWriter(
                 encoder, client.version, stream: client.stream, run.columns,

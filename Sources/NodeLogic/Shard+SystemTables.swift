@@ -24,6 +24,14 @@ extension Shard {
             return otherNodes.map { table.systemRow(peerRow($0)) }
         case ("system", "peers_v2"):
             return otherNodes.map { table.systemRow(peerVersionTwoRow($0)) }
+        case ("system_views", "settings"):
+            return Self.sorted(
+                Configuration.settings.map { setting in
+                    table.systemRow([
+                        "name": .text(setting.name),
+                        "value": .text(configuration.text(of: setting)),
+                    ])
+                }, 1)
         case ("system", "prepared_statements"):
             return prepared.all.map { statement in
                 table.systemRow([
@@ -95,7 +103,7 @@ extension Shard {
 
     /// The schema version of a peer as far as we know: ours if it has installed the epoch that our
     /// schema last changed at, else one that is equal to no other, so that drivers wait.
-    private func schemaVersion(of peer: HostID) -> UniqueID {
+    func schemaVersion(of peer: HostID) -> UniqueID {
         guard let epoch = peerEpochs[peer], epoch < cluster.schemaEpoch else {
             return cluster.schema.version
         }

@@ -61,6 +61,7 @@ extension Shard {
         _ view: MutationView, _ timestamp: Int64, _ client: ClientRequest
     ) throws(StorageError) {
         try storage.apply(view, clock: now)
+        noteApplied(view.table)
         observe(
             .mutationApplied(
                 table: view.table.value, token: view.token, timestamp: timestamp, request: 0))
@@ -209,6 +210,7 @@ extension Shard {
     ) {
         do {
             let position = try storage.apply(try MutationView(mutation), clock: now)
+            noteApplied(write.table)
             observe(
                 .mutationApplied(
                     table: write.table.value, token: write.token.value,

@@ -58,6 +58,9 @@ package final class Shard {
 
     // Clients.
     var connections: [ConnectionID: ClientConnection] = [:]
+    /// Bytes of requests that are not answered yet, of all clients and by address.
+    var requestBytes = 0
+    var addressLoads: [[UInt8]: AddressLoad] = [:]
     var dirtyConnections: [ClientConnection] = []
     var prepared: PreparedStatements
     var parameters = QueryParameters()
@@ -125,6 +128,20 @@ package final class Shard {
     var announcedLoad = 0
     var mayHaveNewLoad = true
 
+    // What is told to whoever asks (`Views/`, `Metrics/`).
+    var pendingSettings: [UInt64: PendingSetting] = [:]
+    var pendingViews: [UInt64: PendingView] = [:]
+    var nextView: UInt64 = 0
+    var tableMetrics: [TableID: TableMetrics] = [:]
+    var lastMetrics: (table: TableID, metrics: TableMetrics)?
+    var statementCounts = (prepared: 0, regular: 0)
+    /// Partitions of logged, unlogged and counter batches.
+    let batchPartitions = [LogHistogram(), LogHistogram(), LogHistogram()]
+    /// The block cache's counts when they were last asked for.
+    var lastCacheFigures: (at: Instant, hits: Int, misses: Int)
+    var peerTraffic: [HostID: PeerTraffic] = [:]
+    var completedCounts = (reads: 0, writes: 0, requests: 0)
+
     // This step.
     var now: ClockReading
     var outbox: Outbox
@@ -169,6 +186,7 @@ package final class Shard {
         nextBatchCheck = reading.monotonic + start.configuration.requests.batchlogReplayInterval
         traceStream = RandomStream(
             seed: start.randomSeed, name: "traces of \(start.host) \(start.index.value)")
+        lastCacheFigures = (reading.monotonic, 0, 0)
         nextHintCheck = reading.monotonic + start.configuration.requests.hintReplayInterval
         if let conflict = start.configuration.authentication.conflict {
             throw ShardStartFailure(conflict)
@@ -193,6 +211,8 @@ package final class Shard {
         } catch {
             throw ShardStartFailure("the snapshots cannot be looked through: \(error)")
         }
+        storage.tombstoneFailureThreshold =
+            start.configuration.requests.tombstoneFailureThreshold
         control =
             start.index.value == 0
             ? try NodeControl(start, clock: reading) : nil
@@ -220,7 +240,7 @@ package final class Shard {
         switch event {
         case .clientOpened(let id, let local, let remote):
             connections[id] = ClientConnection(
-                id: id, local: local, remote: remote,
+                id: id, local: local, remote: remote, load: load(of: remote.address),
                 maximumFrameBytes: configuration.clients.maximumFrameBytes)
         case .clientBytes(let id, let range): receiveClient(id, bytes[range])
         case .clientWritable(let id): clientWritable(id)

@@ -31,6 +31,14 @@ enum ShardNotice: Equatable {
     case adminDone(UInt64, AdminValue, failure: String)
     /// To shard 0: the bytes of all files here.
     case load(UInt64)
+    /// To all: what is known for a virtual table is wanted.
+    case viewTask(UInt64, String)
+    /// To all: a setting has another value from now on.
+    case changeSetting(UInt64, name: String, value: String)
+    /// To the shard that asked: it has.
+    case settingChanged(UInt64)
+    /// To the shard that asked.
+    case viewFacts(UInt64, AdminValue)
     /// To all: what is remembered of roles and permissions no longer holds.
     case rolesChanged
 
@@ -91,6 +99,17 @@ enum ShardNotice: Equatable {
             let failure = try reader.readString()
             self = .adminDone(task, try AdminValue(from: &reader), failure: failure)
         case 42: self = .load(try reader.readVarint())
+        case 60:
+            let view = try reader.readVarint()
+            self = .viewTask(view, try reader.readString())
+        case 62:
+            let change = try reader.readVarint()
+            let name = try reader.readString()
+            self = .changeSetting(change, name: name, value: try reader.readString())
+        case 63: self = .settingChanged(try reader.readVarint())
+        case 61:
+            let view = try reader.readVarint()
+            self = .viewFacts(view, try AdminValue(from: &reader))
         case 43: self = .rolesChanged
         case let other: throw MalformedBytes("unknown shard notice \(other)", offset: 0)
         }
@@ -154,6 +173,22 @@ enum ShardNotice: Equatable {
         case .load(let bytes):
             writer.append(42)
             writer.appendVarint(bytes)
+        case .viewTask(let view, let table):
+            writer.append(60)
+            writer.appendVarint(view)
+            writer.appendString(table)
+        case .changeSetting(let change, let name, let value):
+            writer.append(62)
+            writer.appendVarint(change)
+            writer.appendString(name)
+            writer.appendString(value)
+        case .settingChanged(let change):
+            writer.append(63)
+            writer.appendVarint(change)
+        case .viewFacts(let view, let facts):
+            writer.append(61)
+            writer.appendVarint(view)
+            facts.encode(into: writer)
         case .rolesChanged: writer.append(43)
         }
     }

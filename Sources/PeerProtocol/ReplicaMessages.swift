@@ -107,6 +107,8 @@ package struct ReadRequest {
 package enum ReadResponse {
     /// Encoded rows.
     case data(UnsafeRawBufferPointer)
+    /// Encoded rows, for which the replica passed more deletions than it likes to.
+    case dataBehind(tombstones: Int, UnsafeRawBufferPointer)
     case digest(UniqueID)
     case failed(ReplicaFailureReason)
 
@@ -116,6 +118,10 @@ package enum ReadResponse {
         case 0: self = .data(try reader.readBytes(reader.remaining))
         case 1: self = .digest(try reader.readUniqueID())
         case 2: self = .failed(try ReplicaFailureReason.read(&reader))
+        case 3:
+            let tombstones = try reader.readVarint()
+            self = .dataBehind(
+                tombstones: Int(clamping: tombstones), try reader.readBytes(reader.remaining))
         case let other: throw MalformedBytes("unknown read outcome \(other)", offset: 0)
         }
         try reader.expectEnd()
@@ -125,6 +131,10 @@ package enum ReadResponse {
         switch self {
         case .data(let bytes):
             writer.append(0)
+            writer.append(bytes)
+        case .dataBehind(let tombstones, let bytes):
+            writer.append(3)
+            writer.appendVarint(UInt64(tombstones))
             writer.append(bytes)
         case .digest(let digest):
             writer.append(1)

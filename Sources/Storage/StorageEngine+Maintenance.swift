@@ -115,7 +115,9 @@ extension StorageEngine {
                 level: Int(sstable.entry.level),
                 minimumToken: sstable.metadata.statistics.minimumToken,
                 maximumToken: sstable.metadata.statistics.maximumToken,
-                filterBytes: sstable.metadata.filter.byteCount)
+                filterBytes: sstable.metadata.filter.byteCount,
+                largestPartitionBytes: sstable.metadata.statistics.largestPartitionBytes,
+                partitionSizes: sstable.metadata.statistics.partitionSizes)
         }
     }
 
@@ -525,4 +527,7 @@ package struct SSTableSummary: Equatable, Sendable {
     package let minimumToken: Int64
     package let maximumToken: Int64
     package let filterBytes: Int
+    package let largestPartitionBytes: Int
+    /// How many partitions have more than 2^(n-1) and up to 2^n bytes, by n.
+    package let partitionSizes: [Int]
 }

@@ -62,6 +62,15 @@ extension StorageEngine {
         return .parked
     }
 
+    /// What the last read that ended with `.done` has passed.
+    package var lastRead: ReadFigures { runner.figures }
+
+    /// A read that passes more deletions than these is given up.
+    package var tombstoneFailureThreshold: Int {
+        get { runner.tombstoneLimit }
+        set { runner.tombstoneLimit = newValue }
+    }
+
     func pin(_ view: TableView) {
         for memtable in view.memtables { memtable.pins += 1 }
         for sstable in view.sstables { sstable.pins += 1 }
@@ -99,6 +108,10 @@ extension StorageEngine {
 
     /// Changes the size of the block cache, which takes effect at once.
     package func resizeBlockCache(to bytes: Int) { cache.resize(to: bytes) }
+
+    /// The most bytes that the block cache takes, and how many blocks are in it.
+    package var blockCacheLimit: Int { cache.limitBytes }
+    package var cachedBlocks: Int { cache.count }
 
     /// Bytes in the block cache, and how often blocks were found in it and not.
     package var blockCacheUse: (bytes: Int, hits: Int, misses: Int) {
@@ -165,7 +178,8 @@ extension StorageEngine {
                 return
             }
             let answer = run.hasOwnOutput ? run.output.array : []
-            completedReads.append(CompletedRead(tag: run.tag, result: .success(answer)))
+            completedReads.append(
+                CompletedRead(tag: run.tag, result: .success(answer), figures: runner.figures))
         } catch {
             if !run.hasOwnOutput { run.output.truncate(to: run.outputStart) }
             note(error)

@@ -63,6 +63,20 @@ package struct CompletedRead: Sendable {
     package let tag: UInt64
     /// The bytes of a `ReadResultView`.
     package let result: Result<[UInt8], StorageError>
+    package var figures = ReadFigures()
+}
+
+/// What a read has passed.
+package struct ReadFigures: Equatable, Sendable {
+    /// Live rows that it returned.
+    package var rows = 0
+    /// Deletions that may not be forgotten yet: of partitions, rows, ranges and cells, and expired cells.
+    package var tombstones = 0
+
+    package init(rows: Int = 0, tombstones: Int = 0) {
+        self.rows = rows
+        self.tombstones = tombstones
+    }
 }
 
 /// What came back at the start.

@@ -36,6 +36,8 @@ package indirect enum StorageError: Error, Equatable, Sendable, CustomStringConv
     case mutationTooLarge(bytes: Int, limit: Int)
     /// No write is taken for now; nothing was applied. Reads go on.
     case refused(WriteRefusal)
+    /// The read passed more deletions than `tombstone_failure_threshold`.
+    case tooManyTombstones(Int)
     /// The read needed more rounds of block reads than is allowed.
     case tooManyRounds(Int)
 
@@ -52,6 +54,8 @@ package indirect enum StorageError: Error, Equatable, Sendable, CustomStringConv
         case .mutationTooLarge(let bytes, let limit):
             "mutation of \(bytes) bytes, the limit is \(limit) (max_mutation_size)"
         case .refused(let refusal): "writes are refused: \(refusal)"
+        case .tooManyTombstones(let count):
+            "gave up after \(count) tombstones (see tombstone_failure_threshold)"
         case .tooManyRounds(let rounds): "gave up after \(rounds) rounds of block reads"
         }
     }

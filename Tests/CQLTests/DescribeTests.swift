@@ -259,7 +259,7 @@ func describe(_ bench: SchemaBench, _ text: String, keyspace: String? = nil) thr
         }
         #expect(
             try rows(bench, "SELECT * FROM system_virtual_schema.keyspaces")
-                == ["system_virtual_schema"])
+                == ["system_views", "system_virtual_schema"])
         #expect(
             try rows(
                 bench,

@@ -74,6 +74,13 @@ struct ConformanceTests {
 
     @Test func operatorsCommandsDoWhatNodetoolsDo() async throws { try await run("admin") }
 
+    @Test func settingsAreReadShownAndChanged() async throws { try await run("settings") }
+
+    @Test func virtualTablesShowWhatANodeKnows() async throws {
+        try await run("virtual_tables")
+    }
+
+    @Test func guardrailsWarnAndRefuse() async throws { try await run("guardrails") }
     @Test func rolesAndPasswordsAreCassandras() async throws { try await run("roles") }
 
     @Test func permissionsAreJudgedAsCassandraDoes() async throws { try await run("permissions") }

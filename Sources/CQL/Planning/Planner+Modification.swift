@@ -38,7 +38,7 @@ extension Planner {
     private func modification(
         _ statement: Statement, _ table: TableSchema, _ compiler: inout TermCompiler
     ) throws(CQLError) -> ModificationPlan {
-        try checkWritable(table)
+        if !SystemSchema.isSettings(table) { try checkWritable(table) }
         let plan: ModificationPlan
         switch statement {
         case .insert(let syntax): plan = try insert(syntax, table, &compiler)

@@ -82,6 +82,16 @@ package struct SelectExecution {
     /// The rows one after another, each value as [bytes].
     package var rows: UnsafeRawBufferPointer { output.rows.bytes }
 
+    /// How many partitions and how many stretches of each are named; 0 where none is.
+    package var partitionCount: Int {
+        switch source {
+        case .key: 1
+        case .keys(let keys): keys.count
+        case .range: 0
+        }
+    }
+    package var sliceCount: Int { slices?.count ?? 0 }
+
     // MARK: Beginning
 
     /// Begins an execution. `pageSize` is nil, or not positive, for all rows at once; `pagingState` is

@@ -17,6 +17,8 @@ extension SystemSchema {
         Definition(
             name: "system_virtual_schema", replication: local, gcGraceSeconds: 864_000,
             tables: virtualSchema),
+        Definition(
+            name: "system_views", replication: local, gcGraceSeconds: 864_000, tables: views),
     ]
 
     private static let system = [

@@ -49,6 +49,11 @@ package enum SystemSchema {
         keyspace == "system_virtual_schema" || keyspace == "system_views"
     }
 
+    /// Whether rows of that table of a view may be changed: of the settings only.
+    package static func isSettings(_ table: TableSchema) -> Bool {
+        table.keyspace == "system_views" && table.name == "settings"
+    }
+
     /// Whether the keyspace is one of ours, and so is left out of `DESCRIBE SCHEMA`.
     package static func isSystem(_ keyspace: String) -> Bool {
         definitions.contains { $0.name == keyspace }

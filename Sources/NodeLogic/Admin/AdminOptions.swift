@@ -54,6 +54,22 @@ struct AdminOptions {
         }
     }
 
+    /// Refuses an option that asks for what is not there, with the reason.
+    func refuse(_ name: String, _ reason: String) throws(AdminRefusal) {
+        guard flags.contains(name) || values[name] != nil else { return }
+        throw AdminRefusal("--\(name) is refused: \(reason)")
+    }
+
+    /// A sentence for each given option that changes nothing, by the option's name.
+    func warnings(_ reasons: [(name: String, reason: String)]) -> AdminValue {
+        let given = reasons.filter { flags.contains($0.name) || values[$0.name] != nil }
+        guard !given.isEmpty else { return .null }
+        return [
+            "warnings": .list(
+                given.map { .text("--\($0.name) changes nothing: \($0.reason)") })
+        ]
+    }
+
     /// Refuses fewer or more arguments than the verb takes.
     func expect(_ count: ClosedRange<Int>, _ usage: String) throws(AdminRefusal) {
         guard count.contains(arguments.count) else { throw AdminRefusal("usage: \(usage)") }
@@ -77,15 +93,16 @@ package enum AdminVerbs {
         "enablehandoff", "failuredetector", "flush", "garbagecollect",
         "getcompactionthroughput",
         "getendpoints", "getsstables", "gettimeout", "gettraceprobability", "gossipinfo", "import",
-        "info", "listpendinghints", "listsnapshots", "pausehandoff", "refresh",
+        "info", "listpendinghints", "listsnapshots", "pausehandoff",
+        "proxyhistograms", "refresh",
         "resumehandoff", "ring", "scrub", "setcompactionthroughput", "settimeout",
         "settraceprobability", "snapshot", "status", "statusbinary", "statushandoff", "stop",
-        "tablestats", "tpstats", "upgradesstables", "verify",
+        "tablehistograms", "tablestats", "toppartitions", "tpstats", "upgradesstables", "verify",
         "version",
     ]
 
     /// Other spellings that nodetool takes.
-    package static let synonyms = ["cfstats": "tablestats"]
+    package static let synonyms = ["cfstats": "tablestats", "cfhistograms": "tablehistograms"]
 
     /// The verb that is meant, or a sentence that says what there is.
     package static func unknown(_ verb: String) -> String {

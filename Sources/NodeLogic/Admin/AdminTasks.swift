@@ -24,8 +24,10 @@ struct PendingAdmin {
 enum AdminJob {
     case list(EffectID)
     case clear(EffectID?)
-    case check(EffectID, tableWords: [String], lead: String)
+    case check(EffectID, tableWords: [String], lead: String, facts: AdminValue)
     case unstage(EffectID, AdminAnswer)
+    /// The snapshots for a virtual table, of the view of that number on that shard.
+    case view(UInt64, ShardIndex)
 }
 
 /// On each shard: whom the end of a task of maintenance is for.

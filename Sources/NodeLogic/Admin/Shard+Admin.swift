@@ -44,7 +44,7 @@ extension Shard {
         case "snapshot":
             let words = try snapshotTask(request)
             askShards(id, words, facts: ["tag": .text(words[1])])
-        default: askShards(id, try shardTask(request))
+        default: askShards(id, try shardTask(request), facts: try optionWarnings(request))
         }
     }
 
@@ -68,6 +68,7 @@ extension Shard {
         if !failure.isEmpty, pending.failure == nil { pending.failure = failure }
         control.admin[task] = pending.waiting > 0 ? pending : nil
         guard pending.waiting == 0 else { return }
+        pending.value = Self.finished(pending.value)
         let answer =
             pending.failure.map { AdminAnswer.refused($0) }
             ?? .value(pending.facts.joined(with: pending.value))
@@ -111,32 +112,54 @@ extension Shard {
             try AdminOptions(request).expect(0...0, "drain")
             return ["drain"]
         case "verify":
-            let options = try AdminOptions(
-                request,
-                [
-                    "-e/--extended-verify", "-c/--check-version", "-d/--dfp", "-r/--rsc",
-                    "-t/--check-tokens", "-q/--quick", "-f/--force",
-                ])
+            let options = try AdminOptions(request, Self.verifyOptions)
+            try options.refuse("dfp", "what a damaged file does to the node is for who reads it")
+            try options.refuse("rsc", "there is no repaired state of files")
+            try options.refuse("check-tokens", "cleanup removes foreign partitions and counts them")
             return ["verify"] + (try ids(options.arguments))
         case "scrub":
-            let options = try AdminOptions(
-                request,
-                [
-                    "-n/--no-validate", "-ns/--no-snapshot", "-s/--skip-corrupted",
-                    "-r/--reinsert-overflowed-ttl", "-j/--jobs=",
-                ])
+            let options = try AdminOptions(request, Self.scrubOptions)
+            try options.refuse("no-validate", "scrub reads and checks every row that it keeps")
+            try options.refuse("reinsert-overflowed-ttl", "no time of expiry overflows here")
             return ["scrub"] + (try ids(options.arguments))
         case "cleanup":
             let options = try AdminOptions(request, ["-j/--jobs="])
+            _ = try options.number("jobs")
             return ["cleanup"] + (try ids(options.arguments))
         case "upgradesstables":
             let options = try AdminOptions(request, ["-a/--include-all-sstables", "-j/--jobs="])
+            _ = try options.number("jobs")
             let all = options.flags.contains("include-all-sstables")
             return ["upgrade", all ? "all" : "old"] + (try ids(options.arguments))
         case "garbagecollect":
             let options = try AdminOptions(request, ["-g/--granularity=", "-j/--jobs="])
+            _ = try options.number("jobs")
+            if let granularity = options.values["granularity"],
+                granularity != "CELL", granularity != "ROW"
+            {
+                throw AdminRefusal("Unexpected value for granularity: \(granularity); ROW or CELL")
+            }
             return ["compact", "whole"] + (try ids(options.arguments))
         case "compact": return try compactTask(request)
+        case "proxyhistograms":
+            try AdminOptions(request).expect(0...0, request.verb)
+            return [request.verb]
+        case "tablehistograms":
+            let options = try AdminOptions(request)
+            try options.expect(0...2, "tablehistograms [<keyspace> <table> | <keyspace.table>]")
+            var names = options.arguments
+            if names.count == 1 {
+                names = names[0].split(separator: ".", maxSplits: 1).map(String.init)
+            }
+            if names.count == 1 {
+                throw AdminRefusal("tablehistograms requires keyspace and table name arguments")
+            }
+            return [request.verb]
+                + (try tables(names[...]).map { "\($0.keyspace).\($0.name)" })
+        case "toppartitions":
+            throw AdminRefusal(
+                "toppartitions is not there: Coterie does not sample partitions; "
+                    + "max_partition_size and tablehistograms show the largest ones")
         case "enableautocompaction", "disableautocompaction":
             let isOn = request.verb == "enableautocompaction"
             return ["autocompaction", isOn ? "on" : "off"]
@@ -146,6 +169,7 @@ extension Shard {
             return ["stop"]
         case "getsstables":
             let options = try AdminOptions(request, ["-hf/--hex-format", "-l/--show-levels"])
+            try options.refuse("show-levels", "tablestats shows the files of each level")
             try options.expect(3...3, "getsstables <keyspace> <table> <key>")
             let table = try tables(options.arguments.prefix(2))[0]
             let key = try partitionKey(
@@ -167,6 +191,52 @@ extension Shard {
             }
             return ["traceprobability", String(value)]
         default: throw AdminRefusal(AdminVerbs.unknown(request.verb))
+        }
+    }
+
+    private static let verifyOptions = [
+        "-e/--extended-verify", "-c/--check-version", "-d/--dfp", "-r/--rsc", "-t/--check-tokens",
+        "-q/--quick", "-f/--force",
+    ]
+    private static let scrubOptions = [
+        "-n/--no-validate", "-ns/--no-snapshot", "-s/--skip-corrupted",
+        "-r/--reinsert-overflowed-ttl", "-j/--jobs=",
+    ]
+    private static let importOptions = [
+        "-t/--no-tokens", "-e/--extended-verify", "-v/--no-verify", "-q/--quick",
+        "-c/--no-invalidate-caches", "-l/--keep-level", "-r/--keep-repaired", "-p/--copy-data",
+    ]
+
+    /// What to tell of options that are taken for the sake of scripts and change nothing.
+    private func optionWarnings(_ request: AdminRequest) throws(AdminRefusal) -> AdminValue {
+        let jobs = (name: "jobs", reason: "each shard works on one table after another")
+        switch request.verb {
+        case "verify":
+            return try AdminOptions(request, Self.verifyOptions).warnings([
+                ("quick", "verify reads every block"),
+                ("check-version", "a file of a newer format is refused when it is opened"),
+            ])
+        case "scrub":
+            return try AdminOptions(request, Self.scrubOptions).warnings([
+                jobs, ("no-snapshot", "scrub takes no snapshot"),
+                ("skip-corrupted", "what is damaged is left out in any case"),
+            ])
+        case "cleanup": return try AdminOptions(request, ["-j/--jobs="]).warnings([jobs])
+        case "upgradesstables":
+            return try AdminOptions(request, ["-a/--include-all-sstables", "-j/--jobs="])
+                .warnings([jobs])
+        case "garbagecollect":
+            let options = try AdminOptions(request, ["-g/--granularity=", "-j/--jobs="])
+            let isRow = options.values["granularity"] == "ROW"
+            return options.warnings(
+                [jobs] + (isRow ? [("granularity", "cells that are shadowed go too")] : []))
+        case "import-staged":
+            return try AdminOptions(request, Self.importOptions).warnings([
+                ("no-verify", "every file is checked before it is taken in"),
+                ("quick", "every file is checked before it is taken in"),
+                ("no-invalidate-caches", "there is no row cache"),
+            ])
+        default: return .null
         }
     }
 
@@ -309,7 +379,7 @@ extension Shard {
 
     // MARK: Jobs on the folder
 
-    private func startAdminJob(_ job: any Job, _ purpose: AdminJob) {
+    func startAdminJob(_ job: any Job, _ purpose: AdminJob) {
         guard let control else { return }
         let id = effectIDs.next()
         control.adminJobs[id] = purpose
@@ -323,11 +393,13 @@ extension Shard {
         }
         if let failure {
             switch purpose {
-            case .list(let command), .check(let command, _, _):
+            case .list(let command), .check(let command, _, _, _):
                 answerCommand(command, .refused("\(failure)"))
             case .clear(let command):
                 if let command { answerCommand(command, .refused("\(failure)")) }
             case .unstage(let command, let answer): answerCommand(command, answer)
+            case .view(let view, let shard):
+                sendShard(.viewFacts(view, .list([])), to: shard)
             }
             return true
         }
@@ -341,17 +413,51 @@ extension Shard {
             if let command {
                 answerCommand(command, .value(["removed": .count(clear.removed)]))
             }
-        case .check(let command, let words, let lead):
+        case .check(let command, let words, let lead, let facts):
             guard let check = job as? ImportCheckJob else { return true }
             if let refusal = check.refusal {
                 startAdminJob(
                     SnapshotFolderJob(.unstage(lead)), .unstage(command, .refused(refusal)))
             } else {
-                askShards(command, words + [String(check.fileCount)], staged: lead)
+                askShards(
+                    command, words + [String(check.fileCount)], facts: facts, staged: lead)
             }
         case .unstage(let command, let answer): answerCommand(command, answer)
+        case .view(let view, let shard):
+            guard let list = job as? SnapshotFolderJob else { return true }
+            let rows = Self.rows(of: list.snapshots)
+            sendShard(.viewFacts(view, .list(rows)), to: shard)
         }
         return true
+    }
+
+    /// The parts of each snapshot of a table as one row of `system_views.snapshots`.
+    private static func rows(of snapshots: [SnapshotSummary]) -> [AdminValue] {
+        var rows: [(name: String, keyspace: String, table: String, parts: [SnapshotSummary])] = []
+        for part in snapshots {
+            let manifest = part.manifest
+            let index = rows.firstIndex {
+                $0.name == manifest.key.tag && $0.keyspace == manifest.keyspace
+                    && $0.table == manifest.table
+            }
+            if let index {
+                rows[index].parts.append(part)
+            } else {
+                rows.append((manifest.key.tag, manifest.keyspace, manifest.table, [part]))
+            }
+        }
+        return rows.map { row in
+            let first = row.parts.map(\.manifest.createdAt.microseconds).min() ?? 0
+            let expiry = row.parts.compactMap(\.manifest.expiresAt?.microseconds).min()
+            return [
+                "name": .text(row.name), "keyspace_name": .text(row.keyspace),
+                "table_name": .text(row.table), "created_at": .integer(first / 1_000),
+                "expires_at": expiry.map { .integer($0 / 1_000) } ?? .null,
+                "ephemeral": .bool(row.parts.contains(where: \.manifest.isEphemeral)),
+                "size_on_disk": .count(row.parts.reduce(0) { $0 + $1.manifest.bytes }),
+                "true_size": .count(row.parts.reduce(0) { $0 + $1.trueBytes }),
+            ]
+        }
     }
 
     private static func value(_ snapshot: SnapshotSummary) -> AdminValue {
@@ -384,13 +490,9 @@ extension Shard {
 
     /// `import-staged LEAD [options] keyspace table`: the world has staged the files.
     private func startImport(_ id: EffectID, _ request: AdminRequest) throws(AdminRefusal) {
-        let options = try AdminOptions(
-            request,
-            [
-                "-t/--no-tokens", "-e/--extended-verify", "-v/--no-verify", "-q/--quick",
-                "-c/--no-invalidate-caches", "-l/--keep-level", "-r/--keep-repaired",
-                "-p/--copy-data",
-            ])
+        let options = try AdminOptions(request, Self.importOptions)
+        try options.refuse("keep-level", "files that come in begin at the lowest level")
+        try options.refuse("keep-repaired", "there is no repaired state of files")
         try options.expect(3...3, "import <keyspace> <table> <directory>")
         let table = try tables(options.arguments[1...])[0]
         guard let route = cluster.route(of: table.id) else {
@@ -402,6 +504,8 @@ extension Shard {
                 lead: lead, schema: table,
                 owned: options.flags.contains("no-tokens") ? nil : ownedRanges(route.placement),
                 isExtended: options.flags.contains("extended-verify")),
-            .check(id, tableWords: ["import", table.id.description, lead], lead: lead))
+            .check(
+                id, tableWords: ["import", table.id.description, lead], lead: lead,
+                facts: try optionWarnings(request)))
     }
 }

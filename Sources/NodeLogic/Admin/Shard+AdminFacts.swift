@@ -16,11 +16,10 @@ extension Shard {
         switch request.verb {
         case "probe": return probe()
         case "version": return ["release_version": .text(Self.releaseVersion)]
-        case "status": return try ringFacts(request, ["-r/--resolve-ip", "-o/--sort="], control)
-        case "ring": return try ringFacts(request, ["-r/--resolve-ip"], control)
+        case "status", "ring": return try ringFacts(request, [], control)
         case "describecluster": return describeCluster()
         case "gossipinfo":
-            _ = try AdminOptions(request, ["-r/--resolve-ip"])
+            try AdminOptions(request).expect(0...0, request.verb)
             return .list(cluster.topology.nodes.map { gossip(of: $0, control) })
         case "failuredetector":
             return .list(
@@ -255,7 +254,7 @@ extension Shard {
     }
 
     private func describeRing(_ request: AdminRequest) throws(AdminRefusal) -> AdminValue {
-        let options = try AdminOptions(request, ["-r/--resolve-ip"])
+        let options = try AdminOptions(request)
         try options.expect(1...1, "describering <keyspace>")
         guard let placement = cluster.topology.placement(of: options.arguments[0]) else {
             throw AdminRefusal("The keyspace \(options.arguments[0]), does not exist")

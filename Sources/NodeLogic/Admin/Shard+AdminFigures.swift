@@ -20,6 +20,7 @@ extension Shard {
                 "memtable_bytes": .count(storage.memtableBytes),
             ]
         case "tpstats": return queueFigures()
+        case "proxyhistograms", "tablehistograms": return histogramFacts(words)
         case "compactionstats":
             return [
                 "pending": .count(storage.maintenanceTitles.count + storage.compactions.count),
@@ -127,15 +128,21 @@ extension Shard {
     }
 
     /// What is under way, by the names of Cassandra's pools.
-    private func queueFigures() -> AdminValue {
-        func pool(_ active: Int, _ pending: Int = 0) -> AdminValue {
-            ["active": .count(active), "pending": .count(pending)]
+    func queueFigures() -> AdminValue {
+        func pool(_ active: Int, _ pending: Int = 0, completed: Int = 0) -> AdminValue {
+            [
+                "active": .count(active), "pending": .count(pending),
+                "completed": .count(completed),
+            ]
         }
         return [
-            "ReadStage": pool(localReads.count, 0), "MutationStage": pool(durabilityWaiters.count),
+            "ReadStage": pool(localReads.count, 0, completed: completedCounts.reads),
+            "MutationStage": pool(
+                durabilityWaiters.count, held.count, completed: completedCounts.writes),
             "RequestResponseStage": pool(writes.count + reads.count),
             "Native-Transport-Requests": pool(
-                connections.values.reduce(0) { $0 + $1.inFlight }),
+                connections.values.reduce(0) { $0 + $1.inFlight },
+                completed: completedCounts.requests),
             "HintsDispatcher": pool(hintReplays.count),
             "CompactionExecutor": pool(storage.compactionsUnderWay),
             "MemtableFlushWriter": pool(storage.flushesUnderWay, storage.flushesWaiting),

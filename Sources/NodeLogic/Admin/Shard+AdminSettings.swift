@@ -67,16 +67,8 @@ extension Shard {
     func immediateTask(_ words: [String]) throws(AdminRefusal) -> AdminValue {
         switch words.first {
         case "setting":
-            var changed = configuration
-            do throws(SettingFailure) { try changed.set(words[1], to: words[2]) } catch {
+            do throws(SettingFailure) { try change(words[1], to: words[2]) } catch {
                 throw AdminRefusal(error.description)
-            }
-            configuration = changed
-            if words[1] == "compaction_throughput" {
-                // The node's rate is shared by its shards.
-                let bytes = changed.storage.compactionThroughputBytesPerSecond
-                storage.compactionThroughputBytesPerSecond =
-                    bytes == 0 ? 0 : max(1, bytes / shardCount)
             }
             return [:]
         case "autocompaction":

@@ -124,6 +124,9 @@ package final class HintStore {
         targetsByHost.filter { $0.value.bytes > 0 }.keys.sorted()
     }
 
+    /// Files kept for a host.
+    package func fileCount(for host: HostID) -> Int { targetsByHost[host]?.files.count ?? 0 }
+
     /// Bytes kept for a host.
     package func bytes(for host: HostID) -> Int { targetsByHost[host]?.bytes ?? 0 }
 

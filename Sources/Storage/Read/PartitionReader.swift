@@ -38,6 +38,11 @@ final class PartitionReader {
     var staticRows: [UnsafeRawBufferPointer] = []
     var sources: [RowSource] = []
 
+    /// Deletions that reads have passed since their owner last set it.
+    @exclusivity(unchecked) var tombstones = 0
+    /// More than these and a read is given up.
+    @exclusivity(unchecked) var tombstoneLimit = Int.max
+
     private let rows = ByteWriter(capacity: 1 << 12)
     private let merged = ByteWriter(capacity: 1 << 10)
     private let scratch = ByteWriter(capacity: 1 << 10)
@@ -122,6 +127,7 @@ final class PartitionReader {
             !rule.purges($0.deletion) && !deletion.shadows($0.deletion.timestamp)
         }
         if shown.isNone, staticRow.count == 0, kept.isEmpty, rows.count == 0 { return }
+        tombstones += kept.count + (shown.isNone ? 0 : 1)
         scratch.removeAll()
         PartitionWriter.begin(
             deletion: shown, staticRow: staticRow.bytes, ranges: kept, into: scratch)
@@ -141,6 +147,7 @@ final class PartitionReader {
     ) throws(MalformedBytes) {
         var row = try RowView(bytes)
         let verdict = try RowPurge.inspect(row, rule)
+        tombstones += verdict.tombstones
         if verdict.needsRewrite {
             rewritten.removeAll()
             guard try RowPurge.rewrite(row, rule, into: rewritten) else { return }
@@ -252,6 +259,7 @@ final class PartitionReader {
                 break
             }
             if visible == .live { live += 1 }
+            if tombstones > tombstoneLimit { throw .tooManyTombstones(tombstones) }
             for source in sources
             where source !== first && source.state == .row && equalBytes(source.key, key) {
                 try source.advance()
@@ -301,6 +309,7 @@ final class PartitionReader {
                 break
             }
             if visible == .live { live += 1 }
+            if tombstones > tombstoneLimit { throw .tooManyTombstones(tombstones) }
             try source.advance()
         }
         if source.state == .missing { return .missing }
@@ -361,6 +370,7 @@ final class PartitionReader {
         _ key: UnsafeRawBufferPointer, _ row: RowView, _ rule: PurgeRule, isPeeking: Bool
     ) throws(MalformedBytes) -> Visible {
         let verdict = try RowPurge.inspect(row, rule)
+        tombstones += verdict.tombstones
         var bytes = row.bytes
         if verdict.needsRewrite {
             rewritten.removeAll()

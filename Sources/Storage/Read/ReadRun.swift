@@ -21,6 +21,8 @@ final class ReadRun {
     /// Behind the last partition that is in the output.
     var position: ReadCommand.Position?
     var rounds = 0
+    /// Deletions passed in the partitions that are finished.
+    var tombstones = 0
     // Of a parked read.
     var tag: UInt64 = 0
     @exclusivity(unchecked) var output: ByteWriter
@@ -47,6 +49,7 @@ final class ReadRun {
         self.view = view
         self.rule = rule
         self.output = output
+        tombstones = 0
         outputStart = ReadResultWriter.begin(into: output)
         limits = PartitionReader.Limits(
             rows: command.rowLimit, partitionRows: command.partitionRowLimit,
@@ -80,6 +83,8 @@ final class ReadRunner {
     }
 
     let context: ReadContext
+    /// Of the last run that was done.
+    @exclusivity(unchecked) private(set) var figures = ReadFigures()
     let reader = PartitionReader()
     private var memtableSources: [MemtableRowSource] = []
     private var sstableSources: [SSTableRowSource] = []
@@ -95,6 +100,12 @@ final class ReadRunner {
     @exclusivity(unchecked) var usedKeyCursors = 0
     @exclusivity(unchecked) var versions: [UnsafeRawBufferPointer] = []
 
+    /// A read that passes more deletions than these is given up.
+    var tombstoneLimit: Int {
+        get { reader.tombstoneLimit }
+        set { reader.tombstoneLimit = newValue }
+    }
+
     init(cache: BlockCache, slice: ClosedRange<Int64>) {
         context = ReadContext(cache: cache)
         self.slice = slice
@@ -103,6 +114,7 @@ final class ReadRunner {
     /// One run: the answer is written, or `context.missing` says what is lacking.
     func run(_ run: ReadRun) throws(StorageError) -> Outcome {
         let command = run.command
+        reader.tombstones = run.tombstones
         let isScan = if case .range = command.scope { true } else { false }
         context.begin(
             isScan: isScan, held: run.held,
@@ -121,6 +133,8 @@ final class ReadRunner {
         }
         ReadResultWriter.finish(
             start: run.outputStart, isExhausted: isExhausted, into: run.output)
+        figures = ReadFigures(
+            rows: command.rowLimit - run.limits.rows, tombstones: reader.tombstones)
         return .done
     }
 

@@ -151,6 +151,7 @@ extension ReadRunner {
                     }
                 } else if try mergeSingles(run, lead.token, lead.key, memtables) {
                     finished = lead.token
+                    try noteTombstones(run)
                     if try !advance(lead.token, lead.key, &memtables) {
                         return pause(run, finished)
                     }
@@ -166,6 +167,7 @@ extension ReadRunner {
             if outcome == .limit { return false }
             resumed = nil
             finished = lead.token
+            try noteTombstones(run)
             if try !advance(lead.token, lead.key, &memtables) { return pause(run, finished) }
         }
     }
@@ -190,11 +192,21 @@ extension ReadRunner {
                 throw .malformed(error)
             }
             finished = cursor.token
+            try noteTombstones(run)
             lastKey.removeAll()
             lastKey.append(cursor.key)
             if try !cursor.advance(context) { return false }
         }
         return true
+    }
+
+    /// A partition was finished: the deletions passed so far are the run's.
+    @inline(__always)
+    private func noteTombstones(_ run: ReadRun) throws(StorageError) {
+        run.tombstones = reader.tombstones
+        if reader.tombstones > reader.tombstoneLimit {
+            throw .tooManyTombstones(reader.tombstones)
+        }
     }
 
     /// Appends the partition of the heads at that key if each of them has one row of it, the same, and

@@ -96,6 +96,7 @@ final class BlockCache {
 
     /// Of the blocks themselves.
     var bytes: Int { small.bytes + main.bytes }
+    var count: Int { small.count + main.count }
 
     /// The cached block, which earns credit unless a scan asks.
     @inline(__always)

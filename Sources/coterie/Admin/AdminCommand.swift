@@ -49,6 +49,9 @@ struct AdminCommand: ParsableCommand {
                         + "is the node running, and is that its admin port?")
             case .refused(let reason): throw ServerFailure(reason)
             case .value(let value):
+                for warning in value["warnings"].elements {
+                    CommandFailure.printError("warning: \(warning.text)")
+                }
                 print(line.show(value), terminator: "")
                 if line.verb == "verify", !value["findings"].elements.isEmpty {
                     throw ExitCode(2)

@@ -32,6 +32,8 @@ struct AdminOutput {
         case "gettimeout":
             "Current timeout for type \(value["type"].text): \(value["milliseconds"].text) ms\n"
         case "tablestats": tableStatistics
+        case "proxyhistograms": proxyHistograms
+        case "tablehistograms": tableHistograms
         case "tpstats": poolStatistics
         case "compactionstats": compactionStatistics
         case "compactionhistory": compactionHistory

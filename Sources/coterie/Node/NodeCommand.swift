@@ -22,17 +22,19 @@ struct NodeCommand: ParsableCommand {
             `--initialise` founds a cluster of this one node; `coterie ring up` founds one of several.
             """)
 
-    @Option(name: .customLong("data"), help: "The node's data folder.")
-    var dataFolder: String
+    @Option(
+        name: .customLong("data"),
+        help: "The node's data folder (data_file_directories of the configuration file).")
+    var dataFolder: String?
 
-    @Option(help: "The address for clients and peers.")
-    var address = "127.0.0.1"
+    @Option(help: "The address for clients and peers (127.0.0.1 if not given).")
+    var address: String?
 
-    @Option(help: "The CQL port.")
-    var port: UInt16 = 9042
+    @Option(help: "The CQL port (9042 if not given).")
+    var port: UInt16?
 
-    @Option(help: "The port for the other nodes.")
-    var peerPort: UInt16 = 7000
+    @Option(help: "The port for the other nodes (7000 if not given).")
+    var peerPort: UInt16?
 
     @Option(help: "The port for coterie admin, on a loopback address (7199 if it is free).")
     var adminPort: UInt16?
@@ -44,18 +46,33 @@ struct NodeCommand: ParsableCommand {
     var isInitialising = false
 
     @Option(
+        name: .customLong("config"),
+        help: "A configuration file with Cassandra's keys (cassandra.yaml).")
+    var configurationFile: String?
+
+    @Option(
         name: .customLong("set"),
         help: ArgumentHelp(
-            "A setting, for example write_request_timeout=2s.", valueName: "key=value"))
+            "A setting, for example write_request_timeout=2s; it comes after those of the file.",
+            valueName: "key=value"))
     var settings: [String] = []
 
     func run() throws {
         let options = try CommandFailure.reporting {
-            try NodeOptions(
-                dataFolder: dataFolder, address: NodeArguments.address(address), clientPort: port,
-                peerPort: peerPort, adminPort: adminPort,
+            let file = try configurationFile.map { path throws(ServerFailure) in
+                try NodeArguments.configurationFile(path)
+            }
+            guard let folder = dataFolder ?? file?.places.dataFolder else {
+                throw ServerFailure(
+                    "no data folder: give --data, or data_file_directories in the file")
+            }
+            return try NodeOptions(
+                dataFolder: folder,
+                address: NodeArguments.address(address ?? file?.places.address ?? "127.0.0.1"),
+                clientPort: port ?? file?.places.clientPort ?? 9042,
+                peerPort: peerPort ?? file?.places.peerPort ?? 7000, adminPort: adminPort,
                 shardCount: NodeArguments.shardCount(shards),
-                configuration: NodeArguments.configuration(settings))
+                configuration: NodeArguments.configuration((file?.settings ?? []) + settings))
         }
         try CommandFailure.reporting {
             if isInitialising { try ClusterFounding.found(ofNodes: [options]) }
@@ -84,7 +101,24 @@ enum NodeArguments {
     static func configuration(_ settings: [String]) throws(SettingFailure) -> Configuration {
         var configuration = Configuration()
         for setting in settings { try configuration.set(setting) }
+        try configuration.check()
         return configuration
+    }
+
+    /// Reads a configuration file, and warns of what has no effect, on standard error.
+    static func configurationFile(_ path: String) throws(ServerFailure) -> ConfigurationFile {
+        guard let text = try TextFile.read(path) else {
+            throw ServerFailure("\(path): there is no such file")
+        }
+        do throws(SettingFailure) {
+            let file = try ConfigurationFile(text)
+            for warning in file.warnings {
+                CommandFailure.printError("coterie: \(path): \(warning)")
+            }
+            return file
+        } catch {
+            throw ServerFailure("\(path): \(error.description)")
+        }
     }
 
     static var processorCount: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }

@@ -88,18 +88,32 @@ extension RingCommand {
             help: "Give all nodes 127.0.0.1 and ports that count up.")
         var isSameAddress = false
         @Option(
+            name: .customLong("config"),
+            help: ArgumentHelp(
+                "A configuration file with Cassandra's keys (cassandra.yaml).",
+                discussion: "Its addresses, ports and folders are left out: the ring gives its own."
+            ))
+        var configurationFile: String?
+        @Option(
             name: .customLong("set"),
-            help: ArgumentHelp("A setting of all nodes.", valueName: "key=value"))
-        var settings: [String] = []
+            help: ArgumentHelp(
+                "A setting of all nodes; it comes after those of the file.",
+                valueName: "key=value"))
+        var assignments: [String] = []
 
         func run() throws {
             try CommandFailure.reporting {
+                var settings: [String] = []
+                if let configurationFile {
+                    settings = try NodeArguments.configurationFile(configurationFile).settings
+                }
+                settings += assignments
                 _ = try NodeArguments.configuration(settings)
                 let begin = NodeServer.monotonicMilliseconds()
                 let folder = try place.folder()
                 // Two `up` at once would both create the ring.
                 let lock = try DataFolder(path: folder)
-                let ring = try existing(folder) ?? create(folder)
+                let ring = try existing(folder, settings) ?? create(folder, settings)
                 let started = try ring.start(Array(ring.layout.numbers))
                 withExtendedLifetime(lock) {}
                 let passed = NodeServer.monotonicMilliseconds() - begin
@@ -112,7 +126,7 @@ extension RingCommand {
             }
         }
 
-        private func create(_ folder: String) throws -> LocalRing {
+        private func create(_ folder: String, _ settings: [String]) throws -> LocalRing {
             let ring = LocalRing(
                 layout: try RingLayout.new(
                     folder: folder, nodes: nodes ?? 3, shardsOfNode: shards,
@@ -122,7 +136,7 @@ extension RingCommand {
             return ring
         }
 
-        private func existing(_ folder: String) throws -> LocalRing? {
+        private func existing(_ folder: String, _ settings: [String]) throws -> LocalRing? {
             guard var layout = try RingLayout.load(folder: folder) else { return nil }
             if let nodes, nodes != layout.nodes.count {
                 throw ServerFailure(

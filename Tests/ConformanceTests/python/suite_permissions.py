@@ -282,7 +282,7 @@ def a_member_of_a_superuser_may_do_everything(own):
     name, session = role(own)
     own.execute(f"GRANT cassandra TO {name}")
     allowed(lambda: session.execute("SELECT * FROM system_auth.roles"))
-    session.execute("INSERT INTO t (k, v) VALUES (90, 1)")
+    allowed(lambda: session.execute("INSERT INTO t (k, v) VALUES (90, 1)"))
 
 
 @behaviour

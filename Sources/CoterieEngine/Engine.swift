@@ -2,7 +2,7 @@
 // engine that a shard of a Coterie node has, stepped by the calls of one thread.
 //
 //     write -> storage.apply -> endTick -> one log append -> jobs to helper threads
-//     read  -> storage.read; blocks that are missing are read here, or by helpers when there are many
+//     read  -> storage.read; a block that is missing is read here, several through io_uring at once
 //
 // A call does its work on the caller's thread and hands flushes, compactions and syncs to helper
 // threads; what they have finished is taken in with the next call. There is no `async` and nothing is
@@ -85,7 +85,11 @@ public final class Engine {
     let storage: StorageEngine
     let outbox = Outbox()
     private let blockBytes = ByteWriter(capacity: 32 << 10)
-    private var readsToDo: [(id: EffectID, file: FileName, offset: Int, count: Int)] = []
+    private var readsToDo: [BlockSpan.Part] = []
+    /// Where the kernel has io_uring.
+    private let ring: BlockReader?
+    /// What the ring is reading, by the id of each span's first block.
+    private var spans: [EffectID: BlockSpan] = [:]
     /// Requests that helper threads have not answered yet.
     private var outstanding = 0
     /// Why no more calls are taken.
@@ -124,11 +128,23 @@ public final class Engine {
         }
         timestamps.wall = clock.wall.microseconds
         self.files = files
+        ring = Self.openRing(files, options)
         log = MappedLog(files)
         self.catalogue = catalogue
         helpers = HelperThreads(readers: options.readThreads, jobRunners: options.jobThreads)
         for (number, definition) in catalogue.tables {
             tables[definition.name] = Table(definition, number: number, self)
+        }
+    }
+
+    /// A kernel or a sandbox without io_uring is no failure: helper threads read then.
+    private static func openRing(_ files: RealFileSystem, _ options: EngineOptions) -> BlockReader?
+    {
+        guard BlockReading.probe() == .ring else { return nil }
+        do throws(SystemError) {
+            return try BlockReader(files: files, mode: options.storage.diskAccessMode)
+        } catch {
+            return nil
         }
     }
 
@@ -360,6 +376,16 @@ public final class Engine {
         }
     }
 
+    /// Begins to merge all files of a table into one, and returns at once: the next calls carry it on.
+    public func startCompaction(of table: Table) throws(EngineError) {
+        try ready()
+        storage.compact(table: table.id)
+        try endTick(SystemClocks.read())
+    }
+
+    /// Whether a merge of files is under way.
+    public var isCompacting: Bool { storage.isCompacting }
+
     // MARK: The engine's steps
 
     /// Takes in what helper threads have finished; throws if the engine takes no more calls.
@@ -431,7 +457,8 @@ public final class Engine {
                 outstanding += 1
                 helpers.sync(id, file, of: files, deliver: completions.push)
             case .readBlock(let id, let file, let offset, let count):
-                readsToDo.append((id, file, offset, count))
+                readsToDo.append(
+                    BlockSpan.Part(id: id, file: file, offset: offset, count: count))
             case .runJob(let id, let job):
                 outstanding += 1
                 helpers.run(
@@ -458,7 +485,7 @@ public final class Engine {
         let status = try translated { () throws(StorageError) in
             try storage.read(
                 command, at: pinned, tag: readTag, clock: clock, outbox: outbox,
-                into: result.bytes)
+                into: result.bytes, isWriterKept: true)
         }
         if status == .parked { try finishParkedRead(into: result) }
         result.isComplete = result.bytes.bytes.first == 1
@@ -470,9 +497,8 @@ public final class Engine {
         while true {
             if let index = storage.completedReads.firstIndex(where: { $0.tag == readTag }) {
                 let completed = storage.completedReads.remove(at: index)
-                let bytes = try translated { () throws(StorageError) in try completed.result.get() }
-                result.bytes.removeAll()
-                result.bytes.append(bytes)
+                // The answer itself is in the result's memory, which was kept.
+                _ = try translated { () throws(StorageError) in try completed.result.get() }
                 notePeak()
                 return
             }
@@ -484,33 +510,71 @@ public final class Engine {
         }
     }
 
-    /// A single block is read at once, here: handing it over would cost more. Several go to the helper
-    /// threads, so that the device works on all of them.
+    /// Reads what the storage engine asked for and waits for it. Neighbouring blocks of a file are one
+    /// read. A single read through the page cache is done here: handing it over would cost more. Several
+    /// go to the kernel at once, by its ring or by helper threads, so that the device works on them all.
     private func readBlocks() throws(EngineError) {
-        let reads = readsToDo
+        let wanted = BlockSpan.joined(readsToDo)
         readsToDo.removeAll(keepingCapacity: true)
-        if reads.count > 1 {
-            for read in reads {
+        if wanted.count == 1, !options.readsDirectly {
+            try readHere(wanted[0])
+            return try carryOut()
+        }
+        guard let ring else {
+            for part in wanted.flatMap(\.parts) {
                 outstanding += 1
                 helpers.read(
-                    read.id, read.file, offset: read.offset, count: read.count, of: files,
-                    deliver: completions.push)
+                    part.id, part.file, offset: part.offset, count: part.count,
+                    mode: options.storage.diskAccessMode, of: files, deliver: completions.push)
             }
             return
         }
-        let clock = SystemClocks.read()
-        for read in reads {
-            blockBytes.removeAll()
-            let answer: BlockRead
-            do throws(DiskFailure) {
-                try files.read(read.file, at: read.offset, count: read.count, into: blockBytes)
-                answer = .bytes(blockBytes.array)
-            } catch {
-                answer = .failed(error)
+        for span in wanted {
+            spans[span.parts[0].id] = span
+            ring.read(span.parts[0].id, span.file, offset: span.offset, count: span.count)
+        }
+        while ring.underWay > 0 {
+            ring.wait()
+            var ended: [(EffectID, BlockRead)] = []
+            ring.reap { id, read in ended.append((id, read)) }
+            for (id, read) in ended {
+                guard let span = spans.removeValue(forKey: id) else {
+                    preconditionFailure("the ring ended a read that nobody began")
+                }
+                switch read {
+                case .failed(let failure): try deliver(span, failure)
+                case .bytes(let bytes): bytes.withUnsafeBytes { deliver(span, $0) }
+                }
             }
-            try receive(.blockRead(read.id, answer), clock)
         }
         try carryOut()
+    }
+
+    private func readHere(_ span: BlockSpan) throws(EngineError) {
+        blockBytes.removeAll()
+        do throws(DiskFailure) {
+            try files.read(span.file, at: span.offset, count: span.count, into: blockBytes)
+        } catch {
+            return try deliver(span, error)
+        }
+        deliver(span, blockBytes.bytes)
+    }
+
+    /// Gives each block of a span its bytes; what lies behind the file's end is missing.
+    private func deliver(_ span: BlockSpan, _ bytes: UnsafeRawBufferPointer) {
+        let clock = SystemClocks.read()
+        for part in span.parts {
+            let start = min(part.offset - span.offset, bytes.count)
+            let end = min(start + part.count, bytes.count)
+            storage.receiveBlock(
+                part.id, UnsafeRawBufferPointer(rebasing: bytes[start..<end]), clock: clock,
+                outbox: outbox)
+        }
+    }
+
+    private func deliver(_ span: BlockSpan, _ failure: DiskFailure) throws(EngineError) {
+        let clock = SystemClocks.read()
+        for part in span.parts { try receive(.blockRead(part.id, .failed(failure)), clock) }
     }
 
     /// The second at which a read that begins now judges expiry.

@@ -34,7 +34,10 @@ public struct EngineOptions: Sendable {
     public var jobThreads = 2
     /// How many bytes of files compactions may read in a second; 0 for no limit.
     public var compactionBytesPerSecond = 0
-    /// Threads that read blocks for scans and wide partitions.
+    /// Blocks are read around the kernel's page cache (`O_DIRECT`), where the file system can do that:
+    /// then the block cache is the only one.
+    public var readsDirectly = false
+    /// Threads that read blocks where the kernel has no io_uring.
     public var readThreads = 2
 
     /// The defaults.
@@ -59,6 +62,7 @@ public struct EngineOptions: Sendable {
         storage.blockBytes = blockBytes
         storage.blockCacheBytes = blockCacheBytes
         storage.compactionThroughputBytesPerSecond = compactionBytesPerSecond
+        storage.diskAccessMode = readsDirectly ? .direct : .standard
         return storage
     }
 }

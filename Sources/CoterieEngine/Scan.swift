@@ -54,12 +54,14 @@ public final class Scan {
                 token: cursor.token, key: [UInt8](cursor.lastPartition),
                 clustering: clustering.isEmpty ? nil : [UInt8](clustering))
         }
+        // An answer begins with a byte of its own: a page of one byte has room for a row.
+        let byteLimit = min(pageBytes, .max - 1) + 1
         try engine.run(
             ReadCommand(
                 table: table.id,
                 scope: .range(ReadCommand.TokenScope(start: start, end: .max, after: after)),
                 nowInSeconds: snapshot?.nowInSeconds ?? engine.nowInSeconds, rowLimit: left,
-                byteLimit: pageBytes),
+                byteLimit: byteLimit),
             at: snapshot?.pinned, into: page)
         isAtEnd = page.isComplete
         cursor = page.rows()

@@ -169,24 +169,28 @@ package final class RealFileSystem: FileSystem, @unchecked Sendable {
         let size = Int(status.st_size)
         if offset >= size { return }
         let wanted = min(count, size - offset)
+        var failure: DiskFailure?
         let start = writer.count
-        writer.appendZeros(wanted)
-        let target = UnsafeMutableRawPointer(mutating: writer.bytes.baseAddress)
-        var filled = 0
-        while filled < wanted, let target {
-            let got = pread(
-                handle.descriptor, target + start + filled, wanted - filled, off_t(offset + filled))
-            if got < 0 {
-                if errno == EINTR { continue }
-                let failure = SystemError(call: "read of \(wanted) bytes at \(offset)").failure(
-                    file)
-                writer.truncate(to: start)
-                throw failure
+        _ = writer.appendUninitialized(wanted) { target in
+            var filled = 0
+            while filled < wanted, let base = target.baseAddress {
+                let got = pread(
+                    handle.descriptor, base + filled, wanted - filled, off_t(offset + filled))
+                if got < 0 {
+                    if errno == EINTR { continue }
+                    failure = SystemError(call: "read of \(wanted) bytes at \(offset)").failure(
+                        file)
+                    break
+                }
+                if got == 0 { break }
+                filled += got
             }
-            if got == 0 { break }
-            filled += got
+            return filled
         }
-        writer.truncate(to: start + filled)
+        if let failure {
+            writer.truncate(to: start)
+            throw failure
+        }
     }
 
     package func truncate(_ file: FileName, to size: Int) throws(DiskFailure) {

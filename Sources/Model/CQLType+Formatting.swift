@@ -157,12 +157,12 @@ private struct ValueText {
 }
 
 /// How cqlsh, which is written in Python, shows text and floating point.
-enum ShellText {
+package enum ShellText {
     /// The digits that cqlsh shows of a floating-point number if not told otherwise.
-    private static let precision = 5
+    package static let defaultPrecision = 5
 
     /// Backslashes doubled, control characters as escapes.
-    static func escaped(_ text: String) -> String {
+    package static func escaped(_ text: String) -> String {
         var result = ""
         for scalar in text.unicodeScalars {
             switch scalar.value {
@@ -180,7 +180,7 @@ enum ShellText {
 
     /// A finite number with `precision` digits, to which those left of the point are added where
     /// the number is moderate.
-    static func number(_ value: Double) -> String {
+    package static func number(_ value: Double, precision: Int = defaultPrecision) -> String {
         var digits = precision
         if value.magnitude > Double.ulpOfOne {
             let (shortest, exponent) = shortestDigits(value.magnitude)
@@ -203,7 +203,9 @@ enum ShellText {
     }
 
     /// C's `%.*g`: `digits` significant digits, correctly rounded, without zeros at the end.
-    static func general(_ value: Double, digits: Int) -> String {
+    package static func general(_ value: Double, digits: Int) -> String {
+        // C takes a precision of nothing for one digit.
+        let digits = max(digits, 1)
         let sign = value.sign == .minus ? "-" : ""
         if value == 0 { return sign + "0" }
         let exact = exactDecimal(value.magnitude)

@@ -51,7 +51,7 @@ extension CQLType {
     }
 
     /// The type of part `index` of a nested value, counted as `CQLValueParts` walks.
-    func partType(_ index: Int) -> CQLType {
+    package func partType(_ index: Int) -> CQLType {
         switch self {
         case .list(let element, _), .set(let element, _), .vector(let element, _): element
         case .map(let key, let value, _): index.isMultiple(of: 2) ? key : value

@@ -22,7 +22,7 @@ extension CQLType {
     /// The length that elements of the type have inside a vector, or nil when each has its length
     /// before it. For historical reasons of Cassandra's, `tinyint`, `smallint`, `date` and `time`
     /// do.
-    var vectorElementLength: Int? {
+    package var vectorElementLength: Int? {
         switch self {
         case .boolean: 1
         case .int, .float: 4

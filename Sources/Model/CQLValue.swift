@@ -114,7 +114,7 @@ package struct CQLValueParts {
 
 /// Cassandra's variable-length integers, most significant group first: the number of leading one
 /// bits of the first byte says how many bytes follow. Used inside durations and vectors.
-enum VariableInteger {
+package enum VariableInteger {
     /// Reads one and moves `offset` behind it; nil if the bytes end first.
     static func readUnsigned(_ bytes: UnsafeRawBufferPointer, _ offset: inout Int) -> UInt64? {
         guard offset < bytes.count else { return nil }
@@ -133,7 +133,7 @@ enum VariableInteger {
         return Int64(bitPattern: raw >> 1) ^ -Int64(bitPattern: raw & 1)
     }
 
-    static func appendUnsigned(_ value: UInt64, to bytes: inout [UInt8]) {
+    package static func appendUnsigned(_ value: UInt64, to bytes: inout [UInt8]) {
         let bits = 64 - (value | 1).leadingZeroBitCount
         let extra = min((bits - 1) / 7, 8)
         if extra == 8 {

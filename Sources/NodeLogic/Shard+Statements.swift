@@ -153,8 +153,9 @@ extension Shard {
         // A statement about roles may hold a password.
         if case .roles = plan.plan {} else { client.statement = text }
         if let trace = client.trace {
-            trace.request = text
-            trace.note("Planned: \(text)", now: now.monotonic)
+            let shown = PasswordMask.masked(text)
+            trace.request = shown
+            trace.note("Planned: \(shown)", now: now.monotonic)
         }
         try authorize(plan.plan, connection)
         if let timeout = try plan.timeoutNanoseconds(values) {

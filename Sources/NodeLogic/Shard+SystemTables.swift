@@ -35,7 +35,8 @@ extension Shard {
         case ("system", "prepared_statements"):
             return prepared.all.map { statement in
                 table.systemRow([
-                    "prepared_id": .blob(statement.id), "query_string": .text(statement.text),
+                    "prepared_id": .blob(statement.id),
+                    "query_string": .text(PasswordMask.masked(statement.text)),
                     "logged_keyspace": .text(statement.keyspace ?? ""),
                 ])
             }

@@ -68,7 +68,7 @@ package final class Shard {
 
     // Roles and permissions (`Authentication/`).
     var authorities = AuthorityCache()
-    var passwordJobs: [EffectID: PasswordPurpose] = [:]
+    var passwords = PasswordLine()
     var saltStream: RandomStream
 
     // Requests under way.

@@ -24,11 +24,17 @@ package struct NodeLog: Sendable {
 
     /// Written into each line.
     let node: String
+    /// Whether only errors are written: the node is a part of a program with a person before it.
+    let isQuiet: Bool
 
-    package init(node: String) { self.node = node }
+    package init(node: String, isQuiet: Bool = false) {
+        self.node = node
+        self.isQuiet = isQuiet
+    }
 
     /// Writes one line; line breaks inside become spaces.
     package func write(_ level: Level, _ text: String) {
+        if isQuiet, level != .error { return }
         let flat = text.split(whereSeparator: \.isNewline).joined(separator: " ")
         let line = "\(Self.timeOfDay(SystemClocks.wall())) \(level.rawValue) node=\(node) \(flat)\n"
         let bytes = Array(line.utf8)

@@ -26,6 +26,8 @@ package struct NodeOptions: Sendable {
     package var adminPort: UInt16?
     package var shardCount: Int
     package var configuration: Configuration
+    /// Whether the log has errors only.
+    package var isQuiet = false
 
     package init(
         dataFolder: String, address: [UInt8], clientPort: UInt16 = 9042, peerPort: UInt16 = 7000,
@@ -80,7 +82,7 @@ package final class NodeServer: @unchecked Sendable {
         let log = NodeLog(
             node: Environment.SocketAddress(
                 address: options.address, port: options.clientPort
-            ).description)
+            ).description, isQuiet: options.isQuiet)
         let folder = try DataFolder(path: options.dataFolder)
         let clientGate = try ClientGate(
             Environment.SocketAddress(address: options.address, port: options.clientPort), log: log)

@@ -40,6 +40,7 @@ package final class SimulatedClient: ClientActor {
     private let name: String
     private let node: Int
     private let version: ProtocolVersion
+    private let credentials: Credentials?
     private let reconnectDelay = Instant.Span.milliseconds(100)
     private var connection: SimulatedConnection?
     private var connectionCount = 0
@@ -56,9 +57,21 @@ package final class SimulatedClient: ClientActor {
     /// Answers that could not be read; a broken node or a broken client.
     package private(set) var protocolErrors: [String] = []
 
+    /// Who the client is, for nodes that ask.
+    package struct Credentials: Sendable {
+        package var role: String
+        package var password: String
+        package init(role: String, password: String) {
+            self.role = role
+            self.password = password
+        }
+    }
+
     package init(
-        world: SimulatedWorld, name: String, node: Int, version: ProtocolVersion = .v4
+        world: SimulatedWorld, name: String, node: Int, version: ProtocolVersion = .v4,
+        credentials: Credentials? = nil
     ) {
+        self.credentials = credentials
         self.world = world
         self.name = name
         self.node = node
@@ -224,9 +237,15 @@ package final class SimulatedClient: ClientActor {
             switch message {
             case .ready:
                 isReady = true
-                let framing = Framing.afterStartup(version, compression: nil)
-                encoder.framing = framing
-                decoder.framing = framing
+                changeFraming()
+            case .authenticate:
+                changeFraming()
+                let own = credentials ?? Credentials(role: "", password: "")
+                encoder.authResponse(
+                    version, stream: 0,
+                    token: [0] + Array(own.role.utf8) + [0] + Array(own.password.utf8))
+                flush()
+            case .authSuccess: isReady = true
             case .error(let answer): protocolErrors.append("\(name): STARTUP: \(answer)")
             default: protocolErrors.append("\(name): STARTUP was answered with \(message)")
             }
@@ -253,6 +272,13 @@ package final class SimulatedClient: ClientActor {
             }
         default: complete(stream, entry, message)
         }
+    }
+
+    /// What follows the answer to STARTUP has the framing of the version.
+    private func changeFraming() {
+        let framing = Framing.afterStartup(version, compression: nil)
+        encoder.framing = framing
+        decoder.framing = framing
     }
 
     /// Goes on with the same request on the same stream, unless nobody waits for it any more.

@@ -91,6 +91,9 @@ extension StorageEngine {
 
     // MARK: Figures
 
+    /// Whether a compaction is running, or waits for its turn.
+    package var isCompacting: Bool { !compactor.running.isEmpty }
+
     /// What is running, by id.
     package var compactions: [CompactionProgress] {
         compactor.running.map { compaction in

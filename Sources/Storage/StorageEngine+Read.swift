@@ -18,10 +18,12 @@ extension StorageEngine {
     /// A scan that goes on inside a partition (its position names a row) shows the partition's
     /// deletion and static row again; the static row does not count as a row then.
     ///
-    /// `pinned`: the view to read at; without one the table as it is now.
+    /// `pinned`: the view to read at; without one the table as it is now. `isWriterKept`: the caller
+    /// leaves the writer alone until the read has ended; then a parked read's answer is in it as well,
+    /// and the `CompletedRead` has no bytes.
     package func read(
         _ command: ReadCommand, at pinned: PinnedView? = nil, tag: UInt64, clock: ClockReading,
-        outbox: Outbox, into writer: ByteWriter
+        outbox: Outbox, into writer: ByteWriter, isWriterKept: Bool = false
     ) throws(StorageError) -> ReadStatus {
         guard let table = table(command.table) else { throw .unknownTable(command.table) }
         precondition(pinned == nil || pinned?.table == command.table)
@@ -46,11 +48,15 @@ extension StorageEngine {
             note(error)
             throw error
         }
-        // What was finished moves along with the read.
-        let own = ByteWriter(capacity: max(256, writer.count - start))
-        own.append(writer[ByteRange(offset: start, count: writer.count - start)])
-        writer.truncate(to: start)
-        run.park(tag: tag, output: own)
+        if isWriterKept {
+            run.park(tag: tag)
+        } else {
+            // What was finished moves along with the read.
+            let own = ByteWriter(capacity: max(256, writer.count - start))
+            own.append(writer[ByteRange(offset: start, count: writer.count - start)])
+            writer.truncate(to: start)
+            run.park(tag: tag, output: own)
+        }
         pin(run.view)
         askForMissing(run, outbox)
         return .parked
@@ -112,33 +118,51 @@ extension StorageEngine {
         (cache.bytes, cache.hits, cache.misses)
     }
 
+    /// Takes a block out of the caller's memory: what the event `blockRead` does, without an array in
+    /// between.
+    package func receiveBlock(
+        _ id: EffectID, _ bytes: UnsafeRawBufferPointer, clock: ClockReading, outbox: Outbox
+    ) {
+        lastTick = clock.monotonic
+        guard let request = blockReads.removeValue(forKey: id) else { return }
+        take(bytes, of: request, outbox)
+    }
+
     /// Takes a block; false if nobody of the engine asked for it.
     func receiveBlock(_ id: EffectID, _ result: BlockRead, outbox: Outbox) -> Bool {
         guard let request = blockReads.removeValue(forKey: id) else { return false }
+        switch result {
+        case .failed(let error): finish(request, nil, .disk(error), outbox)
+        case .bytes(let bytes): bytes.withUnsafeBytes { take($0, of: request, outbox) }
+        }
+        return true
+    }
+
+    private func take(
+        _ bytes: UnsafeRawBufferPointer, of request: BlockRequest, _ outbox: Outbox
+    ) {
+        let metadata = request.sstable.metadata
+        do throws(StorageError) {
+            let block = try Block.decode(bytes, metadata.blocks[request.index], metadata)
+            cache.insert(block, request.sstable, request.index)
+            finish(request, block, nil, outbox)
+        } catch {
+            finish(request, nil, error, outbox)
+        }
+    }
+
+    /// Lets the reads go on that waited for the block.
+    private func finish(
+        _ request: BlockRequest, _ block: Block?, _ failure: StorageError?, _ outbox: Outbox
+    ) {
         let key = BlockKey(number: request.sstable.number, index: request.index)
         blockRequests[key] = nil
-        var block: Block?
-        var failure: StorageError?
-        switch result {
-        case .failed(let error): failure = .disk(error)
-        case .bytes(let bytes):
-            do throws(StorageError) {
-                let metadata = request.sstable.metadata
-                block = try bytes.withBytes { (raw) throws(StorageError) in
-                    try Block.decode(raw, metadata.blocks[request.index], metadata)
-                }
-            } catch {
-                failure = error
-            }
-        }
-        if let block { cache.insert(block, request.sstable, request.index) }
         for run in request.waiting {
             run.outstanding -= 1
             if let block { run.held[key] = block }
             if let failure { run.failure = failure }
             if run.outstanding == 0 { goOn(run, outbox) }
         }
-        return true
     }
 
     private func goOn(_ run: ReadRun, _ outbox: Outbox) {
@@ -153,10 +177,11 @@ extension StorageEngine {
                 askForMissing(run, outbox)
                 return
             }
+            let answer = run.hasOwnOutput ? run.output.array : []
             completedReads.append(
-                CompletedRead(
-                    tag: run.tag, result: .success(run.output.array), figures: runner.figures))
+                CompletedRead(tag: run.tag, result: .success(answer), figures: runner.figures))
         } catch {
+            if !run.hasOwnOutput { run.output.truncate(to: run.outputStart) }
             note(error)
             completedReads.append(CompletedRead(tag: run.tag, result: .failure(error)))
         }

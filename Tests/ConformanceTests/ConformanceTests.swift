@@ -62,6 +62,11 @@ struct ConformanceTests {
 
     @Test func cqlshWorksUnmodified() async throws { try await run("cqlsh") }
 
+    @Test func theShellDoesWhatCqlshDoes() async throws {
+        // Each of some seventy runs of cqlsh takes a second to start.
+        try await run("shell", timeoutSeconds: 400)
+    }
+
     @Test func theGoDriverWorks() async throws { try await run("gocql") }
 
     @Test func theCPlusPlusDriverWorks() async throws { try await run("acsylla") }
@@ -88,9 +93,9 @@ struct ConformanceTests {
     @Test func theNumberOfShardsChangesWithARestart() async throws { try await run("shards") }
 
     /// Runs a suite and reports what failed.
-    private func run(_ suite: String) async throws {
+    private func run(_ suite: String, timeoutSeconds: Double = 180) async throws {
         let ring = try #require(ConformanceRing.current)
-        let result = try await ring.command("run", [suite], timeoutSeconds: 180)
+        let result = try await ring.command("run", [suite], timeoutSeconds: timeoutSeconds)
         var held = 0
         var others = 0
         for line in result.output.split(separator: "\n") {

@@ -213,6 +213,76 @@ struct Twin: Equatable {
         try engine.close()
     }
 
+    @Test(arguments: [false, true])
+    func scansOfManyFilesShowEachRowOnce(isDirect: Bool) throws {
+        let folder = try TestFolder()
+        var options = smallOptions
+        options.readsDirectly = isDirect
+        let engine = try Engine.open(folder.engine, options: options)
+        let table = try engine.createTable(TableDefinition(name: "t"))
+        let batch = engine.makeBatch()
+        var twin: [[UInt8]: [UInt8]] = [:]
+        // Files that share some partitions and not others, and a memtable over them.
+        for file in UInt64(0)..<6 {
+            for number in 0..<(file == 5 ? 50 : 400) {
+                let partition = key(UInt64(number) &* (file % 3 + 1))
+                let value = key(file * 1_000 + UInt64(number))
+                batch.removeAll()
+                if number % 17 == 3 {
+                    batch.deleteRow(table, partition: partition)
+                    twin[partition] = nil
+                } else {
+                    batch.put(table, partition: partition, column: 1, value: value)
+                    twin[partition] = value
+                }
+                try engine.write(batch)
+            }
+            if file < 5 { try engine.flush(table) }
+        }
+        #expect(engine.figures(of: table).files >= 1)
+        for pageBytes in [1, 700, 1 << 20] {
+            let scan = try engine.scan(table, pageBytes: pageBytes)
+            var seen: [[UInt8]: [UInt8]] = [:]
+            var last = Int64.min
+            while let row = try scan.next() {
+                let token = Engine.token(of: row.partition)
+                #expect(token > last)
+                last = token
+                seen[[UInt8](row.partition)] = row.value(1).map { [UInt8]($0) }
+            }
+            #expect(seen == twin)
+        }
+        for (partition, value) in twin {
+            #expect(try engine.value(table, partition: partition, column: 1) == value)
+        }
+        try engine.close()
+    }
+
+    @Test func aCompactionRunsOnWhileRowsAreRead() throws {
+        let folder = try TestFolder()
+        let engine = try Engine.open(folder.engine, options: smallOptions)
+        let table = try engine.createTable(TableDefinition(name: "t"))
+        let batch = engine.makeBatch()
+        for file in UInt64(0)..<3 {
+            for number in UInt64(0)..<300 {
+                batch.removeAll()
+                batch.put(table, partition: key(number), column: 1, value: key(file))
+                try engine.write(batch)
+            }
+            try engine.flush(table)
+        }
+        try engine.startCompaction(of: table)
+        var reads = 0
+        while engine.isCompacting {
+            #expect(try engine.value(table, partition: key(7), column: 1) == key(2))
+            reads += 1
+        }
+        #expect(reads > 0)
+        try engine.waitUntilIdle()
+        #expect(engine.figures(of: table).files == 1)
+        try engine.close()
+    }
+
     @Test func everyWriteIsSyncedIfAskedFor() throws {
         let folder = try TestFolder()
         var options = smallOptions

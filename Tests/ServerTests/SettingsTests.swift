@@ -25,6 +25,23 @@ import Testing
         #expect(configuration.cluster.name == "a=b c")
     }
 
+    @Test func authenticatorsHaveTheirShortNamesAndTheirClasses() throws {
+        var configuration = Configuration()
+        try configuration.set("authenticator=org.apache.cassandra.auth.PasswordAuthenticator")
+        try configuration.set("authorizer=CassandraAuthorizer")
+        try configuration.set("permissions_validity=500ms")
+        #expect(configuration.authentication.authenticator == .password)
+        #expect(configuration.authentication.authorizer == .granted)
+        #expect(configuration.authentication.conflict == nil)
+        try configuration.set("authenticator=AllowAllAuthenticator")
+        #expect(
+            configuration.authentication.conflict
+                == "AllowAllAuthenticator can't be used with CassandraAuthorizer")
+        #expect(throws: SettingFailure.self) {
+            try configuration.set("authenticator=org.example.PasswordAuthenticator")
+        }
+    }
+
     @Test(arguments: [
         ("write_request_timeot=1s", "did you mean write_request_timeout?"),
         ("write_request_timeout=1", "with its unit"),

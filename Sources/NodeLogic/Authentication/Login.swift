@@ -3,11 +3,11 @@
 //     AUTH_RESPONSE --> reading the role --> verifying its password (a job) --> AUTH_SUCCESS or ERROR
 //                              | nobody of that name, and it is the default superuser
 //                              v
-//                       looking for roles --> hashing the default password --> storing --> verifying
+//                 looking for roles (ALL) --> hashing the default password --> storing --> verifying
 //                              | there are some: the name is wrong
 //
 // A cluster is born without roles. The first client that comes as `cassandra` makes that role, at a
-// timestamp that every other write wins against, and only while QUORUM shows no role at all.
+// timestamp that every other write wins against, and only while no replica knows any role.
 // A name that does not exist takes as long to refuse as a password that is wrong.
 
 internal import CQL
@@ -73,6 +73,9 @@ extension Shard {
             throw .protocolError("Unexpected message AUTH_RESPONSE: the last one is looked at")
         case .wanted: break
         }
+        guard !passwords.isFull else {
+            throw .overloaded("Too many clients log in: \(PasswordLine.maximumWaiting) wait")
+        }
         let (role, password) = try request.plainCredentials()
         connection.login = .underWay
         let login = LoginRun(
@@ -106,7 +109,8 @@ extension Shard {
                     return
                 }
                 login.step = .lookingForRoles
-                run([InternalCall(Self.readAnyRole)], at: .quorum, for: .login(login))
+                // ALL: a role that only one replica knows yet forbids a new superuser.
+                run([InternalCall(Self.readAnyRole)], at: .all, for: .login(login))
                 return
             }
             guard let hash = InternalValue.text(row[0]), !hash.isEmpty else {

@@ -109,6 +109,32 @@ final class PasswordJob: Job {
     }
 }
 
+/// The passwords that a shard looks at: a few at a time, because flushes run on the same threads and
+/// anybody may send passwords; the others wait in a line.
+struct PasswordLine {
+    static let maximumRunning = 2
+    /// More than this are refused.
+    static let maximumWaiting = 1_024
+
+    fileprivate var running: [EffectID: PasswordPurpose] = [:]
+    fileprivate var waiting: [(job: PasswordJob, purpose: PasswordPurpose)] = []
+    fileprivate var head = 0
+
+    /// Whether no more may come.
+    var isFull: Bool { waiting.count - head >= Self.maximumWaiting }
+
+    fileprivate mutating func pop() -> (job: PasswordJob, purpose: PasswordPurpose)? {
+        guard head < waiting.count else { return nil }
+        let next = waiting[head]
+        head += 1
+        if head == waiting.count || head > 256 {
+            waiting.removeFirst(head)
+            head = 0
+        }
+        return next
+    }
+}
+
 /// Whom the end of a password's job is for.
 enum PasswordPurpose {
     case login(LoginRun)
@@ -130,14 +156,22 @@ extension Shard {
 
     /// Starts a job whose end is told to `purpose`.
     func run(_ job: PasswordJob, for purpose: PasswordPurpose) {
-        let id = effectIDs.next()
-        passwordJobs[id] = purpose
-        outbox.effects.append(.runJob(id, job))
+        passwords.waiting.append((job, purpose))
+        runPasswords()
+    }
+
+    private func runPasswords() {
+        while passwords.running.count < PasswordLine.maximumRunning, let next = passwords.pop() {
+            let id = effectIDs.next()
+            passwords.running[id] = next.purpose
+            outbox.effects.append(.runJob(id, next.job))
+        }
     }
 
     /// A job has ended; false if it is none of ours.
     func passwordJobEnded(_ id: EffectID, _ job: any Job, _ failure: DiskFailure?) -> Bool {
-        guard let purpose = passwordJobs.removeValue(forKey: id) else { return false }
+        guard let purpose = passwords.running.removeValue(forKey: id) else { return false }
+        defer { runPasswords() }
         let outcome = (job as? PasswordJob)?.outcome ?? .impossible
         switch purpose {
         case .login(let run): loginHashed(run, outcome)

@@ -166,6 +166,23 @@ final class PartitionReader {
         writer.appendLengthPrefixed(row.bytes)
     }
 
+    /// The same for several versions of that row, which are all there is of the partition.
+    func readSingleRow(
+        token: Int64, key: UnsafeRawBufferPointer, rowKey: UnsafeRawBufferPointer,
+        versions: [UnsafeRawBufferPointer], rule: PurgeRule, limits: inout Limits,
+        into writer: ByteWriter
+    ) throws(MalformedBytes) {
+        var row = versions[0]
+        if versions.count > 1 {
+            merged.removeAll()
+            guard try mergeVersions(versions, shadow: .none) else { return }
+            row = merged.bytes
+        }
+        try readSingleRow(
+            token: token, key: key, rowKey: rowKey, row: row, rule: rule, limits: &limits,
+            into: writer)
+    }
+
     @inline(__always)
     private static func varintBytes(_ value: Int) -> Int {
         value < 128 ? 1 : value < 16_384 ? 2 : (64 - value.leadingZeroBitCount + 6) / 7

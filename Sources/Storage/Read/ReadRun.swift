@@ -27,6 +27,8 @@ final class ReadRun {
     var tag: UInt64 = 0
     @exclusivity(unchecked) var output: ByteWriter
     private(set) var outputStart: Int
+    /// Parked, with the answer in a buffer of its own instead of the caller's.
+    private(set) var hasOwnOutput = false
     var held: [BlockKey: Block] = [:]
     var outstanding = 0
     var failure: StorageError?
@@ -56,9 +58,13 @@ final class ReadRun {
         if case .range(let range) = command.scope { position = range.after } else { position = nil }
     }
 
+    /// Goes on under that tag, in the caller's buffer.
+    func park(tag: UInt64) { self.tag = tag }
+
     /// Goes on under that tag, with what was written so far in a buffer of its own.
     func park(tag: UInt64, output: ByteWriter) {
         self.tag = tag
+        hasOwnOutput = true
         self.output = output
         if limits.endOfBytes != .max { limits.endOfBytes -= outputStart }
         outputStart = 0
@@ -79,15 +85,20 @@ final class ReadRunner {
     let context: ReadContext
     /// Of the last run that was done.
     @exclusivity(unchecked) private(set) var figures = ReadFigures()
-    private let reader = PartitionReader()
+    let reader = PartitionReader()
     private var memtableSources: [MemtableRowSource] = []
     private var sstableSources: [SSTableRowSource] = []
     private var usedMemtableSources = 0
     private var usedSSTableSources = 0
 
+    // Of scans (`+Scan`).
     /// The key of the last partition that a scan has finished.
-    private let lastKey = ByteWriter(capacity: 64)
-    private let slice: ClosedRange<Int64>
+    let lastKey = ByteWriter(capacity: 64)
+    let slice: ClosedRange<Int64>
+    @exclusivity(unchecked) var heads: [ScanHead] = []
+    @exclusivity(unchecked) var keyCursors: [SSTableKeyCursor] = []
+    @exclusivity(unchecked) var usedKeyCursors = 0
+    @exclusivity(unchecked) var versions: [UnsafeRawBufferPointer] = []
 
     /// A read that passes more deletions than these is given up.
     var tombstoneLimit: Int {
@@ -129,7 +140,7 @@ final class ReadRunner {
 
     // MARK: One partition
 
-    private func beginPartition() {
+    func beginPartition() {
         reader.begin()
         usedMemtableSources = 0
         usedSSTableSources = 0
@@ -293,7 +304,7 @@ final class ReadRunner {
 
     /// Answers a partition of one row without anything around it; false if it is not so simple.
     @inline(__always)
-    private func readSimply(_ run: ReadRun, _ node: PartitionNode) throws(StorageError) -> Bool {
+    func readSimply(_ run: ReadRun, _ node: PartitionNode) throws(StorageError) -> Bool {
         guard run.command.slices == nil, node.rowCount == 1, node.isPlain, let rows = node.rows,
             run.limits.rows > 0, run.limits.partitionRows > 0
         else { return false }
@@ -327,7 +338,7 @@ final class ReadRunner {
         return true
     }
 
-    private func finishPartition(
+    func finishPartition(
         _ run: ReadRun, token: Int64, key: UnsafeRawBufferPointer, behind: [UInt8]?
     ) throws(StorageError) -> PartitionReader.Outcome {
         if reader.sources.isEmpty { return .whole }
@@ -343,7 +354,7 @@ final class ReadRunner {
         return outcome
     }
 
-    private func add(_ node: PartitionNode, _ memtable: Memtable) {
+    func add(_ node: PartitionNode, _ memtable: Memtable) {
         let source = nextMemtableSource()
         source.open(node, in: memtable)
         reader.sources.append(source)
@@ -351,7 +362,7 @@ final class ReadRunner {
         if let row = node.staticRow { reader.staticRows.append(row.row) }
     }
 
-    private func add(
+    func add(
         _ fragment: Fragment, _ sstable: SSTable, _ block: Int, _ place: Int, _ token: Int64
     ) {
         if usedSSTableSources == sstableSources.count { sstableSources.append(SSTableRowSource()) }
@@ -371,243 +382,5 @@ final class ReadRunner {
         }
         usedMemtableSources += 1
         return memtableSources[usedMemtableSources - 1]
-    }
-
-    // MARK: Scans
-
-    /// Whether the scan came to its end; nil if blocks are missing.
-    private func scan(
-        _ run: ReadRun, _ range: ReadCommand.TokenScope
-    ) throws(StorageError) -> Bool? {
-        if run.rounds == 0 { run.view.reading?.counters.scans += 1 }
-        if range.start == .max { return true }
-        var from = range.start == .min ? Int64.min : range.start + 1
-        if let position = run.position { from = max(from, position.token) }
-        // A file may hold another shard's partitions besides.
-        from = max(from, slice.lowerBound)
-        let end = min(range.end, slice.upperBound)
-        if from > end { return true }
-        var memtables: [MemtableHead] = []
-        for memtable in run.view.memtables where !memtable.isEmpty {
-            var head = MemtableHead(memtable: memtable, cursor: memtable.cursor(from: from))
-            head.advance()
-            while let node = head.node, isPassed(node.token, node.key, run.position) {
-                head.advance()
-            }
-            memtables.append(head)
-        }
-        var cursors: [SSTableKeyCursor] = []
-        for sstable in run.view.sstables
-        where sstable.metadata.statistics.maximumToken >= from
-            && sstable.metadata.statistics.minimumToken <= end
-        {
-            cursors.append(SSTableKeyCursor(sstable, from: from))
-        }
-        for cursor in cursors {
-            var isLoaded = try cursor.load(context)
-            while isLoaded, let head = cursor.head, isPassed(head.token, head.key, run.position) {
-                isLoaded = try cursor.advance(context)
-            }
-        }
-        if !context.missing.isEmpty { return nil }
-        return try scan(run, end, &memtables, cursors)
-    }
-
-    /// A memtable's next partition in a scan.
-    private struct MemtableHead {
-        let memtable: Memtable
-        var cursor: PartitionDirectory.Cursor
-        var node: PartitionNode?
-
-        mutating func advance() { node = cursor.next() }
-
-        @inline(__always)
-        func isAt(_ token: Int64, _ key: UnsafeRawBufferPointer) -> Bool {
-            guard let node else { return false }
-            return node.token == token && equalBytes(node.key, key)
-        }
-    }
-
-    private func scan(
-        _ run: ReadRun, _ end: Int64, _ memtables: inout [MemtableHead],
-        _ cursors: [SSTableKeyCursor]
-    ) throws(StorageError) -> Bool? {
-        // A position inside a partition concerns only the first one.
-        var resumed = run.position.flatMap { $0.clustering == nil ? nil : $0 }
-        var token: Int64 = 0
-        var finished: Int64?
-        while true {
-            var best: UnsafeRawBufferPointer?
-            for head in memtables {
-                guard let node = head.node else { continue }
-                if let current = best, !precedes(node.token, node.key, token, current) { continue }
-                token = node.token
-                best = node.key
-            }
-            for cursor in cursors {
-                guard let head = cursor.head else { continue }
-                if let current = best, !precedes(head.token, head.key, token, current) { continue }
-                token = head.token
-                best = head.key
-            }
-            guard let key = best, token <= end else { return true }
-            if run.limits.rows <= 0 || run.output.count >= run.limits.endOfBytes { return false }
-            let isResumed =
-                resumed.map { $0.token == token && compare(key, $0.key) == 0 } ?? false
-            let outcome = try readHeads(
-                run, token, key, memtables, cursors, behind: isResumed ? resumed?.clustering : nil)
-            if outcome == .missing { return pause(run, finished) }
-            if outcome == .limit { return false }
-            resumed = nil
-            finished = token
-            run.tombstones = reader.tombstones
-            if reader.tombstones > reader.tombstoneLimit {
-                throw .tooManyTombstones(reader.tombstones)
-            }
-            lastKey.removeAll()
-            lastKey.append(key)
-            for index in memtables.indices where memtables[index].isAt(token, lastKey.bytes) {
-                memtables[index].advance()
-            }
-            for cursor in cursors where cursor.isAt(token, lastKey.bytes) {
-                _ = try cursor.advance(context)
-            }
-            if !context.missing.isEmpty { return pause(run, finished) }
-        }
-    }
-
-    /// A block is missing: the next run goes on behind the last partition that was finished.
-    private func pause(_ run: ReadRun, _ finished: Int64?) -> Bool? {
-        if let finished {
-            run.position = ReadCommand.Position(
-                token: finished, key: lastKey.array, clustering: nil)
-        }
-        return nil
-    }
-
-    /// Reads the partition that stands at the heads.
-    private func readHeads(
-        _ run: ReadRun, _ token: Int64, _ key: UnsafeRawBufferPointer, _ memtables: [MemtableHead],
-        _ cursors: [SSTableKeyCursor], behind: [UInt8]?
-    ) throws(StorageError) -> PartitionReader.Outcome {
-        var count = 0
-        var node: PartitionNode?
-        var fragment: Fragment?
-        for head in memtables where head.isAt(token, key) {
-            count += 1
-            node = head.node
-        }
-        for cursor in cursors where cursor.isAt(token, key) {
-            count += 1
-            fragment = cursor.head?.fragment
-        }
-        if count == 1, behind == nil {
-            if let node, try readSimply(run, node) { return .whole }
-            if let fragment, try readSimply(run, token, key, fragment) { return .whole }
-        }
-        beginPartition()
-        for head in memtables where head.isAt(token, key) {
-            if let node = head.node { add(node, head.memtable) }
-        }
-        for cursor in cursors where cursor.isAt(token, key) {
-            guard let head = cursor.head else { continue }
-            add(head.fragment, cursor.sstable, cursor.blockIndex, head.place, token)
-        }
-        return try finishPartition(run, token: token, key: key, behind: behind)
-    }
-
-    @inline(__always)
-    private func precedes(
-        _ token: Int64, _ key: UnsafeRawBufferPointer, _ otherToken: Int64,
-        _ otherKey: UnsafeRawBufferPointer
-    ) -> Bool {
-        token == otherToken ? compareBytes(key, otherKey) < 0 : token < otherToken
-    }
-
-    /// Whether a scan at `position` has the partition wholly behind it.
-    private func isPassed(
-        _ token: Int64, _ key: UnsafeRawBufferPointer, _ position: ReadCommand.Position?
-    ) -> Bool {
-        guard let position else { return false }
-        if token != position.token { return token < position.token }
-        let order = compare(key, position.key)
-        return order == 0 ? position.clustering == nil : order < 0
-    }
-}
-
-/// Walks over the partitions' keys of an SSTable in a scan.
-final class SSTableKeyCursor {
-    let sstable: SSTable
-    @exclusivity(unchecked) private(set) var blockIndex: Int
-    @exclusivity(unchecked) private var fragmentIndex: Int?
-    private let from: Int64
-    @exclusivity(unchecked) private var block: Block?
-    /// The current partition; nil at the end. Valid while the run lasts.
-    @exclusivity(unchecked) private(set) var head: Head?
-
-    /// A partition's first fragment, and its place in its block.
-    struct Head {
-        let token: Int64
-        let fragment: Fragment
-        let place: Int
-        var key: UnsafeRawBufferPointer { fragment.key }
-    }
-
-    @inline(__always)
-    func isAt(_ token: Int64, _ key: UnsafeRawBufferPointer) -> Bool {
-        guard let head else { return false }
-        return head.token == token && equalBytes(head.key, key)
-    }
-
-    init(_ sstable: SSTable, from: Int64) {
-        self.sstable = sstable
-        self.from = from
-        blockIndex = sstable.metadata.firstBlock(endingAtOrAfter: from)
-    }
-
-    /// Goes to the first partition; false if a block is missing.
-    func load(_ context: ReadContext) throws(StorageError) -> Bool {
-        try settle(context)
-    }
-
-    /// Goes to the next partition; false if a block is missing.
-    func advance(_ context: ReadContext) throws(StorageError) -> Bool {
-        guard let index = fragmentIndex, let head else { return true }
-        if head.fragment.flags.contains(.continues) {
-            // The next partition begins in the last block of this one, or behind it.
-            let last = sstable.metadata.lastBlock(ofPartitionFrom: blockIndex, token: head.token)
-            blockIndex = max(last, blockIndex + 1)
-            fragmentIndex = nil
-        } else {
-            fragmentIndex = index + 1
-        }
-        return try settle(context)
-    }
-
-    private func settle(_ context: ReadContext) throws(StorageError) -> Bool {
-        head = nil
-        while blockIndex < sstable.metadata.blocks.count {
-            guard let block = context.block(sstable, blockIndex) else {
-                for ahead in 0..<context.readAhead {
-                    let index = blockIndex + 1 + ahead
-                    if index < sstable.metadata.blocks.count { context.expect(sstable, index) }
-                }
-                return false
-            }
-            self.block = block
-            var index = fragmentIndex ?? block.lowerBound(from)
-            while index < block.count {
-                let fragment = try block.fragment(index)
-                if !fragment.flags.contains(.continued) {
-                    fragmentIndex = index
-                    head = Head(token: block.token(index), fragment: fragment, place: index)
-                    return true
-                }
-                index += 1
-            }
-            blockIndex += 1
-            fragmentIndex = nil
-        }
-        return true
     }
 }

@@ -24,6 +24,9 @@ struct EngineBenchCommand: ParsableCommand {
             block size, compression, filter and background threads. The log is written with each \
             operation and not synced.
 
+            MiB is the most memory that the process held during the workload, RSS that for each byte of \
+            memtables and cache together; budget is what memtables and cache held of it by our own account.
+
             Workloads: \(EngineWorkload.allCases.map(\.rawValue).joined(separator: ", ")). \
             The default is db_bench's seven.
             """)
@@ -58,6 +61,9 @@ struct EngineBenchCommand: ParsableCommand {
     @Option(help: "Threads for flushes and compactions, for both engines.")
     var jobThreads = 2
 
+    @Flag(help: "Read files around the page cache (RocksDB writes them around it too).")
+    var direct = false
+
     @Option(help: "The folder for the data, which is removed afterwards.")
     var folder: String?
 
@@ -78,6 +84,7 @@ struct EngineBenchCommand: ParsableCommand {
         settings.batch = batch
         settings.jobThreads = jobThreads
         settings.seed = seed
+        settings.isDirect = direct
         if let memtableBytes { settings.memtableBytes = memtableBytes }
         if let cacheBytes { settings.cacheBytes = cacheBytes }
         guard (1 << 16...1 << 40).contains(settings.memtableBytes), settings.cacheBytes >= 0 else {

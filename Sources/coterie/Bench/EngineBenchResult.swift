@@ -13,6 +13,10 @@ struct EngineBenchResult {
     var processorMicroseconds = 0.0
     /// The most memory that the process held, when it is known.
     var residentBytes: Int?
+    /// The bytes of memtables and cache that the engine was given.
+    var budgetBytes: Int?
+    /// The latest of a hundred reads, in microseconds: during the workload, and without its disturbance.
+    var lateRead: (microseconds: Double, undisturbed: Double)?
     /// The most that memtables and cache held together beyond their budget, as a part of it.
     var budgetUse: Double?
     /// Sorted runs that a read may meet: files, or files of level 0 and other levels.
@@ -21,6 +25,12 @@ struct EngineBenchResult {
     var writeAmplification: Double?
     /// Bytes of files for each byte of distinct keys and their values, uncompressed.
     var spaceAmplification: Double?
+
+    /// Memory that the process held for each byte of its budget.
+    var residentUse: Double? {
+        guard let residentBytes, let budgetBytes, budgetBytes > 0 else { return nil }
+        return Double(residentBytes) / Double(budgetBytes)
+    }
 
     var operationsPerSecond: Double { seconds > 0 ? Double(operations) / seconds : 0 }
     var processorMicrosecondsPerOperation: Double {
@@ -38,8 +48,15 @@ struct EngineBenchResult {
             ("operations", .integer(Int64(operations))),
             ("ops_per_second", .integer(Int64(operationsPerSecond))),
             ("cpu_us_per_op", .decimal(processorMicrosecondsPerOperation, places: 3)),
+            ("seconds", .decimal(seconds, places: 3)),
         ]
         if let residentBytes { members.append(("resident_bytes", .integer(Int64(residentBytes)))) }
+        if let budgetBytes { members.append(("budget_bytes", .integer(Int64(budgetBytes)))) }
+        if let residentUse { members.append(("resident_use", .decimal(residentUse, places: 3))) }
+        if let lateRead {
+            members.append(("p99_us", .decimal(lateRead.microseconds, places: 1)))
+            members.append(("p99_undisturbed_us", .decimal(lateRead.undisturbed, places: 1)))
+        }
         if let budgetUse { members.append(("budget_use", .decimal(budgetUse, places: 3))) }
         if let sortedRuns { members.append(("sorted_runs", .integer(Int64(sortedRuns)))) }
         if let writeAmplification {
@@ -56,8 +73,9 @@ struct EngineBenchResult {
 enum EngineBenchReport {
     static func header(hasPeer: Bool) -> String {
         let first =
-            pad("workload", 17) + right("op/s", 10) + right("CPU us/op", 11) + right("runs", 6)
-            + right("w-amp", 7) + right("s-amp", 7) + right("MiB", 6) + right("budget", 8)
+            pad("workload", 20) + right("op/s", 10) + right("CPU us/op", 11) + right("runs", 6)
+            + right("w-amp", 7) + right("s-amp", 7) + right("MiB", 6) + right("RSS", 6)
+            + right("budget", 8)
         guard hasPeer else { return first }
         return first + "  |" + right("peer op/s", 11) + right("CPU us/op", 11) + right("runs", 6)
             + right("w-amp", 7) + right("s-amp", 7) + right("MiB", 6) + right("CPU ratio", 11)
@@ -65,12 +83,19 @@ enum EngineBenchReport {
 
     static func line(_ ours: EngineBenchResult, _ theirs: EngineBenchResult?) -> String {
         var text =
-            pad(ours.workload.rawValue, 17) + figures(ours)
+            pad(ours.workload.rawValue, 20) + figures(ours)
+            + right(ours.residentUse.map { decimal($0, 2) } ?? "", 6)
             + right(ours.budgetUse.map { decimal($0, 2) } ?? "", 8)
         if let theirs {
             let ratio =
                 ours.processorMicrosecondsPerOperation / theirs.processorMicrosecondsPerOperation
             text += "  | " + figures(theirs) + right(decimal(ratio, 2), 11)
+        }
+        if let late = ours.lateRead {
+            text +=
+                "\n    99 of 100 reads took at most \(decimal(late.microseconds, 1)) us, "
+                + "\(decimal(late.undisturbed, 1)) us undisturbed: "
+                + "\(decimal(late.microseconds / max(late.undisturbed, 0.1), 1)) times as long"
         }
         return text
     }

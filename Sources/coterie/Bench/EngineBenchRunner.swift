@@ -38,8 +38,8 @@ struct EngineBenchRunner {
         let begin = ProcessFigures.processorMicroseconds()
         var options = EngineOptions()
         options.memtableBytes = settings.memtableBytes
-        options.blockCacheBytes =
-            workload == .readcold ? settings.dataBytes / 10 : settings.cacheBytes
+        options.blockCacheBytes = settings.cacheBytes(workload)
+        options.readsDirectly = settings.isDirect
         options.blockBytes = settings.blockBytes
         options.jobThreads = settings.jobThreads
         let engine = try Engine.open(path, options: options)
@@ -60,6 +60,8 @@ struct EngineBenchRunner {
         result.seconds = seconds
         result.processorMicroseconds = Double(end - begin)
         result.residentBytes = PeakMemory.bytes()
+        result.budgetBytes = options.memtableBytes + options.blockCacheBytes
+        result.lateRead = run.lateRead
         result.budgetUse =
             Double(engine.peakMemoryBytes)
             / Double(options.memtableBytes + options.blockCacheBytes)
@@ -79,7 +81,7 @@ extension EngineWorkload {
     /// Its partitions have many rows.
     var isClustered: Bool {
         switch self {
-        case .wide10k, .wide1m, .tombstones, .onepartition, .equalprefixes: true
+        case .wide10k, .wide1m, .tombstones, .onepartition, .equalprefixes, .bigpartition: true
         default: false
         }
     }
@@ -104,8 +106,8 @@ enum PeakMemory {
         close(file)
     }
 
-    static func bytes() -> Int? {
-        let file = open("/proc/self/status", O_RDONLY | O_CLOEXEC)
+    static func bytes(of process: String = "self") -> Int? {
+        let file = open("/proc/\(process)/status", O_RDONLY | O_CLOEXEC)
         if file < 0 { return nil }
         defer { close(file) }
         var buffer = [UInt8](repeating: 0, count: 8192)
@@ -137,6 +139,7 @@ struct EngineBenchRun {
     var userBytes = 0
     /// Bytes of keys and values that are there in the end.
     var liveBytes = 0
+    var lateRead: (microseconds: Double, undisturbed: Double)?
 
     init(
         _ settings: EngineBenchSettings, _ engine: Engine, _ table: Table,
@@ -167,7 +170,10 @@ struct EngineBenchRun {
         case .fillrandom, .overwrite:
             return try fill(inBatchesOf: settings.batch, isRandom: true)
         case .fillbatch: return try fill(inBatchesOf: 32, isRandom: true)
-        case .readrandom, .readcold: return try readRandom()
+        case .readrandom: return try readRandom(entries)
+        case .readcold: return try readRandom(settings.coldReads)
+        case .readwhilecompacting: return try readBesideCompaction()
+        case .bigpartition: return try fillBigPartition()
         case .readseq: return try readSequentially()
         case .seekrandom: return try seekRandomly()
         case .readwhilewriting: return try readAndWrite()
@@ -207,16 +213,16 @@ struct EngineBenchRun {
         return entries
     }
 
-    private mutating func readRandom() throws -> Int {
+    private mutating func readRandom(_ count: Int) throws -> Int {
         var found = 0
-        for _ in 0..<entries {
+        for _ in 0..<count {
             try engine.read(
                 table, partition: key.set(random.below(UInt64(entries))), into: result)
             var rows = result.rows()
             if let row = rows.next(), row.value(1)?.count == settings.valueBytes { found += 1 }
         }
-        guard found > entries / 4 else { throw ServerFailure("readrandom found only \(found)") }
-        return entries
+        guard found > count / 4 else { throw ServerFailure("readrandom found only \(found)") }
+        return count
     }
 
     private mutating func readSequentially() throws -> Int {
@@ -261,7 +267,94 @@ struct EngineBenchRun {
         return entries
     }
 
+    /// Reads with everything in the cache, first alone and then while another table is compacted.
+    private mutating func readBesideCompaction() throws -> Int {
+        let other = try engine.createTable(TableDefinition(name: "other"))
+        for round in 0..<4 {
+            for number in 0..<UInt64(max(1, entries / 4)) {
+                batch.removeAll()
+                batch.put(
+                    other, partition: key.set(number &* 4 &+ UInt64(round)), column: 1,
+                    value: values.next())
+                try engine.write(batch)
+            }
+        }
+        try engine.flush()
+        let scan = try engine.scan(table)
+        while try scan.next() != nil {}
+        var alone = LatencyCounts()
+        for _ in 0..<entries { try readTimed(&alone) }
+        var beside = LatencyCounts()
+        var before = 0
+        repeat {
+            before = beside.total
+            try engine.startCompaction(of: other)
+            while engine.isCompacting, beside.total < 10 * entries { try readTimed(&beside) }
+        } while beside.total > before && beside.total < entries
+        try engine.dropTable(other)
+        lateRead = (beside.microseconds(of: 0.99), alone.microseconds(of: 0.99))
+        return alone.total + beside.total
+    }
+
+    private mutating func readTimed(_ latencies: inout LatencyCounts) throws {
+        let place = key.set(random.below(UInt64(entries)))
+        let start = BenchClock.seconds()
+        try engine.read(table, partition: place, into: result)
+        latencies.add(BenchClock.seconds() - start)
+    }
+
     // MARK: Our own
+
+    /// As many rows of 1,000 bytes in one partition as there are entries; then it is compacted, and read
+    /// in every direction.
+    private mutating func fillBigPartition() throws -> Int {
+        var large = BenchValues(length: 1_000, seed: settings.seed)
+        defer { large.free() }
+        for start in stride(from: 0, to: entries, by: 10) {
+            batch.removeAll()
+            for number in start..<min(start + 10, entries) {
+                batch.put(
+                    table, partition: key.set(1),
+                    clustering: clustering.set(UInt64(number) &* 0x9E37_79B9_7F4A_7C15), column: 1,
+                    value: large.next())
+            }
+            try engine.write(batch)
+        }
+        try engine.compact(table)
+        var read = 0
+        for isReversed in [false, true] {
+            var bound: [UInt8]?
+            while true {
+                try engine.read(
+                    table, partition: key.set(1),
+                    rows: .init(
+                        lower: isReversed ? nil : bound, upper: isReversed ? bound : nil,
+                        reversed: isReversed, limit: 1_000), into: result)
+                var rows = result.rows()
+                var count = 0
+                while let row = rows.next() {
+                    count += 1
+                    bound = [UInt8](row.clustering)
+                }
+                read += count
+                if count < 1_000 { break }
+                // Behind the last row: the smallest key that is larger, or that row itself, exclusive.
+                if !isReversed { bound?.append(0) }
+            }
+        }
+        guard read == 2 * entries else { throw ServerFailure("read \(read) rows of \(entries)") }
+        for _ in 0..<1_000 {
+            let place = clustering.set(random.below(UInt64(entries)) &* 0x9E37_79B9_7F4A_7C15)
+            try engine.read(
+                table, partition: key.set(1), rows: .init(lower: [UInt8](place), limit: 100),
+                into: result)
+            var rows = result.rows()
+            guard rows.next() != nil else { throw ServerFailure("a slice has no row") }
+        }
+        userBytes = entries * (32 + 1_000)
+        liveBytes = userBytes
+        return 3 * entries
+    }
 
     /// Rows of `entries / rows` partitions in turn, then each partition is read once in slices of 100.
     private mutating func widePartitions(rows: Int) throws -> Int {

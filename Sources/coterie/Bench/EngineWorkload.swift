@@ -17,8 +17,11 @@ enum EngineWorkload: String, CaseIterable {
     case readwhilewriting
     /// fillrandom in batches of 32.
     case fillbatch
-    /// readrandom with a cache of a tenth of the data.
+    /// readrandom with a cache of a tenth of the data, 200,000 reads at most.
     case readcold
+    /// Cached reads while a compaction of another table runs, and how late they are then: the same reads
+    /// are timed without it first.
+    case readwhilecompacting
 
     // Ours alone.
     /// Partitions of 10,000 rows, written row by row in turn, then read whole.
@@ -39,6 +42,8 @@ enum EngineWorkload: String, CaseIterable {
     case onepartition
     /// and clustering keys that share their first 64 bytes.
     case equalprefixes
+    /// One partition with rows of 1,000 bytes: written, compacted, read forwards, backwards and by slices.
+    case bigpartition
 
     static let standard: [EngineWorkload] = [
         .fillseq, .fillrandom, .overwrite, .readrandom, .readseq, .readwhilewriting, .seekrandom,
@@ -59,7 +64,9 @@ enum EngineWorkload: String, CaseIterable {
     /// It reads or changes what `fillrandom` wrote.
     var needsData: Bool {
         switch self {
-        case .overwrite, .readrandom, .readseq, .seekrandom, .readwhilewriting, .readcold: true
+        case .overwrite, .readrandom, .readseq, .seekrandom, .readwhilewriting, .readcold,
+            .readwhilecompacting:
+            true
         default: false
         }
     }
@@ -76,6 +83,8 @@ struct EngineBenchSettings {
     var batch = 1
     var jobThreads = 2
     var seed: UInt64 = 1
+    /// Blocks are read around the page cache.
+    var isDirect = false
 
     /// Two memtables, each a power of two between an eighth and a sixteenth of the data but not over
     /// 64 MiB; a cache that holds everything.
@@ -90,6 +99,13 @@ struct EngineBenchSettings {
 
     var dataBytes: Int { entries * (keyBytes + valueBytes) }
 
+    /// Reads of `readcold`: each is one or two of the disk's, whatever the table's size.
+    var coldReads: Int { min(entries, 200_000) }
+
+    func cacheBytes(_ workload: EngineWorkload) -> Int {
+        workload == .readcold ? dataBytes / 10 : cacheBytes
+    }
+
     /// Of N draws out of N keys: how many different ones, N (1 - 1/e).
     var distinctOfRandom: Int { Int(Double(entries) * 0.632_12) }
 
@@ -98,7 +114,7 @@ struct EngineBenchSettings {
         \(entries) entries of \(keyBytes) + \(valueBytes) bytes (half of a value compresses away), \
         \(memtableBytes >> 10) KiB of memtables, \(cacheBytes >> 20) MiB of cache, blocks of \
         \(blockBytes) bytes, LZ4, \(batch) put\(batch == 1 ? "" : "s") in a write, \(jobThreads) \
-        background threads, log without sync
+        background threads, log without sync, files read \(isDirect ? "around" : "through") the page cache
         """
     }
 }

@@ -87,18 +87,22 @@ struct RocksDBPeer {
     }
 
     private func arguments(_ workload: EngineWorkload, _ name: String, _ path: String) -> [String] {
-        let cache = workload == .readcold ? settings.dataBytes / 10 : settings.cacheBytes
         var arguments = [
             "--db=\(path)", "--num=\(settings.entries)", "--key_size=\(settings.keyBytes)",
             "--value_size=\(settings.valueBytes)", "--compression_type=lz4",
             "--compression_ratio=0.5", "--write_buffer_size=\(settings.memtableBytes / 2)",
-            "--max_write_buffer_number=2", "--cache_size=\(cache)", "--bloom_bits=10",
+            "--max_write_buffer_number=2", "--cache_size=\(settings.cacheBytes(workload))",
+            "--bloom_bits=10",
             "--block_size=\(settings.blockBytes)", "--max_background_jobs=\(settings.jobThreads)",
             "--disable_wal=false", "--sync=false", "--threads=1", "--seed=\(settings.seed)",
             "--batch_size=\(workload == .fillbatch ? 32 : settings.batch)",
             "--use_existing_db=\(workload.needsData)", "--readwritepercent=50",
             "--stats_per_interval=0",
         ]
+        if workload == .readcold { arguments.append("--reads=\(settings.coldReads)") }
+        if settings.isDirect {
+            arguments += ["--use_direct_reads", "--use_direct_io_for_flush_and_compaction"]
+        }
         let isWriting =
             !workload.needsData || workload == .overwrite || workload == .readwhilewriting
         let work = isWriting ? "\(name),flush,waitforcompaction" : name
@@ -150,7 +154,7 @@ struct RocksDBPeer {
     private struct Execution {
         let output: String
         let processorMicroseconds: Double
-        let residentBytes: Int
+        let residentBytes: Int?
     }
 
     /// Runs a program to its end; throws with its output if it fails.
@@ -177,9 +181,17 @@ struct RocksDBPeer {
         let started = posix_spawn(&process, program, &actions, nil, pointers, environ)
         close(ends[1])
         var bytes: [UInt8] = []
+        // The kernel counts the parent's peak as the child's, so we look at what the child's memory was
+        // again and again; it only grows.
+        var resident: Int?
         if started == 0 {
             var buffer = [UInt8](repeating: 0, count: 1 << 16)
             while true {
+                var wait = pollfd(fd: ends[0], events: Int16(POLLIN), revents: 0)
+                if poll(&wait, 1, 20) == 0 {
+                    resident = PeakMemory.bytes(of: "\(process)") ?? resident
+                    continue
+                }
                 let count = read(ends[0], &buffer, buffer.count)
                 if count < 0, errno == EINTR { continue }
                 if count <= 0 { break }
@@ -201,11 +213,6 @@ struct RocksDBPeer {
         let microseconds =
             Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e6
             + Double(usage.ru_utime.tv_usec) + Double(usage.ru_stime.tv_usec)
-        #if canImport(Darwin)
-            let resident = Int(usage.ru_maxrss)
-        #else
-            let resident = Int(usage.ru_maxrss) << 10
-        #endif
         return Execution(
             output: output, processorMicroseconds: microseconds, residentBytes: resident)
     }

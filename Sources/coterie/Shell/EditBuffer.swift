@@ -31,6 +31,14 @@ struct EditBuffer: Equatable {
         cursor += 1
     }
 
+    /// Puts `text` in place of the `count` characters before the cursor.
+    mutating func replaceBefore(_ count: Int, with text: String) {
+        let start = max(cursor - count, 0)
+        let new = Array(text)
+        characters.replaceSubrange(start..<cursor, with: new)
+        cursor = start + new.count
+    }
+
     mutating func moveLeft() { cursor = max(cursor - 1, 0) }
     mutating func moveRight() { cursor = min(cursor + 1, characters.count) }
     mutating func moveToStart() { cursor = 0 }

@@ -17,6 +17,17 @@ enum ErrorText {
         return line + "\n" + pointer
     }
 
+    /// What a caller can do something about.
+    enum Cause { case unprepared, other }
+
+    /// Why a request failed.
+    static func cause(_ error: any Error) -> Cause {
+        guard let answer = error as? ErrorAnswer, case .unprepared = answer.error else {
+            return .other
+        }
+        return .unprepared
+    }
+
     private static func name(_ answer: ErrorAnswer) -> String {
         switch answer.error {
         case .serverError: serverErrorName(answer.code)

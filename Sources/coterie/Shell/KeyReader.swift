@@ -6,13 +6,13 @@
     import Darwin
 #endif
 
-/// Reads keys from the standard input, which must be in raw mode.
+/// Reads keys from a terminal in raw mode.
 struct KeyReader {
     enum Key: Equatable {
         case character(Character)
         /// With the Control key, by its lower-case letter.
         case control(Character)
-        case enter, backspace, delete
+        case enter, tab, backspace, delete
         case left, right, up, down, home, end, wordLeft, wordRight
         case unknown
         case endOfInput
@@ -21,15 +21,21 @@ struct KeyReader {
     // How long the rest of a control sequence may take; a lone Escape is one that has no rest.
     private static let escapeMilliseconds: Int32 = 50
 
+    private let descriptor: Int32
     private var bytes: [UInt8] = []
     private var position = 0
+
+    /// The standard input if not told otherwise.
+    init(descriptor: Int32 = STDIN_FILENO) {
+        self.descriptor = descriptor
+    }
 
     /// Whether more input is here already, as after pasting: then drawing can wait.
     var hasMore: Bool { position < bytes.count }
 
     private mutating func nextByte(timeout: Int32 = -1) -> UInt8? {
         if position == bytes.count {
-            var request = pollfd(fd: STDIN_FILENO, events: Int16(POLLIN), revents: 0)
+            var request = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
             while true {
                 let ready = poll(&request, 1, timeout)
                 if ready < 0, errno == EINTR { continue }
@@ -37,7 +43,7 @@ struct KeyReader {
                 break
             }
             bytes = [UInt8](repeating: 0, count: 4096)
-            let count = read(STDIN_FILENO, &bytes, bytes.count)
+            let count = read(descriptor, &bytes, bytes.count)
             bytes.removeLast(bytes.count - max(count, 0))
             position = 0
             guard count > 0 else { return nil }
@@ -52,7 +58,7 @@ struct KeyReader {
         switch byte {
         case 0x0D, 0x0A: return .enter
         case 0x7F: return .backspace
-        case 0x09: return .character(" ")
+        case 0x09: return .tab
         case 0x1B: return escapeSequence()
         case 0x01...0x1A: return .control(Character(Unicode.Scalar(byte + 0x60)))
         case 0x00, 0x1C...0x1F: return .unknown

@@ -22,39 +22,47 @@ final class LineEditor {
     }
 
     private let history: ShellHistory
+    /// What a tab may stand for after the given text.
+    var complete: (String) -> Completer.Result = { _ in .init(candidates: [], replaced: 0) }
     private var buffer = EditBuffer()
-    private var keys = KeyReader()
+    private var keys: KeyReader
+    private let input: Int32
+    private let output: Int32
     private var prompt = ""
     // Where the cursor was left by the last drawing: its row, counted from the prompt's.
     private var drawnRow = 0
 
-    init(history: ShellHistory) {
+    /// An editor on the terminal of the process, or on another one.
+    init(history: ShellHistory, input: Int32 = STDIN_FILENO, output: Int32 = STDOUT_FILENO) {
         self.history = history
+        self.input = input
+        self.output = output
+        keys = KeyReader(descriptor: input)
     }
 
     /// Reads a line; the line feed is not part of it.
     func readLine(prompt: String) -> Result {
         var saved = termios()
-        guard tcgetattr(STDIN_FILENO, &saved) == 0 else { return readPlainLine(prompt) }
+        guard tcgetattr(input, &saved) == 0 else { return readPlainLine(prompt) }
         var raw = saved
         cfmakeraw(&raw)
         // Output keeps its processing: the shell prints line feeds alone.
         raw.c_oflag = saved.c_oflag
-        guard tcsetattr(STDIN_FILENO, TCSADRAIN, &raw) == 0 else { return readPlainLine(prompt) }
-        defer { _ = tcsetattr(STDIN_FILENO, TCSADRAIN, &saved) }
+        guard tcsetattr(input, TCSADRAIN, &raw) == 0 else { return readPlainLine(prompt) }
+        defer { _ = tcsetattr(input, TCSADRAIN, &saved) }
         self.prompt = prompt
         buffer = EditBuffer()
         drawnRow = 0
         let result = edit()
         buffer.moveToEnd()
         draw()
-        ShellOutput.write(Array((result == .interrupted ? "^C\n" : "\n").utf8), to: STDOUT_FILENO)
+        ShellOutput.write(Array((result == .interrupted ? "^C\n" : "\n").utf8), to: output)
         // The end of input gets its line feed from the caller.
         return result
     }
 
     private func readPlainLine(_ prompt: String) -> Result {
-        ShellOutput.write(Array(prompt.utf8), to: STDOUT_FILENO)
+        ShellOutput.write(Array(prompt.utf8), to: output)
         return Swift.readLine().map { .line($0) } ?? .end
     }
 
@@ -89,10 +97,14 @@ final class LineEditor {
             entry = index
             buffer = EditBuffer(entries[index])
         }
+        var isSecondTab = false
         while true {
             if !keys.hasMore { draw() }
-            switch keys.next() {
+            let key = keys.next()
+            defer { isSecondTab = key == .tab }
+            switch key {
             case .character(let character): buffer.insert(character)
+            case .tab: completeWord(listsAll: isSecondTab)
             case .enter: return .line(buffer.text)
             case .endOfInput: return .end
             case .control("c"): return .interrupted
@@ -120,6 +132,47 @@ final class LineEditor {
             case .control, .unknown: break
             }
         }
+    }
+
+    /// Completes the word before the cursor as far as all candidates agree; a second time it lists them.
+    private func completeWord(listsAll: Bool) {
+        // A pasted tab is a blank.
+        if keys.hasMore {
+            buffer.insert(" ")
+            return
+        }
+        let result = complete(buffer.textBeforeCursor)
+        guard let first = result.candidates.first else { return }
+        if result.candidates.count == 1 {
+            let isOpen = first.last.map { "(<.'/".contains($0) } ?? true
+            buffer.replaceBefore(result.replaced, with: first + (isOpen ? "" : " "))
+            return
+        }
+        var common = first
+        for candidate in result.candidates {
+            while !candidate.lowercased().hasPrefix(common.lowercased()) { common.removeLast() }
+        }
+        if common.count > result.replaced {
+            buffer.replaceBefore(result.replaced, with: common)
+        } else if listsAll {
+            list(result.candidates)
+        } else {
+            ShellOutput.write([0x07], to: output)
+        }
+    }
+
+    private func list(_ candidates: [String]) {
+        let width = (candidates.map { TextWidth.columns($0) }.max() ?? 0) + 2
+        let inRow = max(terminalColumns() / width, 1)
+        var text = ""
+        for (index, candidate) in candidates.enumerated() {
+            if index % inRow == 0 { text += "\n" }
+            text += candidate
+            text += String(repeating: " ", count: max(width - TextWidth.columns(candidate), 0))
+        }
+        // The line under way is drawn again below.
+        ShellOutput.write(Array((text + "\n").utf8), to: output)
+        drawnRow = 0
     }
 
     /// Searches backwards while one types; a key other than text, Backspace and Ctrl-R ends it.
@@ -167,33 +220,33 @@ final class LineEditor {
     // MARK: - Drawing
 
     private func clearScreen() {
-        ShellOutput.write(Array("\u{1B}[H\u{1B}[2J".utf8), to: STDOUT_FILENO)
+        ShellOutput.write(Array("\u{1B}[H\u{1B}[2J".utf8), to: output)
         drawnRow = 0
     }
 
-    private static func terminalColumns() -> Int {
+    private func terminalColumns() -> Int {
         var size = winsize()
-        guard ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 1 else { return 80 }
+        guard ioctl(output, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 1 else { return 80 }
         return Int(size.ws_col)
     }
 
     private func draw() {
-        let columns = Self.terminalColumns()
-        var output = "\r"
-        if drawnRow > 0 { output += "\u{1B}[\(drawnRow)A" }
-        output += "\u{1B}[J" + prompt
+        let columns = terminalColumns()
+        var drawing = "\r"
+        if drawnRow > 0 { drawing += "\u{1B}[\(drawnRow)A" }
+        drawing += "\u{1B}[J" + prompt
         let start = Self.advance(0, prompt, columns)
-        output += buffer.text
+        drawing += buffer.text
         let cursor = Self.advance(start, buffer.textBeforeCursor, columns)
         let end = Self.advance(cursor, buffer.textAfterCursor, columns)
         // A terminal keeps the cursor behind a full row until another character comes.
-        if end > 0, end % columns == 0 { output += "\n\r" }
+        if end > 0, end % columns == 0 { drawing += "\n\r" }
         let up = end / columns - cursor / columns
-        if up > 0 { output += "\u{1B}[\(up)A" }
-        output += "\r"
-        if cursor % columns > 0 { output += "\u{1B}[\(cursor % columns)C" }
+        if up > 0 { drawing += "\u{1B}[\(up)A" }
+        drawing += "\r"
+        if cursor % columns > 0 { drawing += "\u{1B}[\(cursor % columns)C" }
         drawnRow = cursor / columns
-        ShellOutput.write(Array(output.utf8), to: STDOUT_FILENO)
+        ShellOutput.write(Array(drawing.utf8), to: output)
     }
 
     /// The position after `text`, counted in cells from the prompt's start. A wide character that does

@@ -9,41 +9,27 @@ internal import NativeProtocol
 
 /// Lays out one page of rows.
 struct ResultTable {
-    private struct Cell {
-        let text: String
-        let width: Int
-        let color: ShellOutput.Color?
+    private let names: [ShownValue]
+    private let rows: [[ShownValue]]
 
-        init(_ text: String, _ color: ShellOutput.Color?) {
-            self.text = text
-            width = TextWidth.columns(text)
-            self.color = color
-        }
-    }
-
-    private let names: [Cell]
-    private let rows: [[Cell]]
-
-    /// `columns` are those of the statement, which a page may leave out.
-    init(_ page: ResultRows, _ columns: [ColumnSpecification]) {
-        names = columns.map { Cell($0.name, .magenta) }
+    /// `columns` are those of the statement, which a page may leave out; `roles` tells the colours of
+    /// the columns that are part of a key.
+    init(
+        _ page: ResultRows, _ columns: [ColumnSpecification], _ format: ValueFormat = ValueFormat(),
+        roles: [String: ShellOutput.Color] = [:]
+    ) {
+        names = columns.map { ShownValue(string: $0.name, roles[$0.name] ?? .magenta) }
         rows = (0..<page.rowCount).map { row in
             columns.enumerated().map { index, column in
-                page.withValue(row: row, column: index) { value in
-                    guard let value else { return Cell("null", .red) }
-                    return Cell(column.type.display(value), Self.color(column.type))
-                }
+                page.withValue(row: row, column: index) { format.shown($0, column.type) }
             }
         }
     }
 
-    private static func color(_ type: CQLType) -> ShellOutput.Color {
-        switch type {
-        case .ascii, .text: .yellow
-        case .blob, .custom: .magenta
-        case .list, .set, .map, .tuple, .vector, .userDefined: .blue
-        default: .green
-        }
+    /// A table of what is not a result of the server's.
+    init(names: [String], rows: [[ShownValue]]) {
+        self.names = names.map { ShownValue(string: $0, .magenta) }
+        self.rows = rows
     }
 
     /// Prints the header, if wanted, and the rows.
@@ -55,13 +41,13 @@ struct ResultTable {
         if withHeader {
             let header = zip(names, widths).map { Self.left($0, $1, output) }
                 .joined(separator: " | ")
-            output.print(Self.withoutTrailingSpaces(" " + header))
+            output.printResult(Self.withoutTrailingSpaces(" " + header))
             let rules = widths.map { String(repeating: "-", count: $0) }
-            output.print("-" + rules.joined(separator: "-+-") + "-")
+            output.printResult("-" + rules.joined(separator: "-+-") + "-")
         }
         for row in rows {
             let line = zip(row, widths).map { Self.right($0, $1, output) }
-            output.print(" " + line.joined(separator: " | "))
+            output.printResult(" " + line.joined(separator: " | "))
         }
     }
 
@@ -70,29 +56,29 @@ struct ResultTable {
         let nameWidth = names.map(\.width).max() ?? 0
         let valueWidth = rows.flatMap { $0 }.map(\.width).max() ?? 0
         for (number, row) in rows.enumerated() {
-            output.print("@ Row \(first + number)")
-            output.print(
+            output.printResult("@ Row \(first + number)")
+            output.printResult(
                 "-" + String(repeating: "-", count: nameWidth) + "-+-"
                     + String(repeating: "-", count: valueWidth) + "-")
             for (name, cell) in zip(names, row) {
-                output.print(
+                output.printResult(
                     " " + Self.left(name, nameWidth, output) + " | "
                         + Self.left(cell, cell.width, output))
             }
-            output.print("")
+            output.printResult("")
         }
     }
 
-    private static func left(_ cell: Cell, _ width: Int, _ output: ShellOutput) -> String {
+    private static func left(_ cell: ShownValue, _ width: Int, _ output: ShellOutput) -> String {
         colored(cell, output) + String(repeating: " ", count: width - cell.width)
     }
 
-    private static func right(_ cell: Cell, _ width: Int, _ output: ShellOutput) -> String {
+    private static func right(_ cell: ShownValue, _ width: Int, _ output: ShellOutput) -> String {
         String(repeating: " ", count: width - cell.width) + colored(cell, output)
     }
 
-    private static func colored(_ cell: Cell, _ output: ShellOutput) -> String {
-        cell.color.map { output.colored(cell.text, $0) } ?? cell.text
+    private static func colored(_ cell: ShownValue, _ output: ShellOutput) -> String {
+        output.hasResultColors ? cell.colored : cell.text
     }
 
     private static func withoutTrailingSpaces(_ text: String) -> String {

@@ -1,53 +1,174 @@
-// HELP: what the shell understands.
+// HELP: what the shell understands, and where CQL's statements are described.
 
-extension ShellSession {
-    private static let topics: [(name: String, usage: String, text: String)] = [
-        (
-            "CONSISTENCY", "CONSISTENCY [level]",
-            "Shows or sets how many replicas must answer: ANY, ONE, TWO, THREE, QUORUM, ALL, "
-                + "LOCAL_QUORUM, EACH_QUORUM, SERIAL, LOCAL_SERIAL or LOCAL_ONE."
-        ),
-        (
-            "SERIAL", "SERIAL CONSISTENCY [level]",
-            "Shows or sets the consistency of the Paxos phase of conditional updates: SERIAL or "
-                + "LOCAL_SERIAL."
-        ),
-        (
-            "DESCRIBE",
-            "DESC[RIBE] KEYSPACES | TABLES | TYPES | KEYSPACE [name] | TABLE name | TYPE name"
-                + " | SCHEMA | CLUSTER | name",
-            "Shows what there is, as CQL that makes it again. The server answers it."
-        ),
-        (
-            "EXPAND", "EXPAND [ON | OFF]", "Prints each row as a list of its columns."
-        ),
-        (
-            "PAGING", "PAGING [ON | OFF | rows]",
-            "Shows or sets how many rows are fetched at a time."
-        ),
-        ("SHOW", "SHOW VERSION | HOST", "Says what the shell is connected to."),
-        ("SOURCE", "SOURCE 'file'", "Runs the statements of a file."),
-        ("USE", "USE keyspace;", "Makes a keyspace the one that names without a keyspace are of."),
-        ("CLEAR", "CLEAR", "Clears the screen."),
-        ("EXIT", "EXIT", "Ends the shell, as does Ctrl-D."),
-        ("HELP", "HELP [command]", "Shows this."),
+/// The topics of HELP.
+enum ShellHelp {
+    struct Topic {
+        let name: String
+        let usage: String
+        let text: String
+    }
+
+    /// The shell's own commands.
+    static let commands: [Topic] = [
+        Topic(
+            name: "CAPTURE", usage: "CAPTURE ['file' | JSON 'file' | OFF]",
+            text: "Appends results to a file instead of showing them; JSON writes each row as one "
+                + "line of JSON. Errors and the commands' own words are still shown."),
+        Topic(name: "CLEAR", usage: "CLEAR", text: "Clears the screen; CLS does the same."),
+        Topic(
+            name: "CONSISTENCY", usage: "CONSISTENCY [level]",
+            text: "Shows or sets how many replicas must answer: ANY, ONE, TWO, THREE, QUORUM, ALL, "
+                + "LOCAL_QUORUM, EACH_QUORUM, SERIAL, LOCAL_SERIAL or LOCAL_ONE."),
+        Topic(
+            name: "COPY",
+            usage:
+                "COPY table [(column, ...)] FROM 'files' | STDIN [WITH option = value [AND ...]];\n"
+                + "  COPY table [(column, ...)] TO 'file' | STDOUT [WITH option = value [AND ...]];",
+            text: "Reads rows from CSV files, or writes a table as CSV.\n\n  Options of both: "
+                + CopyOptions.commonNames.joined(separator: ", ") + ".\n  Only FROM: "
+                + CopyOptions.importNames.dropFirst(CopyOptions.commonNames.count)
+                .joined(separator: ", ") + ".\n  Only TO: "
+                + CopyOptions.exportNames.dropFirst(CopyOptions.commonNames.count)
+                .joined(separator: ", ") + "."),
+        Topic(
+            name: "DESCRIBE",
+            usage: "DESC[RIBE] KEYSPACES | TABLES | TYPES | FUNCTIONS | AGGREGATES"
+                + " | [ONLY] KEYSPACE [name]\n    | TABLE name | TYPE name | INDEX name"
+                + " | MATERIALIZED VIEW name | FUNCTION name | AGGREGATE name\n"
+                + "    | [FULL] SCHEMA | CLUSTER | name   [WITH INTERNALS]",
+            text: "Shows what there is, as CQL that makes it again. The server answers it."),
+        Topic(
+            name: "ELAPSED", usage: "ELAPSED [ON | OFF]",
+            text: "Says after each statement how long it took."),
+        Topic(name: "EXIT", usage: "EXIT", text: "Ends the shell, as do QUIT and Ctrl-D."),
+        Topic(
+            name: "EXPAND", usage: "EXPAND [ON | OFF]",
+            text: "Prints each row as a list of its columns."),
+        Topic(name: "HELP", usage: "HELP [topic ...]", text: "Shows this."),
+        Topic(
+            name: "HISTORY", usage: "HISTORY [n]",
+            text: "Shows the last statements; n becomes how many."),
+        Topic(
+            name: "LOGIN", usage: "LOGIN user ['password']",
+            text: "Goes on as another user; without a password it is asked for."),
+        Topic(
+            name: "PAGING", usage: "PAGING [ON | OFF | rows]",
+            text: "Shows or sets how many rows are fetched at a time."),
+        Topic(
+            name: "SERIAL", usage: "SERIAL CONSISTENCY [level]",
+            text:
+                "Shows or sets the consistency of the Paxos phase of conditional updates: SERIAL or "
+                + "LOCAL_SERIAL."),
+        Topic(
+            name: "SHOW", usage: "SHOW VERSION | HOST | SESSION id | REPLICAS token [keyspace]",
+            text: "Says what the shell is connected to, prints a trace that was recorded, or names "
+                + "the replicas of a token."),
+        Topic(name: "SOURCE", usage: "SOURCE 'file'", text: "Runs the statements of a file."),
+        Topic(
+            name: "TRACING", usage: "TRACING [ON | OFF]",
+            text: "Prints after each statement what the nodes did for it, and which took part."),
+        Topic(
+            name: "UNICODE", usage: "UNICODE",
+            text: "Text is read and written as UTF-8; wide characters take two columns. Control "
+                + "characters are shown as escapes such as \\n and \\x01, a backslash doubled."),
     ]
 
-    /// Prints the help for a command, or the list of them.
+    /// The statements of CQL and the page of the language's description that is about them.
+    static let language: [(name: String, summary: String)] = [
+        ("ALTER_KEYSPACE", "ALTER KEYSPACE [IF EXISTS] name WITH options"),
+        ("ALTER_TABLE", "ALTER TABLE [IF EXISTS] name ADD | DROP | RENAME | WITH ..."),
+        ("ALTER_TYPE", "ALTER TYPE [IF EXISTS] name ADD field type | RENAME a TO b"),
+        ("ALTER_ROLE", "ALTER ROLE [IF EXISTS] name WITH options"),
+        (
+            "APPLY",
+            "APPLY BATCH ends a batch; see BATCH"
+        ),
+        (
+            "BATCH",
+            "BEGIN [UNLOGGED | COUNTER] BATCH [USING TIMESTAMP n] statement; ... APPLY BATCH"
+        ),
+        ("BEGIN", "BEGIN starts a batch; see BATCH"),
+        ("CREATE_AGGREGATE", "CREATE [OR REPLACE] AGGREGATE name (types) SFUNC f STYPE type ..."),
+        ("CREATE_FUNCTION", "CREATE [OR REPLACE] FUNCTION name (arguments) ... RETURNS type ..."),
+        ("CREATE_INDEX", "CREATE [CUSTOM] INDEX [IF NOT EXISTS] [name] ON table (column)"),
+        (
+            "CREATE_KEYSPACE",
+            "CREATE KEYSPACE [IF NOT EXISTS] name WITH replication = {'class': ...}"
+        ),
+        (
+            "CREATE_MATERIALIZED_VIEW",
+            "CREATE MATERIALIZED VIEW name AS SELECT ... PRIMARY KEY (...)"
+        ),
+        ("CREATE_ROLE", "CREATE ROLE [IF NOT EXISTS] name [WITH options]"),
+        (
+            "CREATE_TABLE",
+            "CREATE TABLE [IF NOT EXISTS] name (column type, ..., PRIMARY KEY (...)) [WITH options]"
+        ),
+        ("CREATE_TYPE", "CREATE TYPE [IF NOT EXISTS] name (field type, ...)"),
+        ("DELETE", "DELETE [columns] FROM table [USING TIMESTAMP n] WHERE ... [IF ...]"),
+        ("DROP_AGGREGATE", "DROP AGGREGATE [IF EXISTS] name"),
+        ("DROP_FUNCTION", "DROP FUNCTION [IF EXISTS] name"),
+        ("DROP_INDEX", "DROP INDEX [IF EXISTS] name"),
+        ("DROP_KEYSPACE", "DROP KEYSPACE [IF EXISTS] name"),
+        ("DROP_MATERIALIZED_VIEW", "DROP MATERIALIZED VIEW [IF EXISTS] name"),
+        ("DROP_ROLE", "DROP ROLE [IF EXISTS] name"),
+        ("DROP_TABLE", "DROP TABLE [IF EXISTS] name"),
+        ("DROP_TYPE", "DROP TYPE [IF EXISTS] name"),
+        ("GRANT", "GRANT permission ON resource TO role, or GRANT role TO role"),
+        (
+            "INSERT",
+            "INSERT INTO table (columns) VALUES (...) [IF NOT EXISTS] [USING TTL n AND TIMESTAMP n]"
+        ),
+        ("LIST_PERMISSIONS", "LIST ALL PERMISSIONS [ON resource] [OF role]"),
+        ("LIST_ROLES", "LIST ROLES [OF role] [NORECURSIVE]"),
+        ("REVOKE", "REVOKE permission ON resource FROM role, or REVOKE role FROM role"),
+        (
+            "SELECT",
+            "SELECT [JSON | DISTINCT] selectors FROM table [WHERE ...] [GROUP BY ...] "
+                + "[ORDER BY ...] [PER PARTITION LIMIT n] [LIMIT n] [ALLOW FILTERING]"
+        ),
+        ("TRUNCATE", "TRUNCATE [TABLE] name"),
+        (
+            "TYPES",
+            "ascii bigint blob boolean counter date decimal double duration float inet int smallint "
+                + "text time timestamp timeuuid tinyint uuid varchar varint, and list<>, set<>, "
+                + "map<>, tuple<>, vector<>, frozen<>, user-defined types"
+        ),
+        ("UPDATE", "UPDATE table [USING TTL n] SET column = value, ... WHERE ... [IF ...]"),
+        ("USE", "USE keyspace"),
+    ]
+
+    /// All names that HELP knows.
+    static var topicNames: [String] { commands.map(\.name) + language.map(\.name) }
+}
+
+extension ShellSession {
+    /// Prints the help for the topics, or the list of them.
     func help(_ arguments: [String]) {
-        guard let name = arguments.first?.uppercased() else {
-            output.print("\nCommands of the shell, which end with their line:\n")
-            for topic in Self.topics { output.print("  \(topic.usage)") }
+        guard !arguments.isEmpty else {
+            output.print("\nDocumented shell commands:\n===========================")
+            printColumns(ShellHelp.commands.map(\.name))
+            output.print("\nCQL help topics:\n================")
+            printColumns(ShellHelp.language.map(\.name))
             output.print(
-                "\nEverything else is CQL: it goes to the server and ends with a semicolon.")
-            output.print("HELP with a command says more about it.\n")
+                "\nThe shell's commands end with their line, COPY and all CQL with a semicolon.\n")
             return
         }
-        let key = name == "DESC" ? "DESCRIBE" : name == "QUIT" ? "EXIT" : name
-        guard let topic = Self.topics.first(where: { $0.name == key }) else {
-            output.print("No help for \(name): it is not a command of the shell.")
-            return
+        for argument in arguments {
+            let name = argument.uppercased()
+            let aliases = ["DESC": "DESCRIBE", "QUIT": "EXIT", "CLS": "CLEAR"]
+            let key = aliases[name] ?? name
+            if let topic = ShellHelp.commands.first(where: { $0.name == key }) {
+                output.print("\n  \(topic.usage)\n\n  \(topic.text)\n")
+                continue
+            }
+            let found = ShellHelp.language.filter {
+                $0.name == key || $0.name.hasPrefix(key + "_") || $0.name.hasSuffix("_" + key)
+            }
+            if found.isEmpty { fail("*** No help on \(argument)") }
+            for topic in found {
+                output.print("\n  \(topic.summary)\n")
+            }
         }
-        output.print("\n  \(topic.usage)\n\n  \(topic.text)\n")
     }
 }

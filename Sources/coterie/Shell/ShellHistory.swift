@@ -22,8 +22,13 @@ final class ShellHistory {
         self.path = path
     }
 
-    /// Reads the file, if there is one.
-    static func load() -> ShellHistory {
+    /// Reads the file, if there is one; what is added is not kept unless `isKept`.
+    static func load(isKept: Bool = true) -> ShellHistory {
+        let loaded = loadFile()
+        return isKept ? loaded : ShellHistory(lines: loaded.lines)
+    }
+
+    private static func loadFile() -> ShellHistory {
         guard let home = getenv("HOME") else { return ShellHistory() }
         let folder = String(cString: home) + "/.coterie"
         // It may exist already; if it cannot be made, opening the file says so.

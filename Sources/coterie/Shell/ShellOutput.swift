@@ -15,12 +15,26 @@ final class ShellOutput {
         case yellow = "\u{1B}[0;1;33m"
         case blue = "\u{1B}[0;1;34m"
         case magenta = "\u{1B}[0;1;35m"
+        case cyan = "\u{1B}[0;1;36m"
+        case white = "\u{1B}[0;1;37m"
+        case darkMagenta = "\u{1B}[0;35m"
     }
 
     static let reset = "\u{1B}[0m"
 
+    /// A file that takes results instead of the terminal.
+    struct Capture {
+        let path: String
+        let descriptor: Int32
+        /// Whether rows are written as lines of JSON instead of tables.
+        let isJSON: Bool
+    }
+
     let hasColors: Bool
+    /// Where results go while CAPTURE is on.
+    private(set) var capture: Capture?
     private var buffer: [UInt8] = []
+    private var captured: [UInt8] = []
 
     init(hasColors: Bool) {
         self.hasColors = hasColors
@@ -41,6 +55,30 @@ final class ShellOutput {
         if buffer.count > 64 * 1024 { flush() }
     }
 
+    /// Whether results have colours: a file has none.
+    var hasResultColors: Bool { hasColors && capture == nil }
+
+    /// Adds a line of a result, which goes to the captured file if there is one.
+    func printResult(_ text: String, terminator: String = "\n") {
+        guard capture != nil else { return print(text, terminator: terminator) }
+        captured += Array(text.utf8)
+        captured += Array(terminator.utf8)
+        if captured.count > 64 * 1024 { flush() }
+    }
+
+    /// Sends results to a file from now on.
+    func begin(_ capture: Capture) {
+        flush()
+        self.capture = capture
+    }
+
+    /// Sends results to the terminal again.
+    func endCapture() {
+        flush()
+        if let capture { _ = close(capture.descriptor) }
+        capture = nil
+    }
+
     /// The text in the colour, if there are colours.
     func colored(_ text: String, _ color: Color) -> String {
         hasColors ? color.rawValue + text + Self.reset : text
@@ -53,6 +91,8 @@ final class ShellOutput {
     func flush() {
         Self.write(buffer, to: STDOUT_FILENO)
         buffer.removeAll(keepingCapacity: true)
+        if let capture { Self.write(captured, to: capture.descriptor) }
+        captured.removeAll(keepingCapacity: true)
     }
 
     /// A line on the standard error output, after everything printed before it.
@@ -63,8 +103,9 @@ final class ShellOutput {
         Self.write(Array((line + "\n").utf8), to: STDERR_FILENO)
     }
 
-    /// Writes all bytes; gives up where the reader is gone.
-    static func write(_ bytes: [UInt8], to descriptor: Int32) {
+    /// Writes all bytes; gives up, with false, where the reader is gone or the disk is full.
+    @discardableResult
+    static func write(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
         var done = 0
         while done < bytes.count {
             let written = bytes.withUnsafeBytes { all in
@@ -77,8 +118,9 @@ final class ShellOutput {
                 }
             }
             if written < 0, errno == EINTR { continue }
-            guard written > 0 else { return }
+            guard written > 0 else { return false }
             done += written
         }
+        return true
     }
 }

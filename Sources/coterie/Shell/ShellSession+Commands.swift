@@ -4,13 +4,24 @@ internal import Model
 internal import NativeClient
 internal import NativeProtocol
 
-extension ShellSession {
-    /// A command with an argument that it does not know.
-    private struct Improper: Error, CustomStringConvertible {
-        let description: String
-        init(_ command: String) { description = "Improper \(command) command." }
-    }
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
 
+/// A command that cannot be carried out, and why.
+struct ShellFailure: Error, CustomStringConvertible {
+    let description: String
+    init(_ description: String) { self.description = description }
+
+    /// A command with arguments that it does not know.
+    static func improper(_ command: String) -> ShellFailure {
+        ShellFailure("Improper \(command) command.")
+    }
+}
+
+extension ShellSession {
     /// Runs `statement` if it is a command of the shell's own; false if it is not.
     func runCommand(_ statement: String) throws -> Bool {
         if statement.hasPrefix("?") {
@@ -24,23 +35,35 @@ extension ShellSession {
         case "consistency": try consistency(arguments)
         case "serial": try serialConsistency(arguments)
         case "paging": try paging(arguments)
-        case "expand": try expand(arguments)
+        case "expand": try toggle("EXPAND", &isExpanded, arguments)
+        case "tracing": try toggle("TRACING", &isTracing, arguments)
+        case "elapsed": try toggle("ELAPSED", &showsElapsed, arguments)
         case "show": try show(arguments)
-        case "source": try source(statement, arguments)
+        case "source": try source(statement)
+        case "capture": try capture(statement)
+        case "copy": try copy(statement)
+        case "login": try login(statement)
+        case "history": try printHistory(arguments)
         case "describe", "desc": try describe(statement)
         case "help": help(arguments)
+        case "unicode": help(["UNICODE"])
         case "exit", "quit": isDone = true
-        case "clear", "cls":
-            if output.hasColors { output.print("\u{1B}[H\u{1B}[2J", terminator: "") }
-        case "capture", "copy", "history", "login", "tracing":
-            fail("\(first.uppercased()) is a command of cqlsh that this shell does not have.")
+        case "clear", "cls": output.print("\u{1B}[H\u{1B}[2J\u{1B}[3J", terminator: "")
+        case "debug":
+            throw ShellFailure("DEBUG opens Python's debugger in cqlsh; there is none here.")
         default: return false
         }
         return true
     }
 
-    private static func words(_ text: String) -> [String] {
+    static func words(_ text: String) -> [String] {
         text.split(whereSeparator: \.isWhitespace).map(String.init)
+    }
+
+    /// A path with `~` for the home folder.
+    static func expandedPath(_ path: String) -> String {
+        guard path == "~" || path.hasPrefix("~/"), let home = getenv("HOME") else { return path }
+        return String(cString: home) + path.dropFirst()
     }
 
     // MARK: - Consistency
@@ -51,7 +74,7 @@ extension ShellSession {
             return
         }
         guard arguments.count == 1, let level = ConsistencyLevel(name: name) else {
-            throw Improper("CONSISTENCY")
+            throw ShellFailure.improper("CONSISTENCY")
         }
         consistency = level
         output.print("Consistency level set to \(level).")
@@ -59,14 +82,14 @@ extension ShellSession {
 
     private func serialConsistency(_ arguments: [String]) throws {
         guard arguments.first?.lowercased() == "consistency", arguments.count <= 2 else {
-            throw Improper("SERIAL CONSISTENCY")
+            throw ShellFailure.improper("SERIAL CONSISTENCY")
         }
         guard arguments.count == 2 else {
             output.print("Current serial consistency level is \(serialConsistency).")
             return
         }
         guard let level = ConsistencyLevel(name: arguments[1]), level.isSerial else {
-            throw Improper("SERIAL CONSISTENCY")
+            throw ShellFailure.improper("SERIAL CONSISTENCY")
         }
         serialConsistency = level
         output.print("Serial consistency level set to \(level).")
@@ -75,29 +98,29 @@ extension ShellSession {
     // MARK: - Switches
 
     private func paging(_ arguments: [String]) throws {
-        guard arguments.count <= 1 else { throw Improper("PAGING") }
+        guard arguments.count <= 1 else { throw ShellFailure.improper("PAGING") }
         if let text = arguments.first, let size = Int(text) {
-            guard (1...1_000_000).contains(size) else { throw Improper("PAGING") }
+            guard (1...1_000_000).contains(size) else { throw ShellFailure.improper("PAGING") }
             isPaging = true
             pageSize = size
         } else {
-            try toggle("PAGING", &isPaging, arguments.first)
+            try toggle("PAGING", &isPaging, arguments)
         }
-        if isPaging { output.print("Page size: \(pageSize)") }
+        if isPaging {
+            output.print("Page size: \(pageSize)")
+        } else {
+            pageSize = Self.defaultPageSize
+        }
     }
 
-    private func expand(_ arguments: [String]) throws {
-        guard arguments.count <= 1 else { throw Improper("EXPAND") }
-        try toggle("EXPAND", &isExpanded, arguments.first)
-    }
-
-    private func toggle(_ name: String, _ value: inout Bool, _ argument: String?) throws {
+    private func toggle(_ name: String, _ value: inout Bool, _ arguments: [String]) throws {
+        guard arguments.count <= 1 else { throw ShellFailure.improper(name) }
         let current = value ? "ON" : "OFF"
-        guard let argument = argument?.uppercased() else {
+        guard let argument = arguments.first?.uppercased() else {
             output.print("\(name) is \(current)")
             return
         }
-        guard argument == "ON" || argument == "OFF" else { throw Improper(name) }
+        guard argument == "ON" || argument == "OFF" else { throw ShellFailure.improper(name) }
         if argument == current {
             output.print("\(name) is already \(current)")
         } else {
@@ -106,26 +129,121 @@ extension ShellSession {
         }
     }
 
-    // MARK: - Showing and running
+    // MARK: - Files
 
-    private func show(_ arguments: [String]) throws {
-        switch arguments.map({ $0.lowercased() }) {
-        case ["version"]: showVersion()
-        case ["host"]: showHost()
-        default: throw Improper("SHOW")
+    private func source(_ statement: String) throws {
+        let tokens = CommandLexer.tokens(statement)
+        // Without quotes a path is what stands between blanks, which cqlsh does not take.
+        let words = Self.words(statement)
+        if tokens.count == 2, tokens[1].kind == .string, tokens[1].isWhole {
+            runFile(Self.expandedPath(tokens[1].value))
+        } else if words.count == 2, !words[1].contains("'") {
+            runFile(Self.expandedPath(words[1]))
+        } else {
+            throw ShellFailure.improper("SOURCE")
         }
     }
 
-    private func source(_ statement: String, _ arguments: [String]) throws {
-        // The name may hold spaces, so it is what stands between the quotes.
-        let parts = statement.split(separator: "'", omittingEmptySubsequences: false)
-        if parts.count == 3, parts[2].allSatisfy(\.isWhitespace) {
-            _ = runFile(String(parts[1]))
-        } else if parts.count == 1, arguments.count == 1 {
-            _ = runFile(arguments[0])
-        } else {
-            throw Improper("SOURCE")
+    private func capture(_ statement: String) throws {
+        var arguments = CommandLexer.tokens(statement).dropFirst()
+        if arguments.isEmpty {
+            output.print(
+                output.capture.map { "Currently capturing query output to '\($0.path)'." }
+                    ?? "Currently not capturing query output.")
+            return
         }
+        if arguments.count == 1, arguments.first?.keyword == "off" {
+            guard output.capture != nil else {
+                throw ShellFailure("Not currently capturing output.")
+            }
+            output.endCapture()
+            return
+        }
+        let isJSON = arguments.first?.keyword == "json"
+        if isJSON { arguments = arguments.dropFirst() }
+        guard arguments.count == 1, let file = arguments.first, file.kind == .string, file.isWhole
+        else { throw ShellFailure.improper("CAPTURE") }
+        if let capture = output.capture {
+            throw ShellFailure(
+                "Already capturing output to \(capture.path). Use CAPTURE OFF to disable.")
+        }
+        let path = Self.expandedPath(file.value)
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, mode_t(0o644))
+        guard descriptor >= 0 else {
+            throw ShellFailure(
+                "Could not open '\(path)' for append: \(String(cString: strerror(errno)))")
+        }
+        output.begin(.init(path: path, descriptor: descriptor, isJSON: isJSON))
+        output.print("Now capturing query output to '\(path)'.")
+    }
+
+    private func printHistory(_ arguments: [String]) throws {
+        if let text = arguments.first {
+            guard arguments.count == 1, let count = Int(text), count >= 0 else {
+                throw ShellFailure.improper("HISTORY")
+            }
+            shownHistory = count
+        }
+        for line in history.lines.suffix(shownHistory) { output.print(line) }
+    }
+
+    // MARK: - Who talks to whom
+
+    private func login(_ statement: String) throws {
+        let tokens = CommandLexer.tokens(statement).dropFirst()
+        guard let user = tokens.first, user.kind != .mark, user.kind != .number,
+            tokens.count <= 2
+        else { throw ShellFailure.improper("LOGIN") }
+        var given: String?
+        if tokens.count == 2, let last = tokens.last {
+            guard last.kind == .string else { throw ShellFailure.improper("LOGIN") }
+            given = last.value
+        }
+        let password = try given ?? LineEditor.readPassword()
+        let login = connector.asUser(user.value, password: password)
+        let other = try login.connect()
+        let previous = connection
+        connection = other
+        do {
+            if let keyspace { try use(name: keyspace) }
+        } catch {
+            connection = previous
+            other.close()
+            throw error
+        }
+        previous.close()
+        connector = login
+        self.user = user.value
+    }
+
+    private func show(_ arguments: [String]) throws {
+        switch (arguments.first?.lowercased(), arguments.count) {
+        case ("version", 1): showVersion()
+        case ("host", 1): showHost()
+        case ("session", 2):
+            guard let id = UniqueIDText.bytes(arguments[1]) else {
+                throw ShellFailure.improper("SHOW")
+            }
+            try showSession(id, waits: true)
+        case ("replicas", 2), ("replicas", 3):
+            guard let token = Int64(arguments[1]) else { throw ShellFailure.improper("SHOW") }
+            let name =
+                arguments.count > 2 ? CommandLexer.tokens(arguments[2]).first?.name : keyspace
+            guard let name else { throw ShellFailure("No keyspace is in use: name one.") }
+            let replicas = try ownership(of: name).replicas(of: token).map { "'\($0)'" }
+            output.print("[\(replicas.joined(separator: ", "))]")
+        default: throw ShellFailure.improper("SHOW")
+        }
+    }
+
+    /// The server tells the ranges of the keyspace in use, so another one takes another connection.
+    private func ownership(of name: String) throws -> TokenRanges {
+        if name == keyspace { return try TokenRanges.ownership(connection) }
+        let other = try connector.connect()
+        defer { other.close() }
+        let quoted = name.replacing("\"", with: "\"\"")
+        _ = try other.query("USE \"\(quoted)\"", QueryOptions())
+        return try TokenRanges.ownership(other)
     }
 
     /// `Connected to <cluster> at <host>:<port>`.
@@ -148,17 +266,10 @@ extension ShellSession {
     /// The text columns of the node's own row; empty if it does not answer.
     private func local() -> [String: String] {
         do {
-            let response = try connection.query(
+            let rows = try connection.rows(
                 "SELECT cluster_name, release_version, cql_version FROM system.local "
-                    + "WHERE key = 'local'", QueryOptions())
-            guard case .rows(let rows) = response.message, rows.rowCount == 1 else { return [:] }
-            var values: [String: String] = [:]
-            for (index, column) in (rows.columns ?? []).enumerated() {
-                values[column.name] = rows.value(row: 0, column: index).map {
-                    String(decoding: $0, as: UTF8.self)
-                }
-            }
-            return values
+                    + "WHERE key = 'local'")
+            return rows.texts().first ?? [:]
         } catch {
             fail(ErrorText.text(error))
             return [:]

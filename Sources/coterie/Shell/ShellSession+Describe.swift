@@ -1,6 +1,5 @@
 // DESCRIBE: the server answers it with rows, which are printed as cqlsh prints them.
 
-internal import Encoding
 internal import Model
 internal import NativeClient
 internal import NativeProtocol
@@ -14,21 +13,25 @@ extension ShellSession {
         guard case .rows(let first) = response.message else {
             throw ClientError.unexpectedAnswer("to DESCRIBE: \(response.message)")
         }
-        var rows = try Self.texts(first, first.columns ?? [])
+        var rows = first.texts()
         var state = first.pagingState
         while let paging = state {
             options.pagingState = paging
             guard case .rows(let page) = try connection.query(statement, options).message else {
                 throw ClientError.unexpectedAnswer("no rows for the next page")
             }
-            rows += try Self.texts(page, first.columns ?? [])
+            rows += page.texts(first.columns)
             state = page.pagingState
         }
         let subject = statement.split(whereSeparator: \.isWhitespace).dropFirst().first
         if rows.first?["create_statement"] != nil {
-            for row in rows { output.print("\n" + (row["create_statement"] ?? "")) }
+            for row in rows {
+                output.print("")
+                output.printResult(row["create_statement"] ?? "", terminator: "")
+                output.print("")
+            }
         } else if rows.first?["cluster"] != nil {
-            printCluster(rows, Self.ownership(first))
+            printCluster(rows, TokenRanges.entries(first))
         } else if subject?.lowercased() == "keyspaces" {
             output.print("")
             printColumns(rows.compactMap { $0["name"] })
@@ -37,25 +40,6 @@ extension ShellSession {
             printNames(rows)
         }
         printWarnings(response.prefix.warnings)
-    }
-
-    /// Each row by column name, values as they are displayed.
-    private static func texts(
-        _ page: ResultRows, _ columns: [ColumnSpecification]
-    ) throws -> [[String: String]] {
-        (0..<page.rowCount).map { row in
-            var texts: [String: String] = [:]
-            for (index, column) in columns.enumerated() {
-                page.withValue(row: row, column: index) { value in
-                    guard let value else { return }
-                    // A statement is printed as it is, not with its line feeds shown.
-                    texts[column.name] =
-                        column.type == .text
-                        ? String(decoding: value, as: UTF8.self) : column.type.display(value)
-                }
-            }
-            return texts
-        }
     }
 
     private func printCluster(
@@ -73,38 +57,6 @@ extension ShellSession {
             output.print(" \(blank)\(token)  [\(replicas.joined(separator: ", "))]")
         }
         output.print("")
-    }
-
-    /// The column `range_ownership`, a map from tokens to lists of addresses; empty without it.
-    private static func ownership(_ page: ResultRows) -> [(token: String, replicas: [String])] {
-        guard page.rowCount > 0,
-            let column = page.columns?.firstIndex(where: { $0.name == "range_ownership" })
-        else { return [] }
-        return page.withValue(row: 0, column: column) { value in
-            var entries: [(token: String, replicas: [String])] = []
-            var reader = ByteReader(value ?? UnsafeRawBufferPointer(start: nil, count: 0))
-            do throws(MalformedBytes) {
-                let count = try reader.readBigEndian(Int32.self)
-                for _ in 0..<max(count, 0) {
-                    let token = try text(&reader)
-                    var list = ByteReader(
-                        try reader.readOptionalBytes()
-                            ?? UnsafeRawBufferPointer(start: nil, count: 0))
-                    var replicas: [String] = []
-                    let replicaCount = try list.readBigEndian(Int32.self)
-                    for _ in 0..<max(replicaCount, 0) { replicas.append(try text(&list)) }
-                    entries.append((token, replicas))
-                }
-            } catch {
-                return []
-            }
-            return entries
-        }
-    }
-
-    private static func text(_ reader: inout ByteReader) throws(MalformedBytes) -> String {
-        String(
-            decoding: try reader.readOptionalBytes() ?? .init(start: nil, count: 0), as: UTF8.self)
     }
 
     /// Names grouped by keyspace, whose name is shown only if none is in use.
@@ -129,7 +81,7 @@ extension ShellSession {
     }
 
     /// Names in as few lines as fit 80 columns, read downwards.
-    private func printColumns(_ names: [String]) {
+    func printColumns(_ names: [String]) {
         guard !names.isEmpty else {
             output.print("<empty>")
             return
@@ -154,10 +106,8 @@ extension ShellSession {
                 guard index < names.count else { break }
                 if column > 0 { text += "  " }
                 text += names[index]
-                let isLast = index + lineCount >= names.count
-                if !isLast {
-                    text += String(repeating: " ", count: width - TextWidth.columns(names[index]))
-                }
+                // As cqlsh, also behind the last one.
+                text += String(repeating: " ", count: width - TextWidth.columns(names[index]))
             }
             output.print(text)
         }

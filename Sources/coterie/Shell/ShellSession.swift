@@ -1,5 +1,6 @@
 // One conversation with a node: where statements come from, and what becomes of their answers.
 
+internal import Encoding
 internal import Model
 internal import NativeClient
 internal import NativeProtocol
@@ -12,7 +13,9 @@ internal import NativeProtocol
 
 /// The state of a shell.
 final class ShellSession {
-    let connection: ShellConnection
+    var connection: ShellConnection
+    /// How to connect anew.
+    var connector: ShellConnector
     let output: ShellOutput
     /// Whether a person types; pages then wait, and errors do not end anything.
     let isInteractive: Bool
@@ -20,8 +23,25 @@ final class ShellSession {
     var consistency = ConsistencyLevel.one
     var serialConsistency = ConsistencyLevel.serial
     var isPaging = true
-    var pageSize = 100
+    static let defaultPageSize = 100
+    var pageSize = defaultPageSize
     var isExpanded = false
+    var isTracing = false
+    var showsElapsed = false
+    /// Who is logged in, for the prompt.
+    var user: String?
+    var format = ValueFormat()
+    var configuration = ShellConfiguration()
+    var maximumTraceWaitSeconds = 10.0
+    var history = ShellHistory()
+    /// How many lines HISTORY shows.
+    var shownHistory = 50
+    /// Gives the lines that follow a statement where it came from, for COPY FROM STDIN.
+    var nextInputLine: () -> String? = { readLine() }
+    /// What completion knows of the schema.
+    var schema = CompletionSchema()
+    // The colours of a table's columns by their part in the key.
+    private var roles: [String: [String: ShellOutput.Color]] = [:]
     /// Whether some statement failed.
     private(set) var hasFailed = false
     /// Whether the shell was told to end.
@@ -32,8 +52,13 @@ final class ShellSession {
     private var sourceDepth = 0
     private static let deepestSource = 16
 
-    init(_ connection: ShellConnection, _ output: ShellOutput, isInteractive: Bool) {
+    init(
+        _ connection: ShellConnection, _ connector: ShellConnector, _ output: ShellOutput,
+        isInteractive: Bool
+    ) {
         self.connection = connection
+        self.connector = connector
+        user = connector.options.user
         self.output = output
         self.isInteractive = isInteractive
     }
@@ -49,10 +74,18 @@ final class ShellSession {
     /// Runs the statements of a text, `name` in errors. The last one needs a semicolon unless
     /// `endsLastStatement`.
     func run(_ text: String, name: String? = nil, endsLastStatement: Bool) {
-        let outer = place
-        defer { place = outer }
+        let outer = (place, nextInputLine)
+        defer { (place, nextInputLine) = outer }
         var splitter = StatementSplitter()
         splitter.append(text + "\n")
+        if name != nil {
+            var isFirst = true
+            nextInputLine = {
+                if isFirst { _ = splitter.nextRawLine() }
+                isFirst = false
+                return splitter.nextRawLine()
+            }
+        }
         while !isDone, let statement = splitter.next() {
             place = name.map { ($0, splitter.statementLine) }
             execute(statement)
@@ -67,13 +100,14 @@ final class ShellSession {
     }
 
     /// Runs a file; false if it cannot be read.
+    @discardableResult
     func runFile(_ path: String) -> Bool {
         guard sourceDepth < Self.deepestSource else {
             fail("Files that source one another are nested too deep at \(path)")
             return false
         }
         guard let text = Self.contents(path) else {
-            fail("Could not open \(path): \(String(cString: strerror(errno)))")
+            fail("Could not open '\(path)': \(String(cString: strerror(errno)))")
             return false
         }
         sourceDepth += 1
@@ -81,6 +115,9 @@ final class ShellSession {
         run(text, name: path, endsLastStatement: false)
         return true
     }
+
+    /// The text of a file; nil if it cannot be read.
+    static func fileText(_ path: String) -> String? { contents(path) }
 
     private static func contents(_ path: String) -> String? {
         let descriptor = open(path, O_RDONLY)
@@ -99,6 +136,10 @@ final class ShellSession {
     /// Runs the statements of a pipe, each as soon as it is whole.
     func runStandardInput() {
         var splitter = StatementSplitter()
+        nextInputLine = {
+            // What is left of the statement's own line is not data.
+            splitter.nextRawLine().flatMap { $0.isEmpty ? nil : $0 } ?? readLine()
+        }
         func runWhole() {
             while !isDone, let statement = splitter.next() {
                 place = ("<stdin>", splitter.statementLine)
@@ -120,10 +161,15 @@ final class ShellSession {
 
     /// Talks with a person until the end of input or EXIT.
     func interact() {
-        let history = ShellHistory.load()
-        let editor = LineEditor(history: history)
         var splitter = StatementSplitter()
         var typed = ""
+        history = ShellHistory.load(isKept: !configuration.isHistoryDisabled)
+        let editor = LineEditor(history: history)
+        editor.complete = { [unowned self] before in completions(typed, before) }
+        nextInputLine = {
+            guard case .line(let line) = editor.readLine(prompt: "[copy] ") else { return nil }
+            return line
+        }
         showHost()
         showVersion()
         output.print("Use HELP for help.")
@@ -150,7 +196,8 @@ final class ShellSession {
     }
 
     private func prompt(_ unfinished: StatementSplitter.Unfinished) -> String {
-        let name = keyspace.map { "coterie@\($0)" } ?? "coterie"
+        let login = user.map { $0 + "@" } ?? ""
+        let name = login + "coterie" + (keyspace.map { ":" + $0 } ?? "")
         guard unfinished != .nothing else { return name + "> " }
         let mark =
             switch unfinished {
@@ -168,7 +215,13 @@ final class ShellSession {
 
     /// Runs one statement or command, without its semicolon.
     func execute(_ statement: String) {
-        defer { if isInteractive { output.flush() } }
+        let begin = ShellClock.microseconds()
+        defer {
+            if showsElapsed {
+                output.print("(\((ShellClock.microseconds() - begin) / 1_000)ms elapsed)")
+            }
+            if isInteractive { output.flush() }
+        }
         do {
             if try runCommand(statement) { return }
             try runStatement(statement)
@@ -177,12 +230,17 @@ final class ShellSession {
         }
     }
 
-    /// Makes `name` the keyspace in use.
-    func use(_ name: String) throws {
-        let isQuoted = name.hasPrefix("\"")
-        let quoted = name.split(separator: "\"", omittingEmptySubsequences: false)
-            .joined(separator: "\"\"")
-        try runStatement("USE " + (isQuoted ? name : "\"\(quoted)\""))
+    /// Makes the keyspace in use what a person wrote: in quotes, or as it is.
+    func use(_ text: String) throws {
+        let isQuoted = text.hasPrefix("\"") && text.hasSuffix("\"") && text.count > 1
+        try use(
+            name: isQuoted
+                ? String(text.dropFirst().dropLast()).replacing("\"\"", with: "\"") : text)
+    }
+
+    /// Makes the keyspace with exactly this name the one in use.
+    func use(name: String) throws {
+        try runStatement("USE \"\(name.replacing("\"", with: "\"\""))\"", isOwn: true)
     }
 
     /// How statements are to be executed now.
@@ -192,19 +250,35 @@ final class ShellSession {
             pageSize: isPaging ? pageSize : nil)
     }
 
-    private func runStatement(_ statement: String) throws {
+    private func runStatement(_ statement: String, isOwn: Bool = false) throws {
         var options = queryOptions
-        let response = try connection.query(statement, options)
-        defer { printWarnings(response.prefix.warnings) }
+        let isTraced = isTracing && !isOwn && !readsTraces(statement)
+        let response = try connection.query(statement, options, isTraced: isTraced)
+        var traces = response.prefix.tracingID.map { [$0.bytes] } ?? []
         switch response.message {
         case .setKeyspace(let name): keyspace = name
         case .rows(let first):
-            let isSelect =
-                Self.firstWord(statement) == "select" || Self.firstWord(statement) == "list"
-            try printRows(first, statement, &options, withCount: isSelect)
-        case .void, .schemaChange: break
+            let word = Self.firstWord(statement)
+            try printRows(
+                first, statement, &options, withCount: word == "select" || word == "list", &traces,
+                isTraced: isTraced)
+        case .void: break
+        case .schemaChange:
+            schema.forget()
+            roles = [:]
         case let other: throw ClientError.unexpectedAnswer("\(other)")
         }
+        printWarnings(response.prefix.warnings)
+        for trace in traces { try showSession(trace, waits: true) }
+    }
+
+    private func readsTraces(_ statement: String) -> Bool {
+        let tokens = CommandLexer.tokens(statement)
+        guard let from = tokens.firstIndex(where: { $0.keyword == "from" }),
+            tokens.count > from + 1
+        else { return false }
+        let isQualified = tokens.count > from + 2 && tokens[from + 2].value == "."
+        return (isQualified ? tokens[from + 1].name : keyspace) == "system_traces"
     }
 
     static func firstWord(_ statement: String) -> String {
@@ -212,39 +286,77 @@ final class ShellSession {
     }
 
     private func printRows(
-        _ first: ResultRows, _ statement: String, _ options: inout QueryOptions, withCount: Bool
+        _ first: ResultRows, _ statement: String, _ options: inout QueryOptions, withCount: Bool,
+        _ traces: inout [[UInt8]], isTraced: Bool
     ) throws {
         let columns = first.columns ?? []
+        let isJSON = output.capture?.isJSON == true
+        let waitsForMore = isInteractive && output.capture == nil
         var page = first
         var count = 0
-        output.print("")
+        if !isJSON { output.printResult("") }
         while true {
             let isFirst = page.pagingState == first.pagingState && count == 0
-            if page.rowCount > 0 || isFirst { printPage(page, columns, isFirst, count) }
+            if isJSON {
+                JSONLines.print(page, columns, to: output)
+            } else if page.rowCount > 0 || isFirst {
+                printPage(page, columns, isFirst, count)
+            }
             count += page.rowCount
             guard let state = page.pagingState else { break }
-            if isInteractive, !waitForMore() { break }
+            if waitsForMore, !waitForMore() { break }
             options.pagingState = state
-            guard case .rows(let next) = try connection.query(statement, options).message else {
+            let response = try connection.query(statement, options, isTraced: isTraced)
+            guard case .rows(let next) = response.message else {
                 throw ClientError.unexpectedAnswer("no rows for the next page")
             }
+            if let id = response.prefix.tracingID { traces.append(id.bytes) }
             page = next
         }
-        guard withCount else { return }
-        if !isInteractive { output.print("") }
-        output.print("(\(count) rows)")
+        guard withCount, !isJSON else { return }
+        if !isInteractive { output.printResult("") }
+        output.printResult("(\(count) rows)")
     }
 
     private func printPage(
         _ page: ResultRows, _ columns: [ColumnSpecification], _ isFirst: Bool, _ count: Int
     ) {
-        let table = ResultTable(page, columns)
+        let table = ResultTable(page, columns, format, roles: columnColors(columns))
         if isExpanded, page.rowCount > 0 {
             table.printExpanded(to: output, first: count + 1)
             return
         }
         table.print(to: output, withHeader: isFirst || isInteractive)
-        if isInteractive || page.rowCount == 0 { output.print("") }
+        if isInteractive || page.rowCount == 0 { output.printResult("") }
+    }
+
+    /// The colours of columns by their part in the table's key; nothing where nobody sees them.
+    private func columnColors(_ columns: [ColumnSpecification]) -> [String: ShellOutput.Color] {
+        guard output.hasResultColors, let first = columns.first, !first.table.isEmpty else {
+            return [:]
+        }
+        let table = first.keyspace + "." + first.table
+        if let known = roles[table] { return known }
+        var colors: [String: ShellOutput.Color] = [:]
+        do {
+            let rows = try connection.rows(
+                "SELECT column_name, kind FROM system_schema.columns "
+                    + "WHERE keyspace_name = ? AND table_name = ?",
+                [.bytes(Array(first.keyspace.utf8)), .bytes(Array(first.table.utf8))])
+            for row in rows.texts() {
+                guard let name = row["column_name"] else { continue }
+                switch row["kind"] {
+                case "partition_key": colors[name] = .red
+                case "clustering": colors[name] = .cyan
+                case "static": colors[name] = .white
+                default: break
+                }
+            }
+        } catch {
+            // Rows can be read without the key's colours too.
+        }
+        roles[table] = colors
+        return colors
     }
 
     /// Waits for Return between pages; false if the person has seen enough.
@@ -256,7 +368,17 @@ final class ShellSession {
 
     func printWarnings(_ warnings: [String]) {
         guard !warnings.isEmpty else { return }
-        output.print("\nWarnings :")
-        for warning in warnings { output.print(warning + "\n") }
+        output.printResult("\nWarnings :")
+        for warning in warnings { output.printResult(warning + "\n") }
+    }
+}
+
+/// The clock of the shell: how long things take.
+enum ShellClock {
+    /// Microseconds since some moment.
+    static func microseconds() -> Int64 {
+        var now = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &now)
+        return Int64(now.tv_sec) * 1_000_000 + Int64(now.tv_nsec) / 1_000
     }
 }

@@ -13,8 +13,11 @@ struct StatementSplitter {
 
     /// Commands that end with their line.
     static let lineCommands: Set<String> = [
-        "?", "capture", "clear", "cls", "consistency", "copy", "desc", "describe", "exit", "expand",
-        "help", "history", "login", "paging", "quit", "serial", "show", "source", "tracing",
+        "?", "capture", "clear", "cls", "consistency", "debug", "desc", "describe", "elapsed",
+        "exit",
+        "expand", "help", "history", "login", "paging", "quit", "serial", "show", "source",
+        "tracing",
+        "unicode",
     ]
 
     private var text: [UInt8] = []
@@ -55,6 +58,15 @@ struct StatementSplitter {
         defer { advance(to: scanner.position) }
         statementLine = line
         return Self.trimmed(text[start..<end])
+    }
+
+    /// The next line of the text as it is, without its line feed; nil if none is left. COPY FROM STDIN
+    /// takes its rows so. What is left of the statement's own line counts for nothing.
+    mutating func nextRawLine() -> String? {
+        guard start < text.count else { return nil }
+        let end = text[start...].firstIndex(of: UInt8(ascii: "\n")) ?? text.count
+        defer { advance(to: min(end + 1, text.count)) }
+        return String(decoding: text[start..<end], as: UTF8.self)
     }
 
     private mutating func advance(to position: Int) {

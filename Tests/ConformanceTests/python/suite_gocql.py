@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import tempfile
 
+from auth_ring import auth_ring
 from harness import Failed, Skipped, behaviour
 
 SOURCES = "/usr/share/gocode"
@@ -12,7 +13,8 @@ NAMES = [
     "it finds the version by itself", "it connects with version 3", "it connects with version 4",
     "it connects with snappy", "it opens a session with token awareness",
     "values of all types come back", "paging gives every row once", "it knows the schema",
-    "a batch writes all", "errors have their codes",
+    "a batch writes all", "errors have their codes", "it logs in with a password",
+    "it is refused with a wrong password",
 ]
 
 
@@ -38,7 +40,8 @@ def results(env):
             if build.returncode != 0:
                 raise Failed("go build: " + build.stdout)
             run = subprocess.run(
-                [program, env.ring.addresses[0], str(env.ring.port), env.keyspace], text=True,
+                [program, env.ring.addresses[0], str(env.ring.port), env.keyspace,
+                 str(auth_ring(env).ring.port)], text=True,
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
         lines = {}
         for line in run.stdout.splitlines():

@@ -1,6 +1,6 @@
 // The Go driver's view: connect, show the schema, write, read, page, batch, and read errors.
 //
-//	main ADDRESS PORT KEYSPACE
+//	main ADDRESS PORT KEYSPACE PORT-WITH-PASSWORDS
 //
 // Prints a line for each behaviour: "ok NAME" or "FAIL NAME: reason".
 package main
@@ -56,6 +56,31 @@ func connect(config *gocql.ClusterConfig) (string, error) {
 		err = fmt.Errorf("the key is %q", key)
 	}
 	return key, err
+}
+
+// logIn connects to the other port, where passwords are asked for.
+func logIn(password string) error {
+	config := cluster(4)
+	port, err := strconv.Atoi(os.Args[4])
+	if err != nil {
+		return err
+	}
+	config.Port = port
+	config.Authenticator = gocql.PasswordAuthenticator{Username: "cassandra", Password: password}
+	_, err = connect(config)
+	return err
+}
+
+// refusedLogin says what is wrong with how a wrong password is answered.
+func refusedLogin() error {
+	err := logIn("wrong")
+	if err == nil {
+		return fmt.Errorf("it was let in")
+	}
+	if !strings.Contains(err.Error(), "Provided username cassandra and/or password are incorrect") {
+		return err
+	}
+	return nil
 }
 
 func types(session *gocql.Session) error {
@@ -230,6 +255,8 @@ func main() {
 	check("it knows the schema", schemaInTime(session, keyspace))
 	check("a batch writes all", batch(session))
 	check("errors have their codes", refusals(session))
+	check("it logs in with a password", logIn("cassandra"))
+	check("it is refused with a wrong password", refusedLogin())
 	if failed {
 		os.Exit(3)
 	}

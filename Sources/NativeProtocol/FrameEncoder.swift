@@ -30,6 +30,9 @@ package final class FrameEncoder {
     private let side: ConnectionSide
     @exclusivity(unchecked) private var frameStart: Int?
 
+    /// The bytes of the frames that were not flushed yet, before compression.
+    package var waitingBytes: Int { frames.count }
+
     /// An encoder for the bytes that `side` sends.
     package init(side: ConnectionSide) {
         self.side = side

@@ -53,6 +53,8 @@ final class ClientConnection {
     /// Bytes handed to the world and not yet taken by the socket, as far as we know.
     var unsentBytes = 0
     var isPaused = false
+    /// Frames that were received stay in the decoder until the client has taken answers.
+    var hasFramesWaiting = false
     /// Not read from because writing lags (`Shard+Backpressure`).
     var isHeld = false
     /// Closed by us: nothing more is read, what waits is sent.

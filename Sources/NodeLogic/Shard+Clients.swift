@@ -11,9 +11,23 @@ internal import PeerProtocol
 extension Shard {
     func receiveClient(_ id: ConnectionID, _ bytes: UnsafeRawBufferPointer) {
         guard let connection = connections[id], !connection.isClosing else { return }
+        takeFrames(connection, bytes)
+    }
+
+    /// Handles the connection's whole frames, until more answers wait than its client may leave unread:
+    /// the frames behind that stay in the decoder until the socket has taken some. So a client that asks
+    /// much and reads little costs no more memory than that, and no step is all its own.
+    private func takeFrames(_ connection: ClientConnection, _ bytes: UnsafeRawBufferPointer) {
+        let limit = configuration.clients.pauseReadingAboveBytes
+        connection.hasFramesWaiting = false
         connection.decoder.feed(bytes)
         do throws(FrameError) {
-            while !connection.isClosing, let frame = try connection.decoder.next() {
+            while !connection.isClosing {
+                if connection.unsentBytes + connection.encoder.waitingBytes > limit {
+                    connection.hasFramesWaiting = true
+                    break
+                }
+                guard let frame = try connection.decoder.next() else { break }
                 handle(frame, connection)
             }
         } catch {
@@ -57,7 +71,8 @@ extension Shard {
             .clientBytes(connection.id, ByteRange(offset: start, count: count)))
         connection.unsentBytes += count
         let limit = configuration.clients.pauseReadingAboveBytes
-        if connection.unsentBytes > limit, !connection.isPaused {
+        // Compression may have made less of the answers than had stopped the connection.
+        if connection.unsentBytes > limit || connection.hasFramesWaiting, !connection.isPaused {
             connection.isPaused = true
             if !connection.isHeld {
                 target.effects.append(.clientReading(connection.id, false))
@@ -70,7 +85,12 @@ extension Shard {
         connection.unsentBytes = 0
         guard connection.isPaused else { return }
         connection.isPaused = false
-        if !connection.isHeld { outbox.effects.append(.clientReading(id, true)) }
+        if connection.hasFramesWaiting {
+            takeFrames(connection, UnsafeRawBufferPointer(start: nil, count: 0))
+        }
+        if !connection.isHeld, !connection.hasFramesWaiting {
+            outbox.effects.append(.clientReading(id, true))
+        }
     }
 
     private func handle(_ frame: Frame, _ connection: ClientConnection) {

@@ -104,8 +104,10 @@ extension Shard {
     /// Judges a select by how many partitions and slices its values name.
     func checkKeys(_ execution: SelectExecution, _ client: ClientRequest) throws(CQLError) {
         let table = execution.plan.table
-        guard !SystemSchema.isSystem(table.keyspace) else { return }
         let partitions = execution.partitionCount
+        guard partitions > 1 || execution.sliceCount > 1,
+            !SystemSchema.isSystem(table.keyspace)
+        else { return }
         if partitions > 1 {
             try limit(
                 partitions, rails.partitionKeysInSelect, "partition_keys_in_select", client

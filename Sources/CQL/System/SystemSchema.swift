@@ -56,7 +56,9 @@ package enum SystemSchema {
 
     /// Whether the keyspace is one of ours, and so is left out of `DESCRIBE SCHEMA`.
     package static func isSystem(_ keyspace: String) -> Bool {
-        definitions.contains { $0.name == keyspace }
+        // Each request asks; the names of most keyspaces begin otherwise.
+        guard keyspace.utf8.first == UInt8(ascii: "s") else { return false }
+        return definitions.contains { $0.name == keyspace }
     }
 
     /// The id of a system table: the name-based UUID of keyspace and table.

@@ -59,11 +59,11 @@ def number(value):
     return struct.pack(">ii", 4, value)
 
 
-def body(connection, text, flags=0, rest=b"", level=ONE):
+def body(connection, text, flags=0, rest=b"", level=QUORUM):
     return connection.query_body(text, level, flags, rest)
 
 
-def ask(connection, text, flags=0, rest=b"", level=ONE, **options):
+def ask(connection, text, flags=0, rest=b"", level=QUORUM, **options):
     return connection.ask(wire.QUERY, body(connection, text, flags, rest, level), **options)
 
 
@@ -162,7 +162,7 @@ class Prepared:
             reader.string(), reader.string()
             self.columns = [(reader.string(), reader.take("H")) for _ in range(count)]
 
-    def body(self, connection, flags=0, rest=b"", metadata_id=None, level=ONE):
+    def body(self, connection, flags=0, rest=b"", metadata_id=None, level=QUORUM):
         data = struct.pack(">H", len(self.id)) + self.id
         if connection.version >= 5:
             known = self.metadata_id if metadata_id is None else metadata_id
@@ -535,7 +535,7 @@ def a_statement_of_a_dropped_table_is_unprepared_and_then_refused(env, connectio
 
 # Batches
 
-def batch(connection, kind, parts, flags=0, rest=b"", level=ONE):
+def batch(connection, kind, parts, flags=0, rest=b"", level=QUORUM):
     data = struct.pack(">BH", kind, len(parts)) + b"".join(parts) + struct.pack(">H", level)
     return connection.ask(wire.BATCH, data + struct.pack(">i" if connection.version >= 5 else ">B", flags) + rest)
 

@@ -100,7 +100,9 @@ struct RestrictionAnalysis {
         let restricted = names.filter { byColumn[$0] != nil }
         if let token {
             guard restricted.count == names.count else {
-                guard restricted.isEmpty || allowsFiltering else { throw Restrictions.needsFiltering }
+                guard restricted.isEmpty || allowsFiltering else {
+                    throw Restrictions.needsFiltering
+                }
                 for name in restricted { residual.formUnion(byColumn[name]?.filters ?? []) }
                 result.partition = .tokens(lower: token.lower, upper: token.upper)
                 return

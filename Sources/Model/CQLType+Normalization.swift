@@ -21,10 +21,29 @@ extension CQLType {
     /// depth, sorted by the order of the type and without repetition. Of several entries with one key
     /// the last stays. Nil if the value has that form already.
     package func normalized(_ value: UnsafeRawBufferPointer) -> [UInt8]? {
-        guard hasNormalForm else { return nil }
-        let result = normalForm(value)
-        let isSame = result.withUnsafeBytes { ClusteringKey.compare($0, value) == 0 }
-        return isSame ? nil : result
+        isNormal(value) ? nil : normalForm(value)
+    }
+
+    /// Whether the valid value `value` has the normal form. Allocates nothing.
+    private func isNormal(_ value: UnsafeRawBufferPointer) -> Bool {
+        guard hasNormalForm, var walk = CQLValueParts(self, value) else { return true }
+        var index = 0
+        var last: UnsafeRawBufferPointer?
+        while true {
+            switch walk.next() {
+            case .part(let part):
+                guard partType(index).isNormal(part) else { return false }
+                switch self {
+                case .set(let key, _), .map(let key, _, _) where index.isMultiple(of: 2):
+                    if let last, key.compare(last, part) >= 0 { return false }
+                    last = part
+                default: break
+                }
+            case .null: break
+            case .end, .malformed: return true
+            }
+            index += 1
+        }
     }
 
     private func normalForm(_ value: UnsafeRawBufferPointer) -> [UInt8] {

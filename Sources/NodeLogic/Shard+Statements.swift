@@ -48,6 +48,7 @@ extension Shard {
         client.began = now.monotonic
         holdBytes(of: frame, client, connection)
         beginTrace(frame, client, connection)
+        canonicalValues.removeAll()
         do {
             let body = try frame.requestBody()
             switch header.opcode {
@@ -82,8 +83,7 @@ extension Shard {
     ) throws(CQLError) {
         let text = try request.text.string()
         let plan = try plan(text, keyspace: parameters.keyspace ?? connection.keyspace)
-        let values = try plan.ordered(parameters.values)
-        try plan.check(values)
+        let values = try checked(plan.ordered(parameters.values), plan)
         statementCounts.regular += 1
         try execute(
             plan, values, text: text, columns: nil, knownMetadataID: nil, client, connection)
@@ -149,12 +149,22 @@ extension Shard {
             // Some client may read by the columns that were; all get those that are.
             parameters.flags.remove(.skipMetadata)
         }
-        let values = try statement.plan.ordered(parameters.values)
-        try statement.plan.check(values)
+        let values = try checked(statement.plan.ordered(parameters.values), statement.plan)
         statementCounts.prepared += 1
         try execute(
             statement.plan, values, text: statement.text, columns: statement.columns,
             knownMetadataID: request.resultMetadataID.map { [UInt8]($0) }, client, connection)
+    }
+
+    /// The values of one statement, as many as it has markers, with sets and maps in order. Like the frame
+    /// they are there until the request has been handled.
+    private func checked(
+        _ values: BoundValues, _ plan: PreparedPlan
+    ) throws(CQLError) -> BoundValues {
+        try plan.check(values)
+        guard let canonical = plan.canonical(values) else { return values }
+        canonicalValues.append(canonical)
+        return canonical.values
     }
 
     /// The clock, fixed for the whole request.
@@ -255,8 +265,7 @@ extension Shard {
             try checkWritable(modification.table)
             try authorize(plan.plan, connection)
             try checkModification(modification, client)
-            let values = parameters.values.slice(part.values)
-            try plan.check(values)
+            let values = try checked(parameters.values.slice(part.values), plan)
             parts.append(BoundModification(plan: modification, values: values))
         }
         let kind: CQL.BatchKind =

@@ -65,6 +65,8 @@ package final class Shard {
     var dirtyConnections: [ClientConnection] = []
     var prepared: PreparedStatements
     var parameters = QueryParameters()
+    /// Of the request that is being handled.
+    var canonicalValues: [CanonicalValues] = []
 
     // Roles and permissions (`Authentication/`).
     var authorities = AuthorityCache()

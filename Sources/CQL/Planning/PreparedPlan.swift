@@ -17,6 +17,8 @@ package final class PreparedPlan: Sendable {
     package let epoch: UInt64
     /// `USING TIMEOUT`: a duration.
     package let timeout: PlannedTimeout?
+    /// The markers whose values have sets or maps in them.
+    let orderedMarkers: [Int]
 
     init(
         plan: Plan, bindMarkers: [ColumnSpecification], partitionKeyBindIndexes: [Int],
@@ -30,6 +32,7 @@ package final class PreparedPlan: Sendable {
         self.tableID = tableID
         self.epoch = epoch
         self.timeout = timeout
+        orderedMarkers = bindMarkers.indices.filter { bindMarkers[$0].type.hasNormalForm }
     }
 
     /// How long the request may take, if the statement says so.

@@ -118,6 +118,21 @@ package enum Resource: Hashable, Sendable, CustomStringConvertible {
     /// Itself, and all that it is in, from the inside out.
     package var chain: [Resource] { [self] + (parent?.chain ?? []) }
 
+    /// Itself, and all whose grants count for it, from the inside out. What is granted on all keyspaces
+    /// does not count for the system's, which hold the roles themselves (CVE-2025-23015 of Cassandra).
+    package var grantChain: [Resource] {
+        isOfSystem ? chain.filter { $0 != .allKeyspaces } : chain
+    }
+
+    /// Whether it is a keyspace of the system, or lies in one, that is not only a view.
+    package var isOfSystem: Bool {
+        switch self {
+        case .keyspace(let keyspace), .allTables(let keyspace), .table(let keyspace, _):
+            SystemSchema.isSystem(keyspace) && !SystemSchema.isVirtual(keyspace)
+        default: false
+        }
+    }
+
     /// The permissions that mean something on it.
     package var applicable: PermissionSet {
         let data: PermissionSet = [

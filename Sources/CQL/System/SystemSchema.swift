@@ -40,6 +40,7 @@ package enum SystemSchema {
         case "system":
             ["local", "peers", "peers_v2", "size_estimates", "table_estimates"].contains(table)
         case "system_schema", "system_virtual_schema": true
+        case "system_traces": ["events", "sessions"].contains(table)
         default: false
         }
     }

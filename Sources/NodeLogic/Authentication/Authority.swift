@@ -224,7 +224,7 @@ extension Shard {
         }
         for parked in load.parked {
             guard let connection = connections[parked.connection] else { continue }
-            connection.authority = authority
+            connection.authority = failure == nil ? authority : nil
             do throws(CQLError) {
                 if let failure { throw failure }
                 try parked.body.withBytes { body throws(CQLError) in

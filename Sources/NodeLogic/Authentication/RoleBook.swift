@@ -76,7 +76,7 @@ struct RoleBook: Equatable {
             return resource.applicable
         }
         var granted: PermissionSet = []
-        let names = resource.chain.map(\.name)
+        let names = resource.grantChain.map(\.name)
         for role in roles {
             guard let own = permissions[role] else { continue }
             for name in names { granted.formUnion(own[name] ?? []) }

@@ -255,7 +255,13 @@ struct RoleRules {
         guard exists(grant.resource) else {
             throw .invalid("Resource \(grant.resource) doesn't exist")
         }
+        if case .functions(let keyspace) = grant.resource, SystemSchema.isSystem(keyspace) {
+            throw .invalid("Altering permissions on builtin functions is not supported")
+        }
     }
+
+    /// What may be granted on the system's keyspaces, to be read and to be altered; the rest is its own.
+    private static let grantableOnSystem: PermissionSet = [.select, .alter, .describe]
 
     private func grant(
         _ grant: RoleStatement.Grant, to role: String
@@ -263,6 +269,14 @@ struct RoleRules {
         try check(grant, role)
         guard judgesPermissions else {
             throw .invalid("GRANT operation is not supported by AllowAllAuthorizer")
+        }
+        guard
+            !grant.resource.isOfSystem
+                || grant.permissions.isSubset(of: Self.grantableOnSystem)
+        else {
+            throw .unauthorized(
+                "Granting permissions on system keyspaces is strictly limited, this operation is not"
+                    + " permitted")
         }
         let held = book.permissions[role]?[grant.resource.name] ?? []
         var change = RoleChange()

@@ -212,11 +212,13 @@ public final class Engine {
             ])
     }
 
-    /// The most bytes that memtables and block cache have held together.
+    /// The most bytes that have counted against `EngineOptions.memtableBytes` and `blockCacheBytes`
+    /// together.
     public private(set) var peakMemoryBytes = 0
 
     private func notePeak() {
-        peakMemoryBytes = max(peakMemoryBytes, storage.memtableBytes + storage.cachedBytes)
+        let memory = storage.budgetedBytes
+        if memory > peakMemoryBytes { peakMemoryBytes = memory }
     }
 
     /// Where a partition lies among all of them: the hash that partitions are ordered by.
@@ -270,8 +272,7 @@ public final class Engine {
         if options.durability == .everyWrite { storage.requestSync() }
         try endTick(clock)
         if options.durability == .everyWrite { try waitForSync() }
-        let memory = storage.memtableBytes + storage.cachedBytes
-        if memory > peakMemoryBytes { peakMemoryBytes = memory }
+        notePeak()
     }
 
     private static let prefetchGroup = 32

@@ -267,6 +267,12 @@ package final class StorageEngine {
 
     /// Bytes of all memtables, live and frozen, and of those that only a job or a read still holds.
     package var memtableBytes: Int { pool.usedBytes }
+
+    /// All that counts against the limits of memtables and block cache: memtables and what is kept for
+    /// later ones, cached blocks, and the index and filters of all files.
+    package var budgetedBytes: Int {
+        pool.usedBytes + pool.heldBytes + cache.bytes + cache.reservedBytes
+    }
 }
 
 /// One table as the engine has it.
@@ -288,6 +294,9 @@ final class TableState {
     var sstables: [SSTable] = [] { didSet { viewChanged() } }
     /// All of them, as reads see them.
     private(set) var view: TableView
+    private let cache: BlockCache
+    /// What its files hold in memory besides their blocks, as the cache knows it.
+    private var residentBytes = 0
     /// All mutations of the table up to here are in SSTables, or truncated.
     var flushedPosition = LogPosition.zero
     /// Mutations go into the log (`durable_writes` of the keyspace).
@@ -307,18 +316,24 @@ final class TableState {
     var isSingleReplica = false
     var statistics = TableStatistics()
 
-    init(schema: TableSchema, live: Memtable) {
+    init(schema: TableSchema, live: Memtable, cache: BlockCache) {
         id = schema.id
         self.schema = schema
         strategy = Self.strategy(schema)
         self.live = live
+        self.cache = cache
         reading = TableReading(schema)
         view = TableView(memtables: [live], sstables: [], reading: reading)
     }
 
+    deinit { cache.reserve(-residentBytes) }
+
     private func viewChanged() {
         view = TableView(
             memtables: [live] + frozen, sstables: TableView.newestFirst(sstables), reading: reading)
+        let resident = sstables.reduce(0) { $0 + $1.metadata.residentBytes }
+        cache.reserve(resident - residentBytes)
+        residentBytes = resident
     }
 
     /// Options that this version cannot read (a newer node wrote them) count as the defaults: files go

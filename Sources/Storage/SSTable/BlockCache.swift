@@ -10,6 +10,9 @@
 //               |                               ^
 //               '--> gone, its name in the ghost -'  (when it is read again)
 //
+// Memory: the blocks' bytes, and what open files hold besides (index and filters, which are always in
+// memory), stay below the limit together.
+//
 // Hits of scans do not count as found again. Flush and compaction read past the cache altogether.
 //
 // Cost: finding a block is an index into its SSTable's array, without hashing; a hit raises a count.
@@ -27,9 +30,10 @@ final class BlockCache {
         let index: Int
     }
 
-    /// A queue of slots in an array; what was taken from its head is cut off now and then.
+    /// A queue of slots in an array. A place whose slot was taken is empty, so that it keeps no block
+    /// alive, and the empty ones at the head are cut off now and then.
     private struct Queue {
-        private(set) var slots: [Slot] = []
+        private var slots: [Slot?] = []
         private var head = 0
         private(set) var bytes = 0
 
@@ -42,7 +46,8 @@ final class BlockCache {
         }
 
         mutating func removeFirst() -> Slot {
-            let slot = slots[head]
+            guard let slot = slots[head] else { preconditionFailure("a slot was taken twice") }
+            slots[head] = nil
             head += 1
             bytes -= slot.block.bytes.count
             if head >= 64, head * 2 >= slots.count {
@@ -56,8 +61,8 @@ final class BlockCache {
         mutating func removeAll(of sstable: SSTable) {
             slots.removeFirst(head)
             head = 0
-            slots.removeAll { $0.sstable === sstable }
-            bytes = slots.reduce(0) { $0 + $1.block.bytes.count }
+            slots.removeAll { $0?.sstable === sstable }
+            bytes = slots.reduce(0) { $0 + ($1?.block.bytes.count ?? 0) }
         }
     }
 
@@ -86,6 +91,8 @@ final class BlockCache {
 
     /// May be changed at any time: `resize`.
     private(set) var limitBytes: Int
+    /// What open files hold in memory besides their blocks: `reserve`.
+    private(set) var reservedBytes = 0
     private var small = Queue()
     private var main = Queue()
     private var ghost = Ghost()
@@ -93,6 +100,10 @@ final class BlockCache {
     @exclusivity(unchecked) private(set) var misses = 0
 
     init(limitBytes: Int) { self.limitBytes = limitBytes }
+
+    /// For blocks. Index and filters of all open files count against the limit too, but a quarter of it
+    /// stays for blocks in any case.
+    private var roomBytes: Int { max(limitBytes - reservedBytes, limitBytes / 4) }
 
     /// Of the blocks themselves.
     var bytes: Int { small.bytes + main.bytes }
@@ -114,8 +125,9 @@ final class BlockCache {
     func insert(_ block: Block, _ sstable: SSTable, _ index: Int) {
         guard sstable.cached[index] == nil, !sstable.isObsolete else { return }
         let size = block.bytes.count
-        guard size <= limitBytes else { return }
-        while bytes + size > limitBytes { evictOne() }
+        let room = roomBytes
+        guard size <= room else { return }
+        while bytes + size > room { evictOne() }
         sstable.cached[index] = block
         let slot = Slot(block: block, sstable: sstable, index: index)
         if ghost.remove(BlockKey(number: sstable.number, index: index)) {
@@ -128,14 +140,20 @@ final class BlockCache {
     /// Changes the limit; blocks go at once if it is lower.
     func resize(to limitBytes: Int) {
         self.limitBytes = limitBytes
-        while bytes > limitBytes { evictOne() }
+        while bytes > roomBytes { evictOne() }
+    }
+
+    /// Files were opened that hold so many bytes besides their blocks, or closed if it is negative.
+    func reserve(_ bytes: Int) {
+        reservedBytes += bytes
+        while self.bytes > roomBytes { evictOne() }
     }
 
     /// Lets one block go; there must be one. Ends because each turn takes credit from a block, moves one
     /// to the main queue, or evicts one.
     private func evictOne() {
         while true {
-            if !small.isEmpty, main.isEmpty || small.bytes * 10 > limitBytes {
+            if !small.isEmpty, main.isEmpty || small.bytes * 10 > roomBytes {
                 let slot = small.removeFirst()
                 if slot.block.hits > 0 {
                     slot.block.hits = 0

@@ -32,6 +32,8 @@ final class SSTableMetadata: Sendable {
     let table: TableID
     /// Of the whole file.
     let bytes: Int
+    /// What the file takes in memory while it is open, without its blocks: index and filter.
+    let residentBytes: Int
 
     static let magic: UInt32 = 0x5353_5443
     static let formatVersion: UInt32 = 1
@@ -53,6 +55,18 @@ final class SSTableMetadata: Sendable {
         self.filter = filter
         self.statistics = statistics
         self.bytes = bytes
+        residentBytes = Self.residentBytes(blocks) + filter.byteCount
+    }
+
+    /// Of the index: its entries, their keys, the tokens once more, and the cache's places for blocks.
+    private static func residentBytes(_ blocks: [BlockEntry]) -> Int {
+        let perBlock =
+            MemoryLayout<BlockEntry>.stride + 2 * MemoryLayout<Int64>.stride
+            + MemoryLayout<Block?>.stride
+        var bytes = blocks.count * perBlock
+        // An array's header and what the allocator adds.
+        for block in blocks where !block.spanStart.isEmpty { bytes += block.spanStart.count + 48 }
+        return bytes
     }
 
     /// The seed of the checksum of the block at `offset`.

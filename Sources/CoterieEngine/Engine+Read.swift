@@ -1,7 +1,7 @@
 // Reads of one partition.
 //
-// Cost of a point read: the command with a copy of the key (one allocation), the engine's lookup, one
-// copy of the row into the answer.
+// Cost of a point read of a table whose partitions are single rows: the engine's lookup and one copy of
+// the row into the answer; of any other table also the command with a copy of the key (one allocation).
 
 internal import Encoding
 internal import Model
@@ -43,6 +43,8 @@ extension Engine {
         /// All rows.
         public static let all = Rows()
 
+        var isAll: Bool { lower == nil && upper == nil }
+
         /// Rows inside bounds.
         public init(
             lower: [UInt8]? = nil, upper: [UInt8]? = nil, reversed: Bool = false,
@@ -78,6 +80,19 @@ extension Engine {
         at snapshot: Snapshot? = nil, into result: ReadResult
     ) throws(EngineError) {
         try ready()
+        let token = Token.of(partition).value
+        let nowInSeconds = snapshot?.nowInSeconds ?? nowInSeconds
+        if rows.isAll, rows.limit > 0 {
+            result.bytes.removeAll()
+            if storage.readSimply(
+                table.id, token: token, key: partition, nowInSeconds: nowInSeconds,
+                at: snapshot?.pinned, into: result.bytes)
+            {
+                result.nowInSeconds = nowInSeconds
+                result.isComplete = true
+                return
+            }
+        }
         var slices: [ClusteringSlice]?
         if rows.lower != nil || rows.upper != nil {
             let slice = ClusteringSlice(lower: rows.lower ?? [], upper: rows.upper ?? Rows.end)
@@ -89,11 +104,9 @@ extension Engine {
         try run(
             ReadCommand(
                 table: table.id,
-                scope: .partition(
-                    token: Token.of(partition).value, key: [UInt8](partition)),
-                slices: slices, reversed: rows.reversed,
-                nowInSeconds: snapshot?.nowInSeconds ?? nowInSeconds, rowLimit: rows.limit,
-                byteLimit: .max),
+                scope: .partition(token: token, key: [UInt8](partition)),
+                slices: slices, reversed: rows.reversed, nowInSeconds: nowInSeconds,
+                rowLimit: rows.limit, byteLimit: .max),
             at: snapshot?.pinned, into: result)
     }
 

@@ -281,9 +281,12 @@ final class TableState {
     var schema: TableSchema {
         didSet {
             strategy = Self.strategy(schema)
+            tombstones = (schema.options.tombstoneGC, schema.options.gcGraceSeconds)
             reading.schemaChanged(schema)
         }
     }
+    /// When tombstones may go, out of the schema's options: each read asks.
+    private var tombstones: (gc: TombstoneGC, graceSeconds: Int32)
     /// Out of the schema's options.
     var strategy: CompactionStrategy
     let reading: TableReading
@@ -320,6 +323,7 @@ final class TableState {
         id = schema.id
         self.schema = schema
         strategy = Self.strategy(schema)
+        tombstones = (schema.options.tombstoneGC, schema.options.gcGraceSeconds)
         self.live = live
         self.cache = cache
         reading = TableReading(schema)
@@ -352,8 +356,8 @@ final class TableState {
     func purgeRule(nowInSeconds: Int64, repairedAt: Int64? = nil) -> PurgeRule {
         PurgeRule(
             nowInSeconds: nowInSeconds,
-            gcBefore: schema.options.tombstoneGC.gcBefore(
-                nowInSeconds: nowInSeconds, gcGraceSeconds: schema.options.gcGraceSeconds,
+            gcBefore: tombstones.gc.gcBefore(
+                nowInSeconds: nowInSeconds, gcGraceSeconds: tombstones.graceSeconds,
                 isSingleReplica: isSingleReplica, repairedAt: repairedAt))
     }
 

@@ -66,19 +66,19 @@ import Testing
             if step % 500 == 499 { cache.resize(to: Int(random.below(20_000))) }
             #expect(cache.bytes <= cache.limitBytes)
             if step % 100 == 0 {
-                let held = sstable.cached.reduce(0) { $0 + ($1?.bytes.count ?? 0) }
+                let held = sstable.cached.reduce(0) { $0 + ($1.block?.bytes.count ?? 0) }
                 #expect(held == cache.bytes)
             }
         }
         cache.resize(to: 0)
         #expect(cache.bytes == 0)
-        #expect(sstable.cached.allSatisfy { $0 == nil })
+        #expect(sstable.cached.allSatisfy { $0.block == nil })
         cache.resize(to: 5_000)
         for index in blocks.indices { cache.insert(blocks[index], sstable, index) }
         #expect(cache.bytes > 0)
         cache.forget(sstable)
         #expect(cache.bytes == 0)
-        #expect(sstable.cached.allSatisfy { $0 == nil })
+        #expect(sstable.cached.allSatisfy { $0.block == nil })
     }
 
     @Test func aBlockThatWasEvictedIsNotInMemoryAnyMore() throws {

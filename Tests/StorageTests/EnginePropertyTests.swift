@@ -81,6 +81,15 @@ extension EnginePropertyTests {
         }
     }
 
+    /// The short way of reading is for these.
+    @Test(arguments: 300..<310)
+    func engineWithSingleRowsAnswersLikeTheTwin(seed: Int) throws {
+        try runAgainstTwin(seed: UInt64(seed), steps: 600, restarts: true) { generator in
+            generator.hasSingleRows = true
+            generator.hasOnlySimpleColumns = true
+        }
+    }
+
     func runAgainstTwin(
         seed: UInt64, steps: Int, restarts: Bool, gcGrace: Int64 = 1_000_000,
         _ adjust: (inout Generator) -> Void = { _ in }
@@ -89,7 +98,7 @@ extension EnginePropertyTests {
         generator.deletesCounters = gcGrace != testGcGrace
         adjust(&generator)
         let harness = Harness(
-            schema: testSchema {
+            schema: testSchema(isClustered: !generator.hasSingleRows) {
                 $0.compaction["min_threshold"] = "3"
                 $0.gcGraceSeconds = Int32(gcGrace)
             },

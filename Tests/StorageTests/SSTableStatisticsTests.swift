@@ -11,7 +11,7 @@ import Testing
     /// The share of absent tokens to which a filter says "may be".
     private func falsePositives(_ chance: Double, count: Int) -> Double {
         var random = RandomStream(seed: 7, name: "bloom")
-        var filter = BloomFilter(count: count, falsePositiveChance: chance)
+        let filter = BloomFilter(count: count, falsePositiveChance: chance)
         for _ in 0..<count {
             let token = Int64(bitPattern: random.next()) | 1
             filter.insert(token)

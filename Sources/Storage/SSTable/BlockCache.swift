@@ -28,6 +28,8 @@ final class BlockCache {
         let block: Block
         let sstable: SSTable
         let index: Int
+
+        var hits: UInt8 { sstable.cached[index].hits }
     }
 
     /// A queue of slots in an array. A place whose slot was taken is empty, so that it keeps no block
@@ -112,23 +114,41 @@ final class BlockCache {
     /// The cached block, which earns credit unless a scan asks.
     @inline(__always)
     func find(_ sstable: SSTable, _ index: Int, isScan: Bool) -> Block? {
-        guard let block = sstable.cached[index] else {
+        guard let block = sstable.cached[index].block else {
             misses += 1
             return nil
         }
         hits += 1
-        if !isScan, block.hits < 3 { block.hits += 1 }
+        if !isScan, sstable.cached[index].hits < 3 { sstable.cached[index].hits += 1 }
         return block
     }
 
+    /// The same for a look-up that ends before anything is inserted; nil and nothing counted if the block
+    /// is not there. `places` are those of its SSTable.
+    @inline(__always)
+    func look(
+        _ places: UnsafeMutableBufferPointer<CachedBlock>, _ index: Int, isScan: Bool
+    ) -> BlockView? {
+        precondition(index >= 0 && index < places.count)
+        guard let place = places.baseAddress.map({ $0 + index }),
+            place.pointee.view.bytes.baseAddress != nil
+        else { return nil }
+        hits += 1
+        if !isScan, place.pointee.hits < 3 { place.pointee.hits += 1 }
+        return place.pointee.view
+    }
+
+    /// A look-up found nothing.
+    func countMiss() { misses += 1 }
+
     /// Takes a block in unless it is there already, or larger than the cache.
     func insert(_ block: Block, _ sstable: SSTable, _ index: Int) {
-        guard sstable.cached[index] == nil, !sstable.isObsolete else { return }
+        guard sstable.cached[index].block == nil, !sstable.isObsolete else { return }
         let size = block.bytes.count
         let room = roomBytes
         guard size <= room else { return }
         while bytes + size > room { evictOne() }
-        sstable.cached[index] = block
+        sstable.cached[index] = CachedBlock(block: block, view: block.view)
         let slot = Slot(block: block, sstable: sstable, index: index)
         if ghost.remove(BlockKey(number: sstable.number, index: index)) {
             main.append(slot)
@@ -155,25 +175,25 @@ final class BlockCache {
         while true {
             if !small.isEmpty, main.isEmpty || small.bytes * 10 > roomBytes {
                 let slot = small.removeFirst()
-                if slot.block.hits > 0 {
-                    slot.block.hits = 0
+                if slot.hits > 0 {
+                    slot.sstable.cached[slot.index].hits = 0
                     main.append(slot)
                     continue
                 }
                 ghost.insert(
                     BlockKey(number: slot.sstable.number, index: slot.index),
                     limit: main.count + small.count)
-                slot.sstable.cached[slot.index] = nil
+                slot.sstable.cached[slot.index] = CachedBlock()
                 return
             }
             precondition(!main.isEmpty, "evicting from an empty cache")
             let slot = main.removeFirst()
-            if slot.block.hits > 0 {
-                slot.block.hits -= 1
+            if slot.hits > 0 {
+                slot.sstable.cached[slot.index].hits -= 1
                 main.append(slot)
                 continue
             }
-            slot.sstable.cached[slot.index] = nil
+            slot.sstable.cached[slot.index] = CachedBlock()
             return
         }
     }
@@ -182,6 +202,6 @@ final class BlockCache {
     func forget(_ sstable: SSTable) {
         small.removeAll(of: sstable)
         main.removeAll(of: sstable)
-        for index in sstable.cached.indices { sstable.cached[index] = nil }
+        for index in sstable.cached.indices { sstable.cached[index] = CachedBlock() }
     }
 }

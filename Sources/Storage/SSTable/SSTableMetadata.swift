@@ -62,7 +62,7 @@ final class SSTableMetadata: Sendable {
     private static func residentBytes(_ blocks: [BlockEntry]) -> Int {
         let perBlock =
             MemoryLayout<BlockEntry>.stride + 2 * MemoryLayout<Int64>.stride
-            + MemoryLayout<Block?>.stride
+            + MemoryLayout<CachedBlock>.stride
         var bytes = blocks.count * perBlock
         // An array's header and what the allocator adds.
         for block in blocks where !block.spanStart.isEmpty { bytes += block.spanStart.count + 48 }
@@ -95,6 +95,12 @@ final class SSTableMetadata: Sendable {
             if firstTokens[middle] <= token { low = middle + 1 } else { high = middle }
         }
         return low
+    }
+
+    /// The first and the last token of a block.
+    @inline(__always)
+    func span(_ index: Int) -> (first: Int64, last: Int64) {
+        (firstTokens[index], lastTokens[index])
     }
 
     /// The first block whose last token is at least `token`.
@@ -134,6 +140,14 @@ final class SSTableMetadata: Sendable {
         var last = max(start, candidates(token).upperBound - 1)
         while last > start, blocks[last].startBlock != start { last -= 1 }
         return last
+    }
+
+    /// What is wrong with a block, and where.
+    func damaged(_ error: MalformedBytes, inBlock index: Int) -> StorageError {
+        .corruption(
+            CorruptionError(
+                file: file, offset: blocks[index].offset,
+                detail: "\(error.reason) at byte \(error.offset) of the block"))
     }
 
     /// Whether the token lies between the file's first and last.

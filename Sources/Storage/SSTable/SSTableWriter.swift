@@ -267,7 +267,7 @@ final class SSTableWriter {
     /// Ends the file: appends the tail to `output` and tells what was built.
     func finish() -> SSTableMetadata {
         flushBlock()
-        var filter = BloomFilter(
+        let filter = BloomFilter(
             count: partitionTokens.count / 8, falsePositiveChance: layout.falsePositiveChance)
         filter.insert(tokens: partitionTokens.bytes)
         let base = outputOffset + output.count

@@ -20,16 +20,17 @@ extension StorageEngine {
     ///
     /// `pinned`: the view to read at; without one the table as it is now. `isWriterKept`: the caller
     /// leaves the writer alone until the read has ended; then a parked read's answer is in it as well,
-    /// and the `CompletedRead` has no bytes.
+    /// and the `CompletedRead` has no bytes. `mayBeSimple`: false where `readSimply` was asked before.
     package func read(
         _ command: ReadCommand, at pinned: PinnedView? = nil, tag: UInt64, clock: ClockReading,
-        outbox: Outbox, into writer: ByteWriter, isWriterKept: Bool = false
+        outbox: Outbox, into writer: ByteWriter, isWriterKept: Bool = false,
+        mayBeSimple: Bool = true
     ) throws(StorageError) -> ReadStatus {
         guard let table = table(command.table) else { throw .unknownTable(command.table) }
         precondition(pinned == nil || pinned?.table == command.table)
-        if case .partition(let token, let key) = command.scope, command.slices == nil,
-            command.rowLimit > 0, command.partitionRowLimit > 0,
-            key.withUnsafeBytes({
+        if mayBeSimple, case .partition(let token, let key) = command.scope,
+            command.slices == nil, command.rowLimit > 0, command.partitionRowLimit > 0,
+            case .done = key.withUnsafeBytes({
                 readSimply(
                     command.table, token: token, key: $0, nowInSeconds: command.nowInSeconds,
                     at: pinned, into: writer)

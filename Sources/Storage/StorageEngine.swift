@@ -72,10 +72,13 @@ package struct ReadFigures: Equatable, Sendable {
     package var rows = 0
     /// Deletions that may not be forgotten yet: of partitions, rows, ranges and cells, and expired cells.
     package var tombstones = 0
+    /// Rows of which nothing lives; at zero each row of the answer is live.
+    package var deadRows = 0
 
-    package init(rows: Int = 0, tombstones: Int = 0) {
+    package init(rows: Int = 0, tombstones: Int = 0, deadRows: Int = 0) {
         self.rows = rows
         self.tombstones = tombstones
+        self.deadRows = deadRows
     }
 }
 

@@ -57,8 +57,11 @@ import Testing
                 try append(log, file, at: offset, bytes)
             }
             // "Rss:   300 kB" stands in the paragraph of the mapping.
-            let maps = try String(contentsOfFile: "/proc/self/smaps", encoding: .utf8)
-            let lines = maps.split(separator: "\n")
+            let smaps = try #require(FileHandle(forReadingAtPath: "/proc/self/smaps"))
+            var maps = Data()
+            // The kernel gives a page at a time.
+            while let more = try smaps.read(upToCount: 4_096), !more.isEmpty { maps += more }
+            let lines = String(decoding: maps, as: UTF8.self).split(separator: "\n")
             // A file system that is not trusted with a mapping has none to look at.
             guard log.isMapped(file) else { return }
             let start = try #require(lines.firstIndex { $0.hasSuffix("/resident-log") })

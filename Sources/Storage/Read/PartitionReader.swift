@@ -40,6 +40,8 @@ final class PartitionReader {
 
     /// Deletions that reads have passed since their owner last set it.
     @exclusivity(unchecked) var tombstones = 0
+    /// Rows in the answer of which nothing lives, or more, since the owner last set it.
+    @exclusivity(unchecked) var deadRows = 0
     /// More than these and a read is given up.
     @exclusivity(unchecked) var tombstoneLimit = Int.max
 
@@ -153,7 +155,7 @@ final class PartitionReader {
             guard try RowPurge.rewrite(row, rule, into: rewritten) else { return }
             row = try RowView(rewritten.bytes)
         }
-        if verdict.isLive { limits.rows -= 1 }
+        if verdict.isLive { limits.rows -= 1 } else { deadRows += 1 }
         let size = row.bytes.count
         writer.reserve(key.count + rowKey.count + size + 40)
         writer.appendLittleEndian(token)
@@ -377,6 +379,7 @@ final class PartitionReader {
             guard try RowPurge.rewrite(row, rule, into: rewritten) else { return .nothing }
             bytes = rewritten.bytes
         }
+        if !verdict.isLive { deadRows += 1 }
         if !isPeeking {
             rows.appendVarint(UInt64(key.count))
             lastKey = ByteRange(offset: rows.count, count: key.count)

@@ -21,8 +21,9 @@ final class ReadRun {
     /// Behind the last partition that is in the output.
     var position: ReadCommand.Position?
     var rounds = 0
-    /// Deletions passed in the partitions that are finished.
+    /// Deletions passed in the partitions that are finished, and rows of them without anything that lives.
     var tombstones = 0
+    var deadRows = 0
     // Of a parked read.
     var tag: UInt64 = 0
     @exclusivity(unchecked) var output: ByteWriter
@@ -50,6 +51,7 @@ final class ReadRun {
         self.rule = rule
         self.output = output
         tombstones = 0
+        deadRows = 0
         outputStart = ReadResultWriter.begin(into: output)
         limits = PartitionReader.Limits(
             rows: command.rowLimit, partitionRows: command.partitionRowLimit,
@@ -111,15 +113,17 @@ final class ReadRunner {
         self.slice = slice
     }
 
-    /// Figures of a read that was no run.
-    func note(rows: Int, tombstones: Int) {
-        figures = ReadFigures(rows: rows, tombstones: tombstones)
+    /// A read is done, with so many live rows.
+    func note(rows: Int) {
+        figures = ReadFigures(
+            rows: rows, tombstones: reader.tombstones, deadRows: reader.deadRows)
     }
 
     /// One run: the answer is written, or `context.missing` says what is lacking.
     func run(_ run: ReadRun) throws(StorageError) -> Outcome {
         let command = run.command
         reader.tombstones = run.tombstones
+        reader.deadRows = run.deadRows
         let isScan = if case .range = command.scope { true } else { false }
         context.begin(
             isScan: isScan, held: run.held,
@@ -138,8 +142,7 @@ final class ReadRunner {
         }
         ReadResultWriter.finish(
             start: run.outputStart, isExhausted: isExhausted, into: run.output)
-        figures = ReadFigures(
-            rows: command.rowLimit - run.limits.rows, tombstones: reader.tombstones)
+        note(rows: command.rowLimit - run.limits.rows)
         return .done
     }
 

@@ -6,29 +6,66 @@
 //         -> versions, wherever they lie -> one: copied as it lies; several: merged
 //
 // No run is begun, no command kept and no object's references are counted, except of files that have the
-// partition. Whatever is not so simple (a missing block, a deletion around the row, damage) is left to the
-// general way, which begins anew; a table counts only the way that answers, the cache both.
+// partition. Whatever is not so simple (several missing blocks, a deletion around the row, damage) is left to
+// the general way, which begins anew; a table counts only the way that answers, the cache both.
 //
 // Cost: one lookup for each memtable; for each file a comparison of tokens and a filter probe, and where
 // it passes a walk over what is known of the row already, and two searches by interpolation.
 
 package import Encoding
+package import Environment
 package import Model
+
+/// How the short way of reading ended.
+package enum SimpleRead {
+    /// The answer was written.
+    case done
+    /// One block is missing: whoever reads it, and gives it to `StorageEngine.take`, may ask again.
+    case missing(WantedBlock)
+    /// It is not so simple.
+    case notSimple
+}
+
+/// A block that is not in memory.
+package struct WantedBlock {
+    let sstable: SSTable
+    let index: Int
+
+    private var entry: BlockEntry { sstable.metadata.blocks[index] }
+    package var file: FileName { sstable.metadata.file }
+    package var offset: Int { entry.offset }
+    package var count: Int { entry.length }
+}
 
 extension StorageEngine {
     /// Answers a read of a whole partition if that is simple: the bytes of a `ReadResultView` were
-    /// appended. False: nothing was, and `read` says what there is to say.
+    /// appended. Else nothing was, and `read` says what there is to say.
     package func readSimply(
         _ id: TableID, token: Int64, key: UnsafeRawBufferPointer, nowInSeconds: Int64,
         at pinned: PinnedView? = nil, into writer: ByteWriter
-    ) -> Bool {
-        guard let table = table(id), table.reading.hasSingleRows else { return false }
+    ) -> SimpleRead {
+        guard let table = table(id), table.reading.hasSingleRows else { return .notSimple }
         precondition(pinned == nil || pinned?.table == id)
         let rule = table.purgeRule(nowInSeconds: nowInSeconds)
         if let pinned {
             return runner.readSimply(pinned.view, token: token, key: key, rule, into: writer)
         }
         return runner.readSimply(table.view, token: token, key: key, rule, into: writer)
+    }
+
+    /// Takes in a block that was read at once, by the thread that steps the engine. It is in the cache
+    /// then, unless that is too small.
+    package func take(
+        _ bytes: UnsafeRawBufferPointer, of wanted: WantedBlock
+    ) throws(StorageError) {
+        let metadata = wanted.sstable.metadata
+        do throws(StorageError) {
+            let block = try Block.decode(bytes, metadata.blocks[wanted.index], metadata)
+            cache.insert(block, wanted.sstable, wanted.index)
+        } catch {
+            note(error)
+            throw error
+        }
     }
 }
 
@@ -47,7 +84,7 @@ extension ReadRunner {
     func readSimply(
         _ view: borrowing TableView, token: Int64, key: UnsafeRawBufferPointer, _ rule: PurgeRule,
         into output: ByteWriter
-    ) -> Bool {
+    ) -> SimpleRead {
         let probes = view.probes.list
         let hash = BloomFilter.hash(token)
         for index in view.memtables.indices { view.memtables[index].prefetchSlot(token) }
@@ -56,11 +93,14 @@ extension ReadRunner {
         var rowKey = UnsafeRawBufferPointer(start: nil, count: 0)
         for index in view.memtables.indices {
             guard let node = view.memtables[index].find(token: token, key: key) else { continue }
-            guard node.rowCount == 1, node.isPlain, let rows = node.rows else { return false }
+            guard node.rowCount == 1, node.isPlain, let rows = node.rows else {
+                return .notSimple
+            }
             let record = RowRecord(rows)
-            guard takeVersion(record.key, record.row, &rowKey) else { return false }
+            guard takeVersion(record.key, record.row, &rowKey) else { return .notSimple }
         }
         var seen = Seen()
+        var wanted: WantedBlock?
         for index in probes.indices {
             guard probes[index].spans(token) else {
                 seen.skippedByTokens += 1
@@ -79,13 +119,18 @@ extension ReadRunner {
             seen.filesRead += 1
             switch findSingle(view.sstables[index], token, key) {
             case .absent: seen.falsePositives += 1
-            case .notSimple: return false
+            case .notSimple: return .notSimple
+            case .missing(let block):
+                // Several are better asked for together.
+                guard wanted == nil else { return .notSimple }
+                wanted = WantedBlock(sstable: view.sstables[index], index: block)
             case .row(let single):
-                guard takeVersion(single.key, single.row, &rowKey) else { return false }
+                guard takeVersion(single.key, single.row, &rowKey) else { return .notSimple }
             }
         }
-        guard let rows = answer(token, key, rowKey, rule, into: output) else { return false }
-        note(rows: rows, tombstones: reader.tombstones)
+        if let wanted { return .missing(wanted) }
+        guard let rows = answer(token, key, rowKey, rule, into: output) else { return .notSimple }
+        note(rows: rows)
         if let reading = view.reading {
             reading.counters.partitionReads += 1
             reading.counters.skippedByTokens += seen.skippedByTokens
@@ -94,7 +139,7 @@ extension ReadRunner {
             reading.counters.filesRead += seen.filesRead
             reading.counters.falsePositives += seen.falsePositives
         }
-        return true
+        return .done
     }
 
     /// Adds a version; false if it is not of the same row as those before.
@@ -133,7 +178,8 @@ extension ReadRunner {
         /// The file does not have the partition.
         case absent
         case row(SingleRow)
-        /// A block is missing, or the partition has another shape.
+        case missing(Int)
+        /// The partition has another shape.
         case notSimple
     }
 
@@ -143,7 +189,7 @@ extension ReadRunner {
     ) -> Found {
         for index in sstable.metadata.candidates(token) {
             guard let block = context.cache.look(sstable.cached, index, isScan: false) else {
-                return .notSimple
+                return .missing(index)
             }
             var place = block.lowerBound(token, span: sstable.metadata.span(index))
             while place < block.count, block.token(place) == token {
@@ -167,6 +213,7 @@ extension ReadRunner {
     ) -> Int? {
         let start = ReadResultWriter.begin(into: output)
         reader.tombstones = 0
+        reader.deadRows = 0
         var limits = PartitionReader.Limits(rows: 1, partitionRows: 1, endOfBytes: .max)
         if !versions.isEmpty {
             do throws(MalformedBytes) {

@@ -97,6 +97,7 @@ extension ReadRunner {
                 return .notSimple
             }
             let record = RowRecord(rows)
+            guard !record.isWide else { return .notSimple }
             guard takeVersion(record.key, record.row, &rowKey) else { return .notSimple }
         }
         var seen = Seen()

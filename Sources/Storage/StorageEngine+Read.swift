@@ -149,12 +149,21 @@ extension StorageEngine {
         return true
     }
 
+    /// Blocks take new memory until the cache is full, and that of others from then on.
+    func decode(
+        _ bytes: UnsafeRawBufferPointer, _ index: Int, _ metadata: SSTableMetadata
+    ) throws(StorageError) -> Block {
+        try Block.decode(
+            bytes, metadata.blocks[index], metadata,
+            isFresh: cache.hasRoom(for: configuration.blockBytes))
+    }
+
     private func take(
         _ bytes: UnsafeRawBufferPointer, of request: BlockRequest, _ outbox: Outbox
     ) {
         let metadata = request.sstable.metadata
         do throws(StorageError) {
-            let block = try Block.decode(bytes, metadata.blocks[request.index], metadata)
+            let block = try decode(bytes, request.index, metadata)
             cache.insert(block, request.sstable, request.index)
             finish(request, block, nil, outbox)
         } catch {

@@ -156,7 +156,15 @@ final class PartitionReader {
             row = try RowView(rewritten.bytes)
         }
         if verdict.isLive { limits.rows -= 1 } else { deadRows += 1 }
-        let size = row.bytes.count
+        appendSingleRow(token: token, key: key, rowKey: rowKey, row: row.bytes, into: writer)
+    }
+
+    /// Appends a partition of one row as it is.
+    func appendSingleRow(
+        token: Int64, key: UnsafeRawBufferPointer, rowKey: UnsafeRawBufferPointer,
+        row: UnsafeRawBufferPointer, into writer: ByteWriter
+    ) {
+        let size = row.count
         writer.reserve(key.count + rowKey.count + size + 40)
         writer.appendLittleEndian(token)
         writer.appendLengthPrefixed(key)
@@ -165,10 +173,10 @@ final class PartitionReader {
                 1 + Self.varintBytes(rowKey.count) + rowKey.count + Self.varintBytes(size) + size))
         writer.append(0)
         writer.appendLengthPrefixed(rowKey)
-        writer.appendLengthPrefixed(row.bytes)
+        writer.appendLengthPrefixed(row)
     }
 
-    /// The same for several versions of that row, which are all there is of the partition.
+    /// As `readSingleRow` for several versions of the row, which are all there is of the partition.
     func readSingleRow(
         token: Int64, key: UnsafeRawBufferPointer, rowKey: UnsafeRawBufferPointer,
         versions: [UnsafeRawBufferPointer], rule: PurgeRule, limits: inout Limits,

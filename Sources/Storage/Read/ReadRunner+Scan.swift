@@ -189,6 +189,10 @@ extension ReadRunner {
             }
         }
         let output = run.output
+        if cursor.isPlain {
+            return try cursor.appendPlain(
+                through: last, limits: &limits, into: output, passed: &passed, context)
+        }
         let rule = run.rule
         while !cursor.isAtEnd, cursor.isSingle, cursor.token <= last, limits.rows > 0,
             output.count < limits.endOfBytes

@@ -60,7 +60,7 @@ extension StorageEngine {
     ) throws(StorageError) {
         let metadata = wanted.sstable.metadata
         do throws(StorageError) {
-            let block = try Block.decode(bytes, metadata.blocks[wanted.index], metadata)
+            let block = try decode(bytes, wanted.index, metadata)
             cache.insert(block, wanted.sstable, wanted.index)
         } catch {
             note(error)
@@ -77,6 +77,8 @@ extension ReadRunner {
         var skippedByTimestamp = 0
         var filesRead = 0
         var falsePositives = 0
+        /// No version comes from where something is deleted or expires.
+        var isPlain = true
         /// How many of the versions are in the bound of what older files could add.
         var bounded = 0
     }
@@ -90,6 +92,7 @@ extension ReadRunner {
         for index in view.memtables.indices { view.memtables[index].prefetchSlot(token) }
         for probe in probes where probe.spans(token) { probe.filter.prefetch(hash) }
         versions.removeAll(keepingCapacity: true)
+        var seen = Seen()
         var rowKey = UnsafeRawBufferPointer(start: nil, count: 0)
         for index in view.memtables.indices {
             guard let node = view.memtables[index].find(token: token, key: key) else { continue }
@@ -99,8 +102,8 @@ extension ReadRunner {
             let record = RowRecord(rows)
             guard !record.isWide else { return .notSimple }
             guard takeVersion(record.key, record.row, &rowKey) else { return .notSimple }
+            if !view.memtables[index].isPlain { seen.isPlain = false }
         }
-        var seen = Seen()
         var wanted: WantedBlock?
         for index in probes.indices {
             guard probes[index].spans(token) else {
@@ -127,10 +130,12 @@ extension ReadRunner {
                 wanted = WantedBlock(sstable: view.sstables[index], index: block)
             case .row(let single):
                 guard takeVersion(single.key, single.row, &rowKey) else { return .notSimple }
+                if !view.sstables[index].metadata.statistics.isPlain { seen.isPlain = false }
             }
         }
         if let wanted { return .missing(wanted) }
-        guard let rows = answer(token, key, rowKey, rule, into: output) else { return .notSimple }
+        guard let rows = answer(token, key, rowKey, rule, isPlain: seen.isPlain, into: output)
+        else { return .notSimple }
         note(rows: rows)
         if let reading = view.reading {
             reading.counters.partitionReads += 1
@@ -210,13 +215,17 @@ extension ReadRunner {
     /// malformed.
     private func answer(
         _ token: Int64, _ key: UnsafeRawBufferPointer, _ rowKey: UnsafeRawBufferPointer,
-        _ rule: PurgeRule, into output: ByteWriter
+        _ rule: PurgeRule, isPlain: Bool, into output: ByteWriter
     ) -> Int? {
         let start = ReadResultWriter.begin(into: output)
         reader.tombstones = 0
         reader.deadRows = 0
         var limits = PartitionReader.Limits(rows: 1, partitionRows: 1, endOfBytes: .max)
-        if !versions.isEmpty {
+        if versions.count == 1, isPlain {
+            reader.appendSingleRow(
+                token: token, key: key, rowKey: rowKey, row: versions[0], into: output)
+            limits.rows = 0
+        } else if !versions.isEmpty {
             do throws(MalformedBytes) {
                 try reader.readSingleRow(
                     token: token, key: key, rowKey: rowKey, versions: versions, rule: rule,

@@ -68,9 +68,10 @@ final class Block {
     /// Blocks larger than this are not believed.
     static let maximumPlainBytes = 1 << 30
 
-    /// Checks and decompresses a stored block.
+    /// Checks and decompresses a stored block. `isFresh`: its memory is likely to be new to the process.
     static func decode(
-        _ stored: UnsafeRawBufferPointer, _ entry: BlockEntry, _ metadata: SSTableMetadata
+        _ stored: UnsafeRawBufferPointer, _ entry: BlockEntry, _ metadata: SSTableMetadata,
+        isFresh: Bool = false
     ) throws(StorageError) -> Block {
         func damaged(_ detail: String) -> StorageError {
             .corruption(
@@ -98,6 +99,7 @@ final class Block {
         guard length >= 4, length <= maximumPlainBytes,
             length / method.largestRatio <= payload.count, let memory = malloc(length)
         else { throw damaged("block of \(length) plain bytes") }
+        if isFresh { makePresent(memory, length) }
         let isWhole = method.decompress(
             payload, into: UnsafeMutableRawBufferPointer(start: memory, count: length))
         let count = Int(UInt32(littleEndian: memory.load(as: UInt32.self)))
@@ -108,6 +110,19 @@ final class Block {
         return Block(
             memory: memory, length: length, count: count, file: metadata.file,
             fileOffset: entry.offset)
+    }
+
+    /// Has the kernel make the pages of new memory present with one call: each by itself, when it is first
+    /// touched, costs nearly twice as much.
+    private static func makePresent(_ memory: UnsafeMutableRawPointer, _ count: Int) {
+        #if os(Linux)
+            let page = 4_095
+            let start = UInt(bitPattern: memory) & ~UInt(page)
+            let end = (UInt(bitPattern: memory) + UInt(count) + UInt(page)) & ~UInt(page)
+            guard let base = UnsafeMutableRawPointer(bitPattern: start) else { return }
+            // MADV_POPULATE_WRITE, which older headers do not have; where it fails they come one by one.
+            _ = madvise(base, Int(end - start), 23)
+        #endif
     }
 
     func token(_ index: Int) -> Int64 { view.token(index) }

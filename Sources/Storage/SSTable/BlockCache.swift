@@ -107,6 +107,9 @@ final class BlockCache {
     /// stays for blocks in any case.
     private var roomBytes: Int { max(limitBytes - reservedBytes, limitBytes / 4) }
 
+    /// There is room without letting a block of that size go.
+    func hasRoom(for bytes: Int) -> Bool { self.bytes + bytes <= roomBytes }
+
     /// Of the blocks themselves.
     var bytes: Int { small.bytes + main.bytes }
     var count: Int { small.count + main.count }

@@ -49,16 +49,55 @@ struct BloomFilter: Sendable {
             self.init(words: 0, probes: 0)
             return
         }
-        // Bits per key are log2(1/p) * 1.44 for an ideal filter; blocking costs some tenth more.
+        let bits = Self.bitsPerToken(chance)
+        self.init(words: Self.blocks(count, bits) * 8, probes: Self.probes(bits))
+    }
+
+    /// Room for `count` tokens at most, of which `folded` gives back what was too much.
+    init(atMost count: Int, falsePositiveChance chance: Double) {
+        guard chance < 1, count > 0 else {
+            self.init(words: 0, probes: 0)
+            return
+        }
+        let bits = Self.bitsPerToken(chance)
+        let blocks = (Self.blocks(count, bits) + Self.foldable - 1) / Self.foldable * Self.foldable
+        self.init(words: blocks * 8, probes: Self.probes(bits))
+    }
+
+    /// A number with many divisors.
+    private static let foldable = 720
+
+    /// Bits per key are log2(1/p) * 1.44 for an ideal filter; blocking costs some tenth more.
+    private static func bitsPerToken(_ chance: Double) -> Int {
         var bits = 2
         var reached = 0.5
         while reached > chance, bits < 30 {
             bits += 1
             reached *= 0.62
         }
-        bits += 1
-        self.init(
-            words: max(1, (count * bits + 511) / 512) * 8, probes: max(1, min(12, bits * 7 / 10)))
+        return bits + 1
+    }
+
+    private static func blocks(_ count: Int, _ bits: Int) -> Int {
+        max(1, (count * bits + 511) / 512)
+    }
+
+    private static func probes(_ bits: Int) -> Int { max(1, min(12, bits * 7 / 10)) }
+
+    /// The filter of the same tokens in as few blocks as `count` of them need, or a few more. The block of
+    /// a token is a share of all blocks, so that k neighbours become one.
+    func folded(to count: Int, falsePositiveChance chance: Double) -> BloomFilter {
+        guard blocks > 0 else { return self }
+        let needed = Self.blocks(max(1, count), Self.bitsPerToken(chance))
+        var factor = max(1, Int(blocks) / needed)
+        while Int(blocks) % factor != 0 { factor -= 1 }
+        if factor == 1 { return self }
+        let folded = BloomFilter(words: bits.count / factor, probes: probes)
+        for block in 0..<Int(blocks) {
+            let target = folded.bits.words + block / factor * 8
+            for word in 0..<8 { target[word] |= bits.words[block * 8 + word] }
+        }
+        return folded
     }
 
     private init(words: Int, probes: Int) {

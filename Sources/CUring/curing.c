@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/vfs.h>
@@ -84,6 +85,12 @@ unsigned curing_reap(struct curing *ring, uint64_t *tags, int32_t *results, unsi
 
 int curing_direct_flag(void) { return O_DIRECT; }
 
+void curing_give_memory_back(void) {
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
+
 int64_t curing_file_system(int file) {
     struct statfs system;
     return fstatfs(file, &system) == 0 ? (int64_t)system.f_type : 0;
@@ -110,4 +117,5 @@ unsigned curing_reap(struct curing *ring, uint64_t *tags, int32_t *results, unsi
 }
 int curing_direct_flag(void) { return 0; }
 int64_t curing_file_system(int file) { return 0; }
+void curing_give_memory_back(void) {}
 #endif

@@ -1,9 +1,11 @@
 // Reads of one partition.
 //
-// Cost of a point read: the command with a copy of the key (one allocation), the engine's lookup, one
-// copy of the row into the answer.
+// Cost of a point read of a table whose partitions are single rows: the engine's lookup and one copy of
+// the row into the answer; of any other table also the command with a copy of the key (one allocation).
 
+internal import Disk
 internal import Encoding
+internal import Environment
 internal import Model
 internal import Storage
 
@@ -43,6 +45,8 @@ extension Engine {
         /// All rows.
         public static let all = Rows()
 
+        var isAll: Bool { lower == nil && upper == nil }
+
         /// Rows inside bounds.
         public init(
             lower: [UInt8]? = nil, upper: [UInt8]? = nil, reversed: Bool = false,
@@ -78,6 +82,13 @@ extension Engine {
         at snapshot: Snapshot? = nil, into result: ReadResult
     ) throws(EngineError) {
         try ready()
+        let token = Token.of(partition).value
+        let nowInSeconds = snapshot?.nowInSeconds ?? nowInSeconds
+        if rows.isAll, rows.limit > 0,
+            try readSimply(table, token, partition, nowInSeconds, at: snapshot, into: result)
+        {
+            return
+        }
         var slices: [ClusteringSlice]?
         if rows.lower != nil || rows.upper != nil {
             let slice = ClusteringSlice(lower: rows.lower ?? [], upper: rows.upper ?? Rows.end)
@@ -89,12 +100,50 @@ extension Engine {
         try run(
             ReadCommand(
                 table: table.id,
-                scope: .partition(
-                    token: Token.of(partition).value, key: [UInt8](partition)),
-                slices: slices, reversed: rows.reversed,
-                nowInSeconds: snapshot?.nowInSeconds ?? nowInSeconds, rowLimit: rows.limit,
-                byteLimit: .max),
-            at: snapshot?.pinned, into: result)
+                scope: .partition(token: token, key: [UInt8](partition)),
+                slices: slices, reversed: rows.reversed, nowInSeconds: nowInSeconds,
+                rowLimit: rows.limit, byteLimit: .max),
+            at: snapshot?.pinned, into: result, mayBeSimple: !rows.isAll)
+    }
+
+    /// Answers a read of a whole partition without a command, if that is simple. A block that is missing
+    /// is read on the spot; false if a second one is, since the kernel does better with both at once.
+    private func readSimply(
+        _ table: Table, _ token: Int64, _ partition: UnsafeRawBufferPointer, _ nowInSeconds: Int64,
+        at snapshot: Snapshot?, into result: ReadResult
+    ) throws(EngineError) -> Bool {
+        result.bytes.removeAll()
+        for _ in 0..<2 {
+            switch storage.readSimply(
+                table.id, token: token, key: partition, nowInSeconds: nowInSeconds,
+                at: snapshot?.pinned, into: result.bytes)
+            {
+            case .notSimple: return false
+            case .missing(let block):
+                guard !options.readsDirectly else { return false }
+                try readHere(block)
+            case .done:
+                result.nowInSeconds = nowInSeconds
+                result.isComplete = true
+                result.isAllLive = storage.lastRead.deadRows == 0
+                return true
+            }
+        }
+        return false
+    }
+
+    /// Reads a block through the page cache and gives it to the storage engine.
+    private func readHere(_ block: WantedBlock) throws(EngineError) {
+        blockBytes.removeAll()
+        do throws(DiskFailure) {
+            try files.read(block.file, at: block.offset, count: block.count, into: blockBytes)
+        } catch {
+            throw EngineError(StorageError.disk(error))
+        }
+        try translated { () throws(StorageError) in
+            try storage.take(blockBytes.bytes, of: block)
+        }
+        notePeak()
     }
 
     /// Reads rows of one partition.

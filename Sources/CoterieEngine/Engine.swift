@@ -73,7 +73,7 @@ public struct TableFigures: Equatable, Sendable {
 public final class Engine {
     /// What the engine was opened with.
     public let options: EngineOptions
-    private let files: RealFileSystem
+    let files: RealFileSystem
     private let log: MappedLog
     private var lock: FolderLock?
     private let helpers: HelperThreads
@@ -84,7 +84,7 @@ public final class Engine {
 
     let storage: StorageEngine
     let outbox = Outbox()
-    private let blockBytes = ByteWriter(capacity: 32 << 10)
+    let blockBytes = ByteWriter(capacity: 32 << 10)
     private var readsToDo: [BlockSpan.Part] = []
     /// Where the kernel has io_uring.
     private let ring: BlockReader?
@@ -212,11 +212,13 @@ public final class Engine {
             ])
     }
 
-    /// The most bytes that memtables and block cache have held together.
+    /// The most bytes that have counted against `EngineOptions.memtableBytes` and `blockCacheBytes`
+    /// together.
     public private(set) var peakMemoryBytes = 0
 
-    private func notePeak() {
-        peakMemoryBytes = max(peakMemoryBytes, storage.memtableBytes + storage.cachedBytes)
+    func notePeak() {
+        let memory = storage.budgetedBytes
+        if memory > peakMemoryBytes { peakMemoryBytes = memory }
     }
 
     /// Where a partition lies among all of them: the hash that partitions are ordered by.
@@ -270,8 +272,7 @@ public final class Engine {
         if options.durability == .everyWrite { storage.requestSync() }
         try endTick(clock)
         if options.durability == .everyWrite { try waitForSync() }
-        let memory = storage.memtableBytes + storage.cachedBytes
-        if memory > peakMemoryBytes { peakMemoryBytes = memory }
+        notePeak()
     }
 
     private static let prefetchGroup = 32
@@ -474,7 +475,8 @@ public final class Engine {
 
     /// Answers a command into `result`.
     func run(
-        _ command: ReadCommand, at pinned: PinnedView?, into result: ReadResult
+        _ command: ReadCommand, at pinned: PinnedView?, into result: ReadResult,
+        mayBeSimple: Bool = true
     ) throws(EngineError) {
         result.bytes.removeAll()
         result.nowInSeconds = command.nowInSeconds
@@ -485,14 +487,16 @@ public final class Engine {
         let status = try translated { () throws(StorageError) in
             try storage.read(
                 command, at: pinned, tag: readTag, clock: clock, outbox: outbox,
-                into: result.bytes, isWriterKept: true)
+                into: result.bytes, isWriterKept: true, mayBeSimple: mayBeSimple)
         }
-        if status == .parked { try finishParkedRead(into: result) }
+        let figures =
+            status == .parked ? try finishParkedRead(into: result) : storage.lastRead
+        result.isAllLive = figures.deadRows == 0
         result.isComplete = result.bytes.bytes.first == 1
     }
 
     /// Reads blocks until the parked read has ended.
-    private func finishParkedRead(into result: ReadResult) throws(EngineError) {
+    private func finishParkedRead(into result: ReadResult) throws(EngineError) -> ReadFigures {
         try carryOut()
         while true {
             if let index = storage.completedReads.firstIndex(where: { $0.tag == readTag }) {
@@ -500,7 +504,7 @@ public final class Engine {
                 // The answer itself is in the result's memory, which was kept.
                 _ = try translated { () throws(StorageError) in try completed.result.get() }
                 notePeak()
-                return
+                return completed.figures
             }
             if readsToDo.isEmpty {
                 try wait()

@@ -22,7 +22,9 @@ public struct EngineOptions: Sendable {
     /// Memory of all memtables together. A table's memtable is flushed at half of it; writes wait
     /// while more is in use.
     public var memtableBytes = 64 << 20
-    /// Memory of decompressed blocks that were read.
+    /// Memory of decompressed blocks that were read, and of the index and filters of all files, which
+    /// are always in memory: some 70 to 140 bytes for each block and 1.5 for each partition. A quarter of
+    /// it is kept for blocks even if they would need more.
     public var blockCacheBytes = 64 << 20
     /// The size that blocks of a file are aimed at, before compression.
     public var blockBytes = 16 << 10

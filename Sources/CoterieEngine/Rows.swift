@@ -7,6 +7,8 @@ internal import Model
 public final class ReadResult {
     let bytes = ByteWriter(capacity: 1 << 10)
     var nowInSeconds: Int64 = 0
+    /// Every row in it is live: nobody has to look.
+    var isAllLive = false
 
     /// An empty answer.
     public init() {}
@@ -15,7 +17,9 @@ public final class ReadResult {
     public internal(set) var isComplete = true
 
     /// Walks over the live rows in order. Rows are valid until the next read into this answer.
-    public func rows() -> RowCursor { RowCursor(bytes.bytes, nowInSeconds) }
+    public func rows() -> RowCursor {
+        RowCursor(bytes.bytes, nowInSeconds, isAllLive: isAllLive)
+    }
 }
 
 /// One row. A view: valid as its source says.
@@ -24,16 +28,16 @@ public struct Row {
     public let partition: UnsafeRawBufferPointer
     /// The row's key inside the partition; empty for a partition's single row.
     public let clustering: UnsafeRawBufferPointer
-    private let view: RowView
+    private let bytes: UnsafeRawBufferPointer
     private let nowInSeconds: Int64
 
     init(
-        partition: UnsafeRawBufferPointer, clustering: UnsafeRawBufferPointer, view: RowView,
-        nowInSeconds: Int64
+        partition: UnsafeRawBufferPointer, clustering: UnsafeRawBufferPointer,
+        bytes: UnsafeRawBufferPointer, nowInSeconds: Int64
     ) {
         self.partition = partition
         self.clustering = clustering
-        self.view = view
+        self.bytes = bytes
         self.nowInSeconds = nowInSeconds
     }
 
@@ -48,7 +52,13 @@ public struct Row {
     }
 
     /// Walks over the live cells, by column and then by path.
-    public func cells() -> RowCellCursor { RowCellCursor(view, nowInSeconds) }
+    public func cells() -> RowCellCursor {
+        do throws(MalformedBytes) {
+            return RowCellCursor(try RowView(bytes), nowInSeconds)
+        } catch {
+            preconditionFailure("the engine's own answer is malformed: \(error)")
+        }
+    }
 }
 
 /// One live cell of a row. A view.
@@ -95,20 +105,25 @@ public struct RowCellCursor {
 
 /// Walks over the live rows of an answer.
 public struct RowCursor {
-    private var partitions: ReadResultCursor?
-    private var rows: PartitionRowCursor?
+    /// Over the whole answer; inside of a partition up to `partitionEnd`.
+    private var reader: ByteReader
+    private var partitionEnd = 0
     private var partition = UnsafeRawBufferPointer(start: nil, count: 0)
     private let nowInSeconds: Int64
+    private let isAllLive: Bool
     /// Where the walk stands: what a scan goes on behind.
     private(set) var token: Int64 = 0
     private(set) var lastClustering = UnsafeRawBufferPointer(start: nil, count: 0)
     private(set) var hasSeenPartition = false
     var lastPartition: UnsafeRawBufferPointer { partition }
 
-    init(_ bytes: UnsafeRawBufferPointer, _ nowInSeconds: Int64) {
+    init(_ bytes: UnsafeRawBufferPointer, _ nowInSeconds: Int64, isAllLive: Bool) {
         self.nowInSeconds = nowInSeconds
-        if bytes.isEmpty { return }
-        do throws(MalformedBytes) { partitions = try ReadResultView(bytes).partitions } catch {
+        self.isAllLive = isAllLive
+        do throws(MalformedBytes) {
+            let start = bytes.isEmpty ? 0 : try ReadResultView(bytes).partitionsOffset
+            reader = ByteReader(bytes, position: start)
+        } catch {
             preconditionFailure("the engine's own answer is malformed: \(error)")
         }
     }
@@ -122,22 +137,35 @@ public struct RowCursor {
 
     private mutating func nextStored() throws(MalformedBytes) -> Row? {
         while true {
-            while let (clustering, bytes) = try rows?.next() {
+            while reader.position < partitionEnd {
+                let clustering = try reader.readLengthPrefixed()
+                let bytes = try reader.readLengthPrefixed()
                 lastClustering = clustering
-                let view = try RowView(bytes)
-                if try view.isLive(nowInSeconds: nowInSeconds) {
-                    return Row(
-                        partition: partition, clustering: clustering, view: view,
-                        nowInSeconds: nowInSeconds)
-                }
+                if !isAllLive, try !RowView(bytes).isLive(nowInSeconds: nowInSeconds) { continue }
+                return Row(
+                    partition: partition, clustering: clustering, bytes: bytes,
+                    nowInSeconds: nowInSeconds)
             }
-            rows = nil
-            guard let (token, key, bytes) = try partitions?.next() else { return nil }
-            self.token = token
-            partition = key
-            hasSeenPartition = true
-            lastClustering = UnsafeRawBufferPointer(start: nil, count: 0)
-            rows = try PartitionView(bytes).rows
+            if reader.isAtEnd { return nil }
+            try openPartition()
+        }
+    }
+
+    /// Goes to the first row of the next partition.
+    private mutating func openPartition() throws(MalformedBytes) {
+        token = try reader.readLittleEndian(Int64.self)
+        partition = try reader.readLengthPrefixed()
+        let count = try reader.readCount()
+        partitionEnd = reader.position + count
+        hasSeenPartition = true
+        lastClustering = UnsafeRawBufferPointer(start: nil, count: 0)
+        // Most begin with a zero: nothing but rows.
+        if count > 0, reader.bytes[reader.position] == 0 {
+            reader.position += 1
+        } else {
+            let bytes = reader.bytes[reader.position..<partitionEnd]
+            let view = try PartitionView(UnsafeRawBufferPointer(rebasing: bytes))
+            reader.position += view.rows.reader.position
         }
     }
 }

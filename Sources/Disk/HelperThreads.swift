@@ -13,6 +13,7 @@
 // Ownership: a job belongs to its shard before `run` and after its completion, in between to the
 // thread that steps it; the line's lock orders the hand-overs.
 
+internal import CUring
 package import Environment
 
 /// What a helper thread has finished.
@@ -141,8 +142,12 @@ package final class HelperThreads: Sendable {
         }
     }
 
+    /// A thread without a job for so long gives back the memory that jobs have left behind: each thread's
+    /// allocator keeps what its jobs have freed, some megabytes after a large merge.
+    private static let idleMilliseconds = 50
+
     private static func runJobs(_ queue: WorkQueue<JobRun>) {
-        while let run = queue.pop() {
+        while let run = queue.pop(idleAfter: idleMilliseconds, curing_give_memory_back) {
             do {
                 switch try run.job.step(run.files, budgetBytes: run.budgetBytes) {
                 case .more:

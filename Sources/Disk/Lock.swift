@@ -81,6 +81,25 @@ package final class WorkQueue<Element>: @unchecked Sendable {
         return takeFirst()
     }
 
+    /// The same; when nothing has come for `milliseconds`, runs `idle` once before it waits on.
+    package func pop(idleAfter milliseconds: Int, _ idle: () -> Void) -> Element? {
+        var deadline = timespec()
+        clock_gettime(CLOCK_REALTIME, &deadline)
+        let nanoseconds = deadline.tv_nsec + milliseconds % 1_000 * 1_000_000
+        deadline.tv_sec += milliseconds / 1_000 + nanoseconds / 1_000_000_000
+        deadline.tv_nsec = nanoseconds % 1_000_000_000
+        pthread_mutex_lock(mutex)
+        while head == elements.count, !isClosed {
+            if pthread_cond_timedwait(filled, mutex, &deadline) == ETIMEDOUT {
+                pthread_mutex_unlock(mutex)
+                idle()
+                return pop()
+            }
+        }
+        defer { pthread_mutex_unlock(mutex) }
+        return head == elements.count ? nil : takeFirst()
+    }
+
     /// Waits for at least one element and takes all there are; nil when closed and empty.
     package func popAll() -> [Element]? {
         pthread_mutex_lock(mutex)

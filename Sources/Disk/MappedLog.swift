@@ -14,7 +14,10 @@
 // segment's blocks are reserved before, and only file systems are trusted that overwrite a reserved block
 // in place (ext4, XFS, tmpfs). Everywhere else, and wherever the call fails, `pwrite` does it and tells.
 //
-// Invariants: bytes up to `readyEnd` of the mapped file have writable pages; a file is mapped as it was
+// Memory: two windows of pages at most; what lies before them is let go, and counts as the kernel's page
+// cache and no longer as this process's.
+//
+// Invariants: bytes from `releasedEnd` to `readyEnd` of the mapped file have writable pages; a file is mapped as it was
 // when its first append came, and what it grows later is not.
 
 internal import CUring
@@ -38,6 +41,8 @@ package final class MappedLog {
         let base: UnsafeMutableRawPointer
         let size: Int
         var readyEnd: Int
+        /// Pages before it were let go.
+        var releasedEnd = 0
     }
 
     /// So much is made ready at once: enough to make the call cheap, little enough to make it short.
@@ -122,8 +127,21 @@ package final class MappedLog {
             unmap()
             return nil
         }
+        release(before: start)
         self.mapping?.readyEnd = end
         return mapping.base
+    }
+
+    /// Takes pages that are written out of this process's memory; the kernel keeps them as the file's.
+    private func release(before start: Int) {
+        guard let mapping, start > mapping.releasedEnd else { return }
+        #if os(Linux)
+            // Shared and of a file: nothing is lost. Where it fails the pages count as ours for longer.
+            _ = madvise(
+                mapping.base + mapping.releasedEnd, start - mapping.releasedEnd,
+                Int32(MADV_DONTNEED))
+        #endif
+        self.mapping?.releasedEnd = start
     }
 
     private func populate(_ start: UnsafeMutableRawPointer, _ count: Int) -> Bool {

@@ -140,9 +140,23 @@ public struct ByteReader {
         UnsafeRawBufferPointer(start: try advance(count), count: count)
     }
 
-    /// A varint length and that many bytes, not copied.
-    @inlinable
+    /// A varint length and that many bytes, not copied. Most lengths are one byte.
+    @inlinable @inline(__always)
     public mutating func readLengthPrefixed() throws(MalformedBytes) -> UnsafeRawBufferPointer {
+        let left = bytes.count - position
+        if left > 0, let base = bytes.baseAddress {
+            let length = Int(base.load(fromByteOffset: position, as: UInt8.self))
+            if length < 0x80, length < left {
+                let start = position + 1
+                position = start + length
+                return UnsafeRawBufferPointer(start: base + start, count: length)
+            }
+        }
+        return try readLongLengthPrefixed()
+    }
+
+    @usableFromInline @inline(never)
+    mutating func readLongLengthPrefixed() throws(MalformedBytes) -> UnsafeRawBufferPointer {
         let count = try readCount()
         return try readBytes(count)
     }

@@ -214,7 +214,7 @@ extension StorageEngine {
                 tables[table.id]
                 ?? TableState(
                     schema: table,
-                    live: Memtable(slice: slice, expectedPartitions: 0, pool: pool))
+                    live: Memtable(slice: slice, expectedPartitions: 0, pool: pool), cache: cache)
             tables[table.id] = state
             state.schema = table
             state.isSingleReplica = isSingleReplica

@@ -20,13 +20,24 @@ extension StorageEngine {
     ///
     /// `pinned`: the view to read at; without one the table as it is now. `isWriterKept`: the caller
     /// leaves the writer alone until the read has ended; then a parked read's answer is in it as well,
-    /// and the `CompletedRead` has no bytes.
+    /// and the `CompletedRead` has no bytes. `mayBeSimple`: false where `readSimply` was asked before.
     package func read(
         _ command: ReadCommand, at pinned: PinnedView? = nil, tag: UInt64, clock: ClockReading,
-        outbox: Outbox, into writer: ByteWriter, isWriterKept: Bool = false
+        outbox: Outbox, into writer: ByteWriter, isWriterKept: Bool = false,
+        mayBeSimple: Bool = true
     ) throws(StorageError) -> ReadStatus {
         guard let table = table(command.table) else { throw .unknownTable(command.table) }
         precondition(pinned == nil || pinned?.table == command.table)
+        if mayBeSimple, case .partition(let token, let key) = command.scope,
+            command.slices == nil, command.rowLimit > 0, command.partitionRowLimit > 0,
+            case .done = key.withUnsafeBytes({
+                readSimply(
+                    command.table, token: token, key: $0, nowInSeconds: command.nowInSeconds,
+                    at: pinned, into: writer)
+            })
+        {
+            return .done
+        }
         let view = pinned?.view ?? table.view
         let start = writer.count
         let rule = table.purgeRule(nowInSeconds: command.nowInSeconds)
@@ -138,12 +149,21 @@ extension StorageEngine {
         return true
     }
 
+    /// Blocks take new memory until the cache is full, and that of others from then on.
+    func decode(
+        _ bytes: UnsafeRawBufferPointer, _ index: Int, _ metadata: SSTableMetadata
+    ) throws(StorageError) -> Block {
+        try Block.decode(
+            bytes, metadata.blocks[index], metadata,
+            isFresh: cache.hasRoom(for: configuration.blockBytes))
+    }
+
     private func take(
         _ bytes: UnsafeRawBufferPointer, of request: BlockRequest, _ outbox: Outbox
     ) {
         let metadata = request.sstable.metadata
         do throws(StorageError) {
-            let block = try Block.decode(bytes, metadata.blocks[request.index], metadata)
+            let block = try decode(bytes, request.index, metadata)
             cache.insert(block, request.sstable, request.index)
             finish(request, block, nil, outbox)
         } catch {

@@ -72,10 +72,13 @@ package struct ReadFigures: Equatable, Sendable {
     package var rows = 0
     /// Deletions that may not be forgotten yet: of partitions, rows, ranges and cells, and expired cells.
     package var tombstones = 0
+    /// Rows of which nothing lives; at zero each row of the answer is live.
+    package var deadRows = 0
 
-    package init(rows: Int = 0, tombstones: Int = 0) {
+    package init(rows: Int = 0, tombstones: Int = 0, deadRows: Int = 0) {
         self.rows = rows
         self.tombstones = tombstones
+        self.deadRows = deadRows
     }
 }
 
@@ -267,6 +270,12 @@ package final class StorageEngine {
 
     /// Bytes of all memtables, live and frozen, and of those that only a job or a read still holds.
     package var memtableBytes: Int { pool.usedBytes }
+
+    /// All that counts against the limits of memtables and block cache: memtables and what is kept for
+    /// later ones, cached blocks, and the index and filters of all files.
+    package var budgetedBytes: Int {
+        pool.usedBytes + pool.heldBytes + cache.bytes + cache.reservedBytes
+    }
 }
 
 /// One table as the engine has it.
@@ -275,9 +284,12 @@ final class TableState {
     var schema: TableSchema {
         didSet {
             strategy = Self.strategy(schema)
+            tombstones = (schema.options.tombstoneGC, schema.options.gcGraceSeconds)
             reading.schemaChanged(schema)
         }
     }
+    /// When tombstones may go, out of the schema's options: each read asks.
+    private var tombstones: (gc: TombstoneGC, graceSeconds: Int32)
     /// Out of the schema's options.
     var strategy: CompactionStrategy
     let reading: TableReading
@@ -288,6 +300,9 @@ final class TableState {
     var sstables: [SSTable] = [] { didSet { viewChanged() } }
     /// All of them, as reads see them.
     private(set) var view: TableView
+    private let cache: BlockCache
+    /// What its files hold in memory besides their blocks, as the cache knows it.
+    private var residentBytes = 0
     /// All mutations of the table up to here are in SSTables, or truncated.
     var flushedPosition = LogPosition.zero
     /// Mutations go into the log (`durable_writes` of the keyspace).
@@ -307,18 +322,25 @@ final class TableState {
     var isSingleReplica = false
     var statistics = TableStatistics()
 
-    init(schema: TableSchema, live: Memtable) {
+    init(schema: TableSchema, live: Memtable, cache: BlockCache) {
         id = schema.id
         self.schema = schema
         strategy = Self.strategy(schema)
+        tombstones = (schema.options.tombstoneGC, schema.options.gcGraceSeconds)
         self.live = live
+        self.cache = cache
         reading = TableReading(schema)
         view = TableView(memtables: [live], sstables: [], reading: reading)
     }
 
+    deinit { cache.reserve(-residentBytes) }
+
     private func viewChanged() {
         view = TableView(
             memtables: [live] + frozen, sstables: TableView.newestFirst(sstables), reading: reading)
+        let resident = sstables.reduce(0) { $0 + $1.metadata.residentBytes }
+        cache.reserve(resident - residentBytes)
+        residentBytes = resident
     }
 
     /// Options that this version cannot read (a newer node wrote them) count as the defaults: files go
@@ -337,8 +359,8 @@ final class TableState {
     func purgeRule(nowInSeconds: Int64, repairedAt: Int64? = nil) -> PurgeRule {
         PurgeRule(
             nowInSeconds: nowInSeconds,
-            gcBefore: schema.options.tombstoneGC.gcBefore(
-                nowInSeconds: nowInSeconds, gcGraceSeconds: schema.options.gcGraceSeconds,
+            gcBefore: tombstones.gc.gcBefore(
+                nowInSeconds: nowInSeconds, gcGraceSeconds: tombstones.graceSeconds,
                 isSingleReplica: isSingleReplica, repairedAt: repairedAt))
     }
 

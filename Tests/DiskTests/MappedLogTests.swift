@@ -3,6 +3,7 @@
 import Disk
 import Encoding
 import Environment
+import Foundation
 import Testing
 
 @Suite struct MappedLogTests {
@@ -43,6 +44,32 @@ import Testing
         try files.read(file, at: 0, count: 2 * size, into: found)
         #expect(found.array == expected.array)
     }
+
+    #if os(Linux)
+        @Test func pagesThatAreWrittenDoNotStayInTheProcess() throws {
+            let files = try RealFileSystem(path: folder.path)
+            let log = MappedLog(files)
+            let file = FileName("resident-log")
+            let size = 4 << 20
+            try files.create(file, preallocate: size)
+            let bytes = [UInt8](repeating: 7, count: 1_000)
+            for offset in stride(from: 0, to: size - 1_000, by: 1_000) {
+                try append(log, file, at: offset, bytes)
+            }
+            // "Rss:   300 kB" stands in the paragraph of the mapping.
+            let smaps = try #require(FileHandle(forReadingAtPath: "/proc/self/smaps"))
+            var maps = Data()
+            // The kernel gives a page at a time.
+            while let more = try smaps.read(upToCount: 4_096), !more.isEmpty { maps += more }
+            let lines = String(decoding: maps, as: UTF8.self).split(separator: "\n")
+            // A file system that is not trusted with a mapping has none to look at.
+            guard log.isMapped(file) else { return }
+            let start = try #require(lines.firstIndex { $0.hasSuffix("/resident-log") })
+            let line = try #require(lines[start...].first { $0.hasPrefix("Rss:") })
+            let kilobytes = try #require(line.split(separator: " ").compactMap { Int($0) }.first)
+            #expect(kilobytes <= 512, "\(kilobytes) KiB of \(size >> 10)")
+        }
+    #endif
 
     @Test func aRecycledSegmentIsMappedUnderItsNewNameAndOverwritten() throws {
         let files = try RealFileSystem(path: folder.path)

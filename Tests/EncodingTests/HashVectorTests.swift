@@ -70,6 +70,19 @@ private func bytes(hex: Substring) -> [UInt8] {
         #expect(CRC32C.checksum(Array((0..<32).reversed())) == 0x113F_DB5C)
     }
 
+    @Test func crc32cOfALongBufferIsThatOfItsPieces() {
+        // Long ones are taken in several streams at once, short ones are not.
+        let bytes = (0..<9_000).map { UInt8(truncatingIfNeeded: $0 &* $0 >> 3) }
+        for count in [1_535, 1_536, 1_537, 3_000, 3_072, 4_607, 4_608, 8_191, 9_000] {
+            let whole = Array(bytes[..<count])
+            var crc: UInt32 = 0
+            for start in stride(from: 0, to: count, by: 700) {
+                crc = CRC32C.checksum(Array(whole[start..<min(start + 700, count)]), seed: crc)
+            }
+            #expect(CRC32C.checksum(whole) == crc, "\(count) bytes")
+        }
+    }
+
     @Test func crc32cContinuesAtEverySplit() {
         let bytes = (0..<100).map { UInt8($0 &* 7 & 0xFF) }
         let whole = CRC32C.checksum(bytes)

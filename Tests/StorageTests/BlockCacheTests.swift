@@ -66,18 +66,56 @@ import Testing
             if step % 500 == 499 { cache.resize(to: Int(random.below(20_000))) }
             #expect(cache.bytes <= cache.limitBytes)
             if step % 100 == 0 {
-                let held = sstable.cached.reduce(0) { $0 + ($1?.bytes.count ?? 0) }
+                let held = sstable.cached.reduce(0) { $0 + ($1.block?.bytes.count ?? 0) }
                 #expect(held == cache.bytes)
             }
         }
         cache.resize(to: 0)
         #expect(cache.bytes == 0)
-        #expect(sstable.cached.allSatisfy { $0 == nil })
+        #expect(sstable.cached.allSatisfy { $0.block == nil })
         cache.resize(to: 5_000)
         for index in blocks.indices { cache.insert(blocks[index], sstable, index) }
         #expect(cache.bytes > 0)
         cache.forget(sstable)
         #expect(cache.bytes == 0)
-        #expect(sstable.cached.allSatisfy { $0 == nil })
+        #expect(sstable.cached.allSatisfy { $0.block == nil })
+    }
+
+    @Test func aBlockThatWasEvictedIsNotInMemoryAnyMore() throws {
+        var (sstable, blocks) = try blocks()
+        let cache = BlockCache(limitBytes: blocks[0].bytes.count * 40)
+        var all: [WeakBlock] = []
+        for index in blocks.indices {
+            cache.insert(blocks[index], sstable, index)
+            all.append(WeakBlock(block: blocks[index]))
+        }
+        blocks.removeAll()
+        let living = all.count { $0.block != nil }
+        #expect(living == cache.count, "\(living) blocks are in memory, \(cache.count) cached")
+        #expect(living < all.count / 2)
+        _ = sstable
+    }
+
+    private struct WeakBlock { weak var block: Block? }
+
+    @Test func indexAndFiltersTakeRoomFromBlocksButNotAllOfIt() throws {
+        let (sstable, blocks) = try blocks()
+        #expect(sstable.metadata.residentBytes > sstable.metadata.filter.byteCount)
+        let cache = BlockCache(limitBytes: 20_000)
+        func fill() {
+            for index in blocks.indices { cache.insert(blocks[index], sstable, index) }
+        }
+        fill()
+        #expect((19_000...20_000).contains(cache.bytes))
+        cache.reserve(12_000)
+        #expect(cache.bytes <= 8_000)
+        fill()
+        #expect((7_000...8_000).contains(cache.bytes))
+        cache.reserve(1_000_000)
+        fill()
+        #expect((4_000...5_000).contains(cache.bytes))
+        cache.reserve(-1_012_000)
+        fill()
+        #expect((19_000...20_000).contains(cache.bytes))
     }
 }

@@ -143,7 +143,9 @@ import Testing
         let cursor = FragmentCursor()
         for index in 0..<block.count {
             let fragment = try block.fragment(index)
-            _ = try block.find(token: block.token(index), key: fragment.key)
+            _ = try block.view.find(
+                token: block.token(index), key: fragment.key,
+                span: (block.token(0), block.token(block.count - 1)))
             try cursor.seekForward(fragment, [0x40, 0, 9])
             while !cursor.isAtEnd {
                 try RowView(cursor.row).validate()

@@ -81,6 +81,15 @@ extension EnginePropertyTests {
         }
     }
 
+    /// The short way of reading is for these.
+    @Test(arguments: 400..<410)
+    func engineWithSingleRowsAnswersLikeTheTwin(seed: Int) throws {
+        try runAgainstTwin(seed: UInt64(seed), steps: 600, restarts: true) { generator in
+            generator.hasSingleRows = true
+            generator.hasOnlySimpleColumns = true
+        }
+    }
+
     /// Rows of many cells lie in pieces: collections of hundreds of elements, hundreds of columns.
     @Test(arguments: 300..<306)
     func engineWithWideRowsAnswersLikeTheTwin(seed: Int) throws {
@@ -111,7 +120,7 @@ extension EnginePropertyTests {
         generator.deletesCounters = gcGrace != testGcGrace
         adjust(&generator)
         let harness = Harness(
-            schema: testSchema {
+            schema: testSchema(isClustered: !generator.hasSingleRows) {
                 $0.compaction["min_threshold"] = "3"
                 $0.gcGraceSeconds = Int32(gcGrace)
             },

@@ -11,7 +11,7 @@ import Testing
     /// The share of absent tokens to which a filter says "may be".
     private func falsePositives(_ chance: Double, count: Int) -> Double {
         var random = RandomStream(seed: 7, name: "bloom")
-        var filter = BloomFilter(count: count, falsePositiveChance: chance)
+        let filter = BloomFilter(count: count, falsePositiveChance: chance)
         for _ in 0..<count {
             let token = Int64(bitPattern: random.next()) | 1
             filter.insert(token)
@@ -30,6 +30,47 @@ import Testing
         let found = falsePositives(chance, count: 20_000)
         #expect(found <= chance * 1.25, "\(found) for \(chance)")
         #expect(found >= chance / 6, "\(found) for \(chance): more bits than needed")
+    }
+
+    @Test(arguments: [1, 100, 7_000, 20_000, 39_999, 60_000])
+    func aFilterForMoreThanCameIsFoldedAndErrsAsSeldom(count: Int) {
+        var random = RandomStream(seed: 9, name: "fold")
+        let filter = BloomFilter(atMost: 60_000, falsePositiveChance: 0.01)
+        let tokens = (0..<count).map { _ in Int64(bitPattern: random.next()) | 1 }
+        for token in tokens { filter.insert(token) }
+        let folded = filter.folded(to: count, falsePositiveChance: 0.01)
+        #expect(tokens.allSatisfy { folded.mayContain($0) })
+        let wrong = (0..<20_000).count { _ in
+            folded.mayContain(Int64(bitPattern: random.next()) & ~1)
+        }
+        #expect(wrong <= 250, "\(wrong) of 20,000")
+        let exact = BloomFilter(count: count, falsePositiveChance: 0.01)
+        #expect(folded.byteCount >= exact.byteCount)
+        if count >= 7_000 { #expect(folded.byteCount <= exact.byteCount * 2) }
+    }
+
+    @Test func aWriterOfManyPartitionsKeepsAFilterInsteadOfTheirTokens() throws {
+        var random = RandomStream(seed: 10, name: "writer")
+        let writer = SSTableWriter(
+            file: FileName("x"), identity: 1,
+            layout: SSTableLayout(
+                table: testTable, blockBytes: 4_096, compression: TableCompression(stored: [:]),
+                falsePositiveChance: 0.01),
+            expectedPartitions: 9_000, tokenLimit: 250)
+        let tokens = (0..<6_100).map { _ in Int64(bitPattern: random.next()) | 1 }.sorted()
+        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
+        for token in tokens {
+            try writer.beginPartition(
+                token: token, key: nothing,
+                deletion: Deletion(timestamp: 5, localDeletionTime: 5), staticRow: nothing)
+            writer.endPartition(ranges: [])
+        }
+        let filter = writer.finish().filter
+        #expect(tokens.allSatisfy { filter.mayContain($0) })
+        let wrong = (0..<20_000).count { _ in
+            filter.mayContain(Int64(bitPattern: random.next()) & ~1)
+        }
+        #expect(wrong <= 250, "\(wrong) of 20,000")
     }
 
     @Test func aChanceOfOneDropsTheFilter() throws {

@@ -30,5 +30,8 @@ unsigned curing_reap(struct curing *ring, uint64_t *tags, int32_t *results, unsi
 /// The number of the flag with which a file is opened to go around the page cache; 0 where there is none.
 int curing_direct_flag(void);
 
+/// Gives memory that was freed and is in no use back to the kernel, where the allocator can.
+void curing_give_memory_back(void);
+
 /// The number of the file system that an open file lies on, as `statfs` tells it; 0 if it does not.
 int64_t curing_file_system(int file);

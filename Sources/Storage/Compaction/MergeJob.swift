@@ -4,8 +4,8 @@
 //            \-> split before this partition? -> tail -> sync file -> next file
 //     ... -> tail -> sync file -> sync folder -> done
 //
-// Memory is bounded: the writer's open block, a read buffer for each source, the range deletions of
-// the partition at hand. A step stops between two rows once it has done its budget. Nothing of the
+// Memory is bounded: the writer's open block, index and filter, a read buffer for each source, the range
+// deletions of the partition at hand. A step stops between two rows once it has done its budget. Nothing of the
 // result is seen before the shard has put it into the manifest; a file without a manifest entry is
 // removed at the next start.
 //
@@ -74,6 +74,8 @@ final class MergeJob: Job {
     /// Room that must be on the disk before anything is written; nil: not asked.
     private let neededBytes: Int?
     private var writer: SSTableWriter
+    /// In one file, at most or about.
+    private let expectedPartitions: Int
     private var targetIndex = 0
     private var splitIndex = 0
     private var hasFile = false
@@ -127,11 +129,21 @@ final class MergeJob: Job {
         queue = []
         rule = purge.rule
         partitionsBySources = Array(repeating: 0, count: scans.count + 1)
-        writer = Self.writer(targets[0])
+        let partitions = scans.reduce(0) { $0 + $1.partitions }
+        switch split {
+        case .bytes(let limit):
+            // Twice the share that a file of that size has of the inputs.
+            let share = Double(limit) / Double(max(1, neededBytes ?? limit))
+            expectedPartitions = Int((Double(partitions) * min(1, share * 2)).rounded(.up))
+        case .never, .halves, .tokens: expectedPartitions = partitions
+        }
+        writer = Self.writer(targets[0], expectedPartitions)
     }
 
-    private static func writer(_ target: Target) -> SSTableWriter {
-        SSTableWriter(file: target.file, identity: target.identity, layout: target.layout)
+    private static func writer(_ target: Target, _ expectedPartitions: Int) -> SSTableWriter {
+        SSTableWriter(
+            file: target.file, identity: target.identity, layout: target.layout,
+            expectedPartitions: expectedPartitions)
     }
 
     /// Every file that there may be of it: to be removed if it is given up.
@@ -390,7 +402,7 @@ final class MergeJob: Job {
         else { return }
         try finishFile(files)
         targetIndex += 1
-        writer = Self.writer(targets[targetIndex])
+        writer = Self.writer(targets[targetIndex], expectedPartitions)
         hasFile = false
     }
 

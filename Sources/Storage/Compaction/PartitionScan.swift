@@ -27,10 +27,13 @@ class PartitionScan {
     var bytesRead: Int { 0 }
     /// Nothing in the source is deleted or expires: there is nothing to purge.
     final let isPlain: Bool
+    /// How many there are in the source.
+    final let partitions: Int
 
-    init(rows: RowSource, isPlain: Bool) {
+    init(rows: RowSource, isPlain: Bool, partitions: Int) {
         self.rows = rows
         self.isPlain = isPlain
+        self.partitions = partitions
     }
 
     /// Tells where to read from in this step.
@@ -64,7 +67,8 @@ final class MemtableScan: PartitionScan {
         self.offersSingles = offersSingles
         self.memtable = memtable
         cursor = memtable.cursor(from: slice.lowerBound)
-        super.init(rows: source, isPlain: memtable.isPlain)
+        super.init(
+            rows: source, isPlain: memtable.isPlain, partitions: memtable.partitionCount)
     }
 
     override func nextPartition(_ files: any FileSystem) throws(StorageError) {
@@ -116,9 +120,8 @@ final class SSTableScan: PartitionScan {
         self.offersSingles = offersSingles
         source = SSTableScanRows(metadata, from: slice.lowerBound)
         super.init(
-            rows: source,
-            isPlain: metadata.statistics.tombstones == 0
-                && metadata.statistics.maximumLocalDeletionTime == 0)
+            rows: source, isPlain: metadata.statistics.isPlain,
+            partitions: metadata.statistics.partitions)
     }
 
     override var bytesRead: Int { source.bytesRead }

@@ -57,7 +57,8 @@ final class RewriteJob: Job {
         self.title = title
         self.plan = plan
         writer = SSTableWriter(
-            file: plan.target.file, identity: plan.target.identity, layout: plan.target.layout)
+            file: plan.target.file, identity: plan.target.identity, layout: plan.target.layout,
+            expectedPartitions: plan.source.statistics.partitions)
         report.files = 1
     }
 

@@ -40,6 +40,8 @@ final class PartitionReader {
 
     /// Deletions that reads have passed since their owner last set it.
     @exclusivity(unchecked) var tombstones = 0
+    /// Rows in the answer of which nothing lives, or more, since the owner last set it.
+    @exclusivity(unchecked) var deadRows = 0
     /// More than these and a read is given up.
     @exclusivity(unchecked) var tombstoneLimit = Int.max
 
@@ -153,8 +155,16 @@ final class PartitionReader {
             guard try RowPurge.rewrite(row, rule, into: rewritten) else { return }
             row = try RowView(rewritten.bytes)
         }
-        if verdict.isLive { limits.rows -= 1 }
-        let size = row.bytes.count
+        if verdict.isLive { limits.rows -= 1 } else { deadRows += 1 }
+        appendSingleRow(token: token, key: key, rowKey: rowKey, row: row.bytes, into: writer)
+    }
+
+    /// Appends a partition of one row as it is.
+    func appendSingleRow(
+        token: Int64, key: UnsafeRawBufferPointer, rowKey: UnsafeRawBufferPointer,
+        row: UnsafeRawBufferPointer, into writer: ByteWriter
+    ) {
+        let size = row.count
         writer.reserve(key.count + rowKey.count + size + 40)
         writer.appendLittleEndian(token)
         writer.appendLengthPrefixed(key)
@@ -163,10 +173,10 @@ final class PartitionReader {
                 1 + Self.varintBytes(rowKey.count) + rowKey.count + Self.varintBytes(size) + size))
         writer.append(0)
         writer.appendLengthPrefixed(rowKey)
-        writer.appendLengthPrefixed(row.bytes)
+        writer.appendLengthPrefixed(row)
     }
 
-    /// The same for several versions of that row, which are all there is of the partition.
+    /// As `readSingleRow` for several versions of the row, which are all there is of the partition.
     func readSingleRow(
         token: Int64, key: UnsafeRawBufferPointer, rowKey: UnsafeRawBufferPointer,
         versions: [UnsafeRawBufferPointer], rule: PurgeRule, limits: inout Limits,
@@ -377,6 +387,7 @@ final class PartitionReader {
             guard try RowPurge.rewrite(row, rule, into: rewritten) else { return .nothing }
             bytes = rewritten.bytes
         }
+        if !verdict.isLive { deadRows += 1 }
         if !isPeeking {
             rows.appendVarint(UInt64(key.count))
             lastKey = ByteRange(offset: rows.count, count: key.count)

@@ -17,16 +17,19 @@ struct BlockKey: Hashable {
 /// The sources of a table at one moment.
 struct TableView {
     /// Any order; the live one among them.
-    var memtables: [Memtable]
+    let memtables: [Memtable]
     /// In the order in which reads should look: `newestFirst`. Any other is right too, but slower.
-    var sstables: [SSTable]
+    let sstables: [SSTable]
+    /// The same files, as look-ups ask them.
+    let probes: FileProbes
     /// Without it reads leave out no file by timestamp, and count nothing.
-    var reading: TableReading?
+    let reading: TableReading?
 
     init(memtables: [Memtable], sstables: [SSTable], reading: TableReading? = nil) {
         self.memtables = memtables
         self.sstables = sstables
         self.reading = reading
+        probes = FileProbes(sstables)
     }
 
     /// By falling newest timestamp.
@@ -65,6 +68,14 @@ final class ReadContext {
         return heldBlock(sstable, index)
     }
 
+    /// The same without a reference: for what ends with the run, until when no block goes.
+    @inline(__always)
+    func view(_ sstable: SSTable, _ index: Int) -> BlockView? {
+        if let view = cache.look(sstable.cached, index, isScan: isScan) { return view }
+        cache.countMiss()
+        return heldBlock(sstable, index)?.view
+    }
+
     private func heldBlock(_ sstable: SSTable, _ index: Int) -> Block? {
         if let block = held[BlockKey(number: sstable.number, index: index)] { return block }
         miss(sstable, index)
@@ -73,7 +84,7 @@ final class ReadContext {
 
     /// Notes a block as needed soon.
     func expect(_ sstable: SSTable, _ index: Int) {
-        guard sstable.cached[index] == nil,
+        guard sstable.cached[index].block == nil,
             held[BlockKey(number: sstable.number, index: index)] == nil
         else { return }
         miss(sstable, index)

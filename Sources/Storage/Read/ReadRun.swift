@@ -21,8 +21,9 @@ final class ReadRun {
     /// Behind the last partition that is in the output.
     var position: ReadCommand.Position?
     var rounds = 0
-    /// Deletions passed in the partitions that are finished.
+    /// Deletions passed in the partitions that are finished, and rows of them without anything that lives.
     var tombstones = 0
+    var deadRows = 0
     // Of a parked read.
     var tag: UInt64 = 0
     @exclusivity(unchecked) var output: ByteWriter
@@ -50,6 +51,7 @@ final class ReadRun {
         self.rule = rule
         self.output = output
         tombstones = 0
+        deadRows = 0
         outputStart = ReadResultWriter.begin(into: output)
         limits = PartitionReader.Limits(
             rows: command.rowLimit, partitionRows: command.partitionRowLimit,
@@ -111,10 +113,17 @@ final class ReadRunner {
         self.slice = slice
     }
 
+    /// A read is done, with so many live rows.
+    func note(rows: Int) {
+        figures = ReadFigures(
+            rows: rows, tombstones: reader.tombstones, deadRows: reader.deadRows)
+    }
+
     /// One run: the answer is written, or `context.missing` says what is lacking.
     func run(_ run: ReadRun) throws(StorageError) -> Outcome {
         let command = run.command
         reader.tombstones = run.tombstones
+        reader.deadRows = run.deadRows
         let isScan = if case .range = command.scope { true } else { false }
         context.begin(
             isScan: isScan, held: run.held,
@@ -133,8 +142,7 @@ final class ReadRunner {
         }
         ReadResultWriter.finish(
             start: run.outputStart, isExhausted: isExhausted, into: run.output)
-        figures = ReadFigures(
-            rows: command.rowLimit - run.limits.rows, tombstones: reader.tombstones)
+        note(rows: command.rowLimit - run.limits.rows)
         return .done
     }
 
@@ -191,19 +199,24 @@ final class ReadRunner {
         _ run: ReadRun, _ token: Int64, _ key: UnsafeRawBufferPointer, _ mayBeSimple: Bool,
         _ lone: inout LoneSource
     ) throws(StorageError) -> Bool {
-        let reading = run.view.reading
+        let view = run.view
+        let reading = view.reading
         var isMissing = false
         var oldestMissing = Int64.max
-        for sstable in run.view.sstables {
-            let metadata = sstable.metadata
-            guard metadata.spans(token) else {
+        let hash = BloomFilter.hash(token)
+        view.probes.prefetch(token, hash)
+        for place in view.probes.list.indices {
+            let probe = view.probes.list[place]
+            guard probe.spans(token) else {
                 reading?.counters.skippedByTokens += 1
                 continue
             }
-            guard metadata.filter.mayContain(token) else {
+            guard probe.filter.mayContain(hash) else {
                 reading?.counters.skippedByFilter += 1
                 continue
             }
+            let sstable = view.sstables[place]
+            let metadata = sstable.metadata
             guard metadata.mayOverlap(run.command.slices) else {
                 reading?.counters.skippedByClustering += 1
                 continue
@@ -215,7 +228,7 @@ final class ReadRunner {
                 {
                     return true
                 }
-                if try isSuperfluous(metadata.statistics, run.command, reading, lone) {
+                if try isSuperfluous(metadata, run.command, reading, lone) {
                     reading.counters.skippedByTimestamp += 1
                     continue
                 }
@@ -223,13 +236,13 @@ final class ReadRunner {
             }
             var isFound = false
             for index in metadata.candidates(token) {
-                guard let block = context.block(sstable, index) else {
+                guard let block = context.view(sstable, index) else {
                     isMissing = true
                     isFound = true
                     oldestMissing = min(oldestMissing, metadata.statistics.minimumTimestamp)
                     break
                 }
-                guard let (place, fragment) = try block.find(token: token, key: key) else {
+                guard let (place, fragment) = try find(token, key, block, metadata, index) else {
                     continue
                 }
                 isFound = true
@@ -246,9 +259,21 @@ final class ReadRunner {
         return isMissing
     }
 
+    private func find(
+        _ token: Int64, _ key: UnsafeRawBufferPointer, _ block: BlockView,
+        _ metadata: SSTableMetadata, _ index: Int
+    ) throws(StorageError) -> (index: Int, fragment: Fragment)? {
+        do throws(MalformedBytes) {
+            return try block.find(token: token, key: key, span: metadata.span(index))
+        } catch {
+            throw metadata.damaged(error, inBlock: index)
+        }
+    }
+
     // MARK: Leaving out files by timestamp
 
-    private var bound = RowBound()
+    /// Of the row that is read.
+    @exclusivity(unchecked) var bound = RowBound()
 
     /// The bounds of the only row that the command can show of a partition; nil if it may show several.
     private func singleRow(
@@ -265,17 +290,17 @@ final class ReadRunner {
     /// Whether nothing in a file can change what is known of the partition, or of the one row that is
     /// read, from the sources found so far.
     private func isSuperfluous(
-        _ statistics: SSTableStatistics, _ command: ReadCommand, _ reading: TableReading,
+        _ metadata: SSTableMetadata, _ command: ReadCommand, _ reading: TableReading,
         _ lone: LoneSource
     ) throws(StorageError) -> Bool {
         let isLone = lone.memtable != nil || lone.file != nil
-        guard isLone || !reader.sources.isEmpty, !statistics.hasOriginalKeys,
-            !statistics.hasCounters
+        guard isLone || !reader.sources.isEmpty, !metadata.statistics.hasOriginalKeys,
+            !metadata.statistics.hasCounters
         else { return false }
         var deletion = reader.deletion.timestamp
         if let (_, node) = lone.memtable { deletion = node.deletion.timestamp }
         if let file = lone.file { deletion = file.fragment.deletion.timestamp }
-        if deletion > statistics.maximumTimestamp { return true }
+        if deletion > metadata.statistics.maximumTimestamp { return true }
         guard let row = singleRow(command, reading) else { return false }
         bound.begin(needed: reading.columns)
         do throws(MalformedBytes) {
@@ -301,7 +326,7 @@ final class ReadRunner {
                 throw .malformed(error)
             }
         }
-        return bound.makesSuperfluous(statistics)
+        return bound.makesSuperfluous(metadata.statistics)
     }
 
     /// Answers a partition of one row without anything around it; false if it is not so simple.

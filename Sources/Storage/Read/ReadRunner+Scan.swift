@@ -178,8 +178,21 @@ extension ReadRunner {
         _ run: ReadRun, _ cursor: SSTableKeyCursor, through last: Int64, _ finished: inout Int64?
     ) throws(StorageError) -> Bool {
         var limits = run.limits
-        defer { run.limits = limits }
+        // Until the run ends its blocks stay where they are, whichever the cursor stands in.
+        var passed: (token: Int64, key: UnsafeRawBufferPointer)?
+        defer {
+            run.limits = limits
+            if let passed {
+                finished = passed.token
+                lastKey.removeAll()
+                lastKey.append(passed.key)
+            }
+        }
         let output = run.output
+        if cursor.isPlain {
+            return try cursor.appendPlain(
+                through: last, limits: &limits, into: output, passed: &passed, context)
+        }
         let rule = run.rule
         while !cursor.isAtEnd, cursor.isSingle, cursor.token <= last, limits.rows > 0,
             output.count < limits.endOfBytes
@@ -191,10 +204,8 @@ extension ReadRunner {
             } catch {
                 throw .malformed(error)
             }
-            finished = cursor.token
+            passed = (cursor.token, cursor.key)
             try noteTombstones(run)
-            lastKey.removeAll()
-            lastKey.append(cursor.key)
             if try !cursor.advance(context) { return false }
         }
         return true
@@ -204,6 +215,7 @@ extension ReadRunner {
     @inline(__always)
     private func noteTombstones(_ run: ReadRun) throws(StorageError) {
         run.tombstones = reader.tombstones
+        run.deadRows = reader.deadRows
         if reader.tombstones > reader.tombstoneLimit {
             throw .tooManyTombstones(reader.tombstones)
         }

@@ -70,6 +70,11 @@ final class SSTableKeyCursor {
     @exclusivity(unchecked) private(set) var isSingle = false
     @exclusivity(unchecked) private(set) var rowKey = UnsafeRawBufferPointer(start: nil, count: 0)
     @exclusivity(unchecked) private(set) var row = UnsafeRawBufferPointer(start: nil, count: 0)
+    /// Key and row of a single one with their lengths, as they lie in the block and in answers.
+    @exclusivity(unchecked) private var keyBytes = UnsafeRawBufferPointer(start: nil, count: 0)
+    @exclusivity(unchecked) private var rowBytes = UnsafeRawBufferPointer(start: nil, count: 0)
+    /// Nothing in the file is deleted or expires: every row lives, and none has anything to purge.
+    @exclusivity(unchecked) private(set) var isPlain = false
 
     init() {}
 
@@ -78,6 +83,7 @@ final class SSTableKeyCursor {
         self.sstable = sstable
         self.from = from
         self.aheadBytes = aheadBytes
+        isPlain = sstable.metadata.statistics.isPlain
         blockIndex = sstable.metadata.firstBlock(endingAtOrAfter: from)
         leaveBlock()
     }
@@ -113,6 +119,29 @@ final class SSTableKeyCursor {
         place += 1
         if !continues, place < count, try showSingle() { return true }
         return try advanceSlowly(context)
+    }
+
+    /// Appends single partitions of a plain file up to the token `last`, or to a limit, or to one of
+    /// another shape; `passed` is the last of them. False if a block is missing. Two copies for each: they
+    /// lie in an answer as they lie here, but for the token and a length.
+    func appendPlain(
+        through last: Int64, limits: inout PartitionReader.Limits, into output: ByteWriter,
+        passed: inout (token: Int64, key: UnsafeRawBufferPointer)?, _ context: ReadContext
+    ) throws(StorageError) -> Bool {
+        while !isAtEnd, isSingle, token <= last, limits.rows > 0,
+            output.count < limits.endOfBytes
+        {
+            output.reserve(keyBytes.count + rowBytes.count + 24)
+            output.appendLittleEndian(token)
+            output.append(keyBytes)
+            output.appendVarint(UInt64(1 + rowBytes.count))
+            output.append(0)
+            output.append(rowBytes)
+            limits.rows -= 1
+            passed = (token, key)
+            if try !advance(context) { return false }
+        }
+        return true
     }
 
     @inline(never)
@@ -203,10 +232,14 @@ final class SSTableKeyCursor {
             UnsafeRawBufferPointer(rebasing: bytes[start..<end]), position: 1)
         do throws(MalformedBytes) {
             let key = try reader.readLengthPrefixed()
+            let keyEnd = reader.position
             guard try reader.readVarint() == 1, try reader.readVarint() == 0 else { return false }
+            let rowStart = reader.position
             rowKey = try reader.readLengthPrefixed()
             row = try reader.readLengthPrefixed()
             self.key = key
+            keyBytes = UnsafeRawBufferPointer(rebasing: reader.bytes[1..<keyEnd])
+            rowBytes = UnsafeRawBufferPointer(rebasing: reader.bytes[rowStart..<reader.position])
         } catch {
             return false
         }

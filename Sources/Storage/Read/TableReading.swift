@@ -88,7 +88,7 @@ struct RowBound {
     }
 
     /// Whether nothing of a file with these statistics can change the row.
-    func makesSuperfluous(_ statistics: SSTableStatistics) -> Bool {
+    func makesSuperfluous(_ statistics: borrowing SSTableStatistics) -> Bool {
         // What lies around rows counts too.
         guard !statistics.hasPartitionWide else { return false }
         if deletion > statistics.maximumTimestamp { return true }

@@ -45,20 +45,20 @@ let rowsPerRestart = 16
 /// A decompressed block. Immutable; owned by the cache and by the reads that hold it.
 final class Block {
     private let memory: UnsafeMutableRawPointer
-    let bytes: UnsafeRawBufferPointer
-    let count: Int
+    /// What is in it, valid as long as the block.
+    let view: BlockView
+    var bytes: UnsafeRawBufferPointer { view.bytes }
+    var count: Int { view.count }
     /// Where it came from, for error messages.
     let file: FileName
     let fileOffset: Int
-    /// The cache's mark: how often it was found since the hand came by.
-    @exclusivity(unchecked) var hits: UInt8 = 0
 
     private init(
         memory: UnsafeMutableRawPointer, length: Int, count: Int, file: FileName, fileOffset: Int
     ) {
         self.memory = memory
-        bytes = UnsafeRawBufferPointer(start: memory, count: length)
-        self.count = count
+        view = BlockView(
+            bytes: UnsafeRawBufferPointer(start: memory, count: length), count: count)
         self.file = file
         self.fileOffset = fileOffset
     }
@@ -68,9 +68,10 @@ final class Block {
     /// Blocks larger than this are not believed.
     static let maximumPlainBytes = 1 << 30
 
-    /// Checks and decompresses a stored block.
+    /// Checks and decompresses a stored block. `isFresh`: its memory is likely to be new to the process.
     static func decode(
-        _ stored: UnsafeRawBufferPointer, _ entry: BlockEntry, _ metadata: SSTableMetadata
+        _ stored: UnsafeRawBufferPointer, _ entry: BlockEntry, _ metadata: SSTableMetadata,
+        isFresh: Bool = false
     ) throws(StorageError) -> Block {
         func damaged(_ detail: String) -> StorageError {
             .corruption(
@@ -98,6 +99,7 @@ final class Block {
         guard length >= 4, length <= maximumPlainBytes,
             length / method.largestRatio <= payload.count, let memory = malloc(length)
         else { throw damaged("block of \(length) plain bytes") }
+        if isFresh { makePresent(memory, length) }
         let isWhole = method.decompress(
             payload, into: UnsafeMutableRawBufferPointer(start: memory, count: length))
         let count = Int(UInt32(littleEndian: memory.load(as: UInt32.self)))
@@ -110,16 +112,20 @@ final class Block {
             fileOffset: entry.offset)
     }
 
-    func token(_ index: Int) -> Int64 {
-        Int64(littleEndian: bytes.loadUnaligned(fromByteOffset: 4 + index * 8, as: Int64.self))
+    /// Has the kernel make the pages of new memory present with one call: each by itself, when it is first
+    /// touched, costs nearly twice as much.
+    private static func makePresent(_ memory: UnsafeMutableRawPointer, _ count: Int) {
+        #if os(Linux)
+            let page = 4_095
+            let start = UInt(bitPattern: memory) & ~UInt(page)
+            let end = (UInt(bitPattern: memory) + UInt(count) + UInt(page)) & ~UInt(page)
+            guard let base = UnsafeMutableRawPointer(bitPattern: start) else { return }
+            // MADV_POPULATE_WRITE, which older headers do not have; where it fails they come one by one.
+            _ = madvise(base, Int(end - start), 23)
+        #endif
     }
 
-    private func offset(_ index: Int) -> Int {
-        Int(
-            UInt32(
-                littleEndian: bytes.loadUnaligned(
-                    fromByteOffset: 4 + count * 8 + index * 4, as: UInt32.self)))
-    }
+    func token(_ index: Int) -> Int64 { view.token(index) }
 
     func damaged(_ error: MalformedBytes) -> StorageError {
         .corruption(
@@ -134,86 +140,17 @@ final class Block {
     func single(
         _ index: Int
     ) throws(StorageError) -> (key: UnsafeRawBufferPointer, row: SingleRow)? {
-        precondition(index >= 0 && index < count)
-        let start = offset(index)
-        let end = index + 1 < count ? offset(index + 1) : bytes.count
-        guard start >= 4 + count * 12, start < end, end <= bytes.count, bytes[start] == 0 else {
-            return nil
-        }
-        do throws(MalformedBytes) {
-            var reader = ByteReader(
-                UnsafeRawBufferPointer(rebasing: bytes[start..<end]), position: 1)
-            let key = try reader.readLengthPrefixed()
-            // One row, which shares nothing.
-            guard try reader.readVarint() == 1, try reader.readVarint() == 0 else { return nil }
-            let rowKey = try reader.readLengthPrefixed()
-            return (key, SingleRow(key: rowKey, row: try reader.readLengthPrefixed()))
-        } catch {
-            throw damaged(error)
-        }
+        do throws(MalformedBytes) { return try view.single(index) } catch { throw damaged(error) }
     }
 
     /// The fragment of that number.
     func fragment(_ index: Int) throws(StorageError) -> Fragment {
-        precondition(index >= 0 && index < count)
-        let start = offset(index)
-        let end = index + 1 < count ? offset(index + 1) : bytes.count
-        do throws(MalformedBytes) {
-            guard start >= 4 + count * 12, start <= end, end <= bytes.count else {
-                throw MalformedBytes("fragment offsets", offset: start)
-            }
-            return try Fragment(UnsafeRawBufferPointer(rebasing: bytes[start..<end]))
-        } catch {
-            throw damaged(error)
-        }
+        do throws(MalformedBytes) { return try view.fragment(index) } catch { throw damaged(error) }
     }
 
-    /// The first fragment whose token is at least `token`. Cost: tokens are spread evenly, so a guess by
-    /// interpolation and a look around it touch one or two cache lines; else a binary search.
+    /// The first fragment whose token is at least `token`.
     func lowerBound(_ token: Int64) -> Int {
-        var low = 0
-        var high = count
-        if count > 16 {
-            let first = self.token(0)
-            if token <= first { return 0 }
-            let width = UInt64(bitPattern: self.token(count - 1) &- first)
-            let offset = UInt64(bitPattern: token &- first)
-            if offset > width { return count }
-            let guess =
-                offset == width
-                ? count - 1
-                : Int(
-                    width.dividingFullWidth(
-                        offset.multipliedFullWidth(by: UInt64(count - 1))
-                    ).quotient)
-            let near = 6
-            let before = max(0, guess - near)
-            let behind = min(count, guess + near)
-            if self.token(before) < token { low = before + 1 } else { high = before }
-            if low > 0, behind < count {
-                if self.token(behind) >= token { high = behind } else { low = behind + 1 }
-            }
-        }
-        while low < high {
-            let middle = (low + high) >> 1
-            if self.token(middle) < token { low = middle + 1 } else { high = middle }
-        }
-        return low
-    }
-
-    /// The fragment in which that partition begins, if it begins in this block.
-    func find(
-        token: Int64, key: UnsafeRawBufferPointer
-    ) throws(StorageError) -> (index: Int, fragment: Fragment)? {
-        var index = lowerBound(token)
-        while index < count, self.token(index) == token {
-            let fragment = try fragment(index)
-            if equalBytes(fragment.key, key), !fragment.flags.contains(.continued) {
-                return (index, fragment)
-            }
-            index += 1
-        }
-        return nil
+        view.lowerBound(token, span: (view.token(0), view.token(count - 1)))
     }
 }
 

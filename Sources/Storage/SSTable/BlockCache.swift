@@ -10,6 +10,9 @@
 //               |                               ^
 //               '--> gone, its name in the ghost -'  (when it is read again)
 //
+// Memory: the blocks' bytes, and what open files hold besides (index and filters, which are always in
+// memory), stay below the limit together.
+//
 // Hits of scans do not count as found again. Flush and compaction read past the cache altogether.
 //
 // Cost: finding a block is an index into its SSTable's array, without hashing; a hit raises a count.
@@ -25,11 +28,14 @@ final class BlockCache {
         let block: Block
         let sstable: SSTable
         let index: Int
+
+        var hits: UInt8 { sstable.cached[index].hits }
     }
 
-    /// A queue of slots in an array; what was taken from its head is cut off now and then.
+    /// A queue of slots in an array. A place whose slot was taken is empty, so that it keeps no block
+    /// alive, and the empty ones at the head are cut off now and then.
     private struct Queue {
-        private(set) var slots: [Slot] = []
+        private var slots: [Slot?] = []
         private var head = 0
         private(set) var bytes = 0
 
@@ -42,7 +48,8 @@ final class BlockCache {
         }
 
         mutating func removeFirst() -> Slot {
-            let slot = slots[head]
+            guard let slot = slots[head] else { preconditionFailure("a slot was taken twice") }
+            slots[head] = nil
             head += 1
             bytes -= slot.block.bytes.count
             if head >= 64, head * 2 >= slots.count {
@@ -56,8 +63,8 @@ final class BlockCache {
         mutating func removeAll(of sstable: SSTable) {
             slots.removeFirst(head)
             head = 0
-            slots.removeAll { $0.sstable === sstable }
-            bytes = slots.reduce(0) { $0 + $1.block.bytes.count }
+            slots.removeAll { $0?.sstable === sstable }
+            bytes = slots.reduce(0) { $0 + ($1?.block.bytes.count ?? 0) }
         }
     }
 
@@ -86,6 +93,8 @@ final class BlockCache {
 
     /// May be changed at any time: `resize`.
     private(set) var limitBytes: Int
+    /// What open files hold in memory besides their blocks: `reserve`.
+    private(set) var reservedBytes = 0
     private var small = Queue()
     private var main = Queue()
     private var ghost = Ghost()
@@ -94,6 +103,13 @@ final class BlockCache {
 
     init(limitBytes: Int) { self.limitBytes = limitBytes }
 
+    /// For blocks. Index and filters of all open files count against the limit too, but a quarter of it
+    /// stays for blocks in any case.
+    private var roomBytes: Int { max(limitBytes - reservedBytes, limitBytes / 4) }
+
+    /// There is room without letting a block of that size go.
+    func hasRoom(for bytes: Int) -> Bool { self.bytes + bytes <= roomBytes }
+
     /// Of the blocks themselves.
     var bytes: Int { small.bytes + main.bytes }
     var count: Int { small.count + main.count }
@@ -101,22 +117,41 @@ final class BlockCache {
     /// The cached block, which earns credit unless a scan asks.
     @inline(__always)
     func find(_ sstable: SSTable, _ index: Int, isScan: Bool) -> Block? {
-        guard let block = sstable.cached[index] else {
+        guard let block = sstable.cached[index].block else {
             misses += 1
             return nil
         }
         hits += 1
-        if !isScan, block.hits < 3 { block.hits += 1 }
+        if !isScan, sstable.cached[index].hits < 3 { sstable.cached[index].hits += 1 }
         return block
     }
 
+    /// The same for a look-up that ends before anything is inserted; nil and nothing counted if the block
+    /// is not there. `places` are those of its SSTable.
+    @inline(__always)
+    func look(
+        _ places: UnsafeMutableBufferPointer<CachedBlock>, _ index: Int, isScan: Bool
+    ) -> BlockView? {
+        precondition(index >= 0 && index < places.count)
+        guard let place = places.baseAddress.map({ $0 + index }),
+            place.pointee.view.bytes.baseAddress != nil
+        else { return nil }
+        hits += 1
+        if !isScan, place.pointee.hits < 3 { place.pointee.hits += 1 }
+        return place.pointee.view
+    }
+
+    /// A look-up found nothing.
+    func countMiss() { misses += 1 }
+
     /// Takes a block in unless it is there already, or larger than the cache.
     func insert(_ block: Block, _ sstable: SSTable, _ index: Int) {
-        guard sstable.cached[index] == nil, !sstable.isObsolete else { return }
+        guard sstable.cached[index].block == nil, !sstable.isObsolete else { return }
         let size = block.bytes.count
-        guard size <= limitBytes else { return }
-        while bytes + size > limitBytes { evictOne() }
-        sstable.cached[index] = block
+        let room = roomBytes
+        guard size <= room else { return }
+        while bytes + size > room { evictOne() }
+        sstable.cached[index] = CachedBlock(block: block, view: block.view)
         let slot = Slot(block: block, sstable: sstable, index: index)
         if ghost.remove(BlockKey(number: sstable.number, index: index)) {
             main.append(slot)
@@ -128,34 +163,40 @@ final class BlockCache {
     /// Changes the limit; blocks go at once if it is lower.
     func resize(to limitBytes: Int) {
         self.limitBytes = limitBytes
-        while bytes > limitBytes { evictOne() }
+        while bytes > roomBytes { evictOne() }
+    }
+
+    /// Files were opened that hold so many bytes besides their blocks, or closed if it is negative.
+    func reserve(_ bytes: Int) {
+        reservedBytes += bytes
+        while self.bytes > roomBytes { evictOne() }
     }
 
     /// Lets one block go; there must be one. Ends because each turn takes credit from a block, moves one
     /// to the main queue, or evicts one.
     private func evictOne() {
         while true {
-            if !small.isEmpty, main.isEmpty || small.bytes * 10 > limitBytes {
+            if !small.isEmpty, main.isEmpty || small.bytes * 10 > roomBytes {
                 let slot = small.removeFirst()
-                if slot.block.hits > 0 {
-                    slot.block.hits = 0
+                if slot.hits > 0 {
+                    slot.sstable.cached[slot.index].hits = 0
                     main.append(slot)
                     continue
                 }
                 ghost.insert(
                     BlockKey(number: slot.sstable.number, index: slot.index),
                     limit: main.count + small.count)
-                slot.sstable.cached[slot.index] = nil
+                slot.sstable.cached[slot.index] = CachedBlock()
                 return
             }
             precondition(!main.isEmpty, "evicting from an empty cache")
             let slot = main.removeFirst()
-            if slot.block.hits > 0 {
-                slot.block.hits -= 1
+            if slot.hits > 0 {
+                slot.sstable.cached[slot.index].hits -= 1
                 main.append(slot)
                 continue
             }
-            slot.sstable.cached[slot.index] = nil
+            slot.sstable.cached[slot.index] = CachedBlock()
             return
         }
     }
@@ -164,6 +205,6 @@ final class BlockCache {
     func forget(_ sstable: SSTable) {
         small.removeAll(of: sstable)
         main.removeAll(of: sstable)
-        for index in sstable.cached.indices { sstable.cached[index] = nil }
+        for index in sstable.cached.indices { sstable.cached[index] = CachedBlock() }
     }
 }

@@ -4,97 +4,181 @@
 // A token is already a Murmur3 hash of its key; it is mixed once more because tokens of a narrow slice
 // share their upper bits.
 
+internal import CMemory
 internal import Encoding
 
-/// Says that a token is surely not there, or may be.
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Darwin)
+    internal import Darwin
+#endif
+
+/// The bits of a filter, at an address that a processor's cache line begins at: an array's elements
+/// do not begin there, and each look-up would touch two lines.
+// Sendable unchecked: written only while one owner fills it, before it is shared.
+private final class FilterBits: @unchecked Sendable {
+    let words: UnsafeMutablePointer<UInt64>
+    let count: Int
+
+    /// All bits are zero.
+    init(count: Int) {
+        var memory: UnsafeMutableRawPointer?
+        let bytes = max(64, count * 8)
+        guard posix_memalign(&memory, 64, bytes) == 0, let memory else {
+            preconditionFailure("out of memory for a filter of \(bytes) bytes")
+        }
+        words = memory.initializeMemory(as: UInt64.self, repeating: 0, count: bytes / 8)
+        self.count = count
+    }
+
+    deinit { free(words) }
+}
+
+/// Says that a token is surely not there, or may be. Copies share their bits: whoever inserts is the only
+/// owner until the last token is in.
 struct BloomFilter: Sendable {
     /// Blocks of eight words.
-    private var words: [UInt64]
+    private let bits: FilterBits
+    private let blocks: UInt64
     private let probes: Int
 
     /// Room for `count` tokens at about that chance of a false "may be"; a chance of 1 or more makes a
     /// filter that says "may be" to all.
     init(count: Int, falsePositiveChance chance: Double) {
         guard chance < 1, count > 0 else {
-            words = []
-            probes = 0
+            self.init(words: 0, probes: 0)
             return
         }
-        // Bits per key are log2(1/p) * 1.44 for an ideal filter; blocking costs some tenth more.
+        let bits = Self.bitsPerToken(chance)
+        self.init(words: Self.blocks(count, bits) * 8, probes: Self.probes(bits))
+    }
+
+    /// Room for `count` tokens at most, of which `folded` gives back what was too much.
+    init(atMost count: Int, falsePositiveChance chance: Double) {
+        guard chance < 1, count > 0 else {
+            self.init(words: 0, probes: 0)
+            return
+        }
+        let bits = Self.bitsPerToken(chance)
+        let blocks = (Self.blocks(count, bits) + Self.foldable - 1) / Self.foldable * Self.foldable
+        self.init(words: blocks * 8, probes: Self.probes(bits))
+    }
+
+    /// A number with many divisors.
+    private static let foldable = 720
+
+    /// Bits per key are log2(1/p) * 1.44 for an ideal filter; blocking costs some tenth more.
+    private static func bitsPerToken(_ chance: Double) -> Int {
         var bits = 2
         var reached = 0.5
         while reached > chance, bits < 30 {
             bits += 1
             reached *= 0.62
         }
-        bits += 1
-        probes = max(1, min(12, bits * 7 / 10))
-        let blocks = max(1, (count * bits + 511) / 512)
-        words = Array(repeating: 0, count: blocks * 8)
+        return bits + 1
     }
 
-    private init(words: [UInt64], probes: Int) {
-        self.words = words
+    private static func blocks(_ count: Int, _ bits: Int) -> Int {
+        max(1, (count * bits + 511) / 512)
+    }
+
+    private static func probes(_ bits: Int) -> Int { max(1, min(12, bits * 7 / 10)) }
+
+    /// The filter of the same tokens in as few blocks as `count` of them need, or a few more. The block of
+    /// a token is a share of all blocks, so that k neighbours become one.
+    func folded(to count: Int, falsePositiveChance chance: Double) -> BloomFilter {
+        guard blocks > 0 else { return self }
+        let needed = Self.blocks(max(1, count), Self.bitsPerToken(chance))
+        var factor = max(1, Int(blocks) / needed)
+        while Int(blocks) % factor != 0 { factor -= 1 }
+        if factor == 1 { return self }
+        let folded = BloomFilter(words: bits.count / factor, probes: probes)
+        for block in 0..<Int(blocks) {
+            let target = folded.bits.words + block / factor * 8
+            for word in 0..<8 { target[word] |= bits.words[block * 8 + word] }
+        }
+        return folded
+    }
+
+    private init(words: Int, probes: Int) {
+        bits = FilterBits(count: words)
+        blocks = UInt64(words / 8)
         self.probes = probes
     }
 
     /// Its size in memory.
-    var byteCount: Int { words.count * 8 }
+    var byteCount: Int { bits.count * 8 }
 
-    private static func mix(_ token: Int64) -> UInt64 {
+    /// What all filters look a token up by.
+    @inline(__always)
+    static func hash(_ token: Int64) -> UInt64 {
         var value = UInt64(bitPattern: token)
         value = (value ^ (value >> 32)) &* 0x9E37_79B9_7F4A_7C15
         value = (value ^ (value >> 29)) &* 0xBF58_476D_1CE4_E5B9
         return value ^ (value >> 32)
     }
 
-    mutating func insert(_ token: Int64) {
-        guard !words.isEmpty else { return }
-        let hash = Self.mix(token)
-        let block = Int(hash.multipliedFullWidth(by: UInt64(words.count / 8)).high) * 8
+    /// The block of a hash.
+    @inline(__always)
+    private func block(_ hash: UInt64) -> UnsafeMutablePointer<UInt64> {
+        bits.words + Int(hash.multipliedFullWidth(by: blocks).high) * 8
+    }
+
+    func insert(_ token: Int64) {
+        guard blocks > 0 else { return }
+        let hash = Self.hash(token)
+        let block = block(hash)
         var bits = hash &* 0xD6E8_FEB8_6659_FD93
         for _ in 0..<probes {
-            words[block + Int(bits >> 61)] |= 1 << ((bits >> 55) & 63)
+            block[Int(bits >> 61)] |= 1 << ((bits >> 55) & 63)
             bits = bits &* 0x9E37_79B9_7F4A_7C15 &+ 0x1234_5677
         }
     }
 
     /// Inserts tokens that lie one after another, little-endian.
-    mutating func insert(tokens: UnsafeRawBufferPointer) {
-        guard !words.isEmpty else { return }
-        let blocks = UInt64(words.count / 8)
-        let probes = probes
-        words.withUnsafeMutableBufferPointer { words in
-            for offset in stride(from: 0, to: tokens.count, by: 8) {
-                let token = tokens.loadUnaligned(fromByteOffset: offset, as: Int64.self)
-                let hash = Self.mix(Int64(littleEndian: token))
-                let block = Int(hash.multipliedFullWidth(by: blocks).high) * 8
-                var bits = hash &* 0xD6E8_FEB8_6659_FD93
-                for _ in 0..<probes {
-                    words[block + Int(bits >> 61)] |= 1 << ((bits >> 55) & 63)
-                    bits = bits &* 0x9E37_79B9_7F4A_7C15 &+ 0x1234_5677
-                }
-            }
+    func insert(tokens: UnsafeRawBufferPointer) {
+        for offset in stride(from: 0, to: tokens.count, by: 8) {
+            let token = tokens.loadUnaligned(fromByteOffset: offset, as: Int64.self)
+            insert(Int64(littleEndian: token))
         }
     }
 
-    func mayContain(_ token: Int64) -> Bool {
-        guard !words.isEmpty else { return true }
-        let hash = Self.mix(token)
-        let block = Int(hash.multipliedFullWidth(by: UInt64(words.count / 8)).high) * 8
-        var bits = hash &* 0xD6E8_FEB8_6659_FD93
-        for _ in 0..<probes {
-            if words[block + Int(bits >> 61)] & (1 << ((bits >> 55) & 63)) == 0 { return false }
-            bits = bits &* 0x9E37_79B9_7F4A_7C15 &+ 0x1234_5677
+    func mayContain(_ token: Int64) -> Bool { view.mayContain(Self.hash(token)) }
+
+    /// For look-ups without a reference; valid as long as the filter.
+    var view: View { View(words: bits.words, blocks: blocks, probes: probes) }
+
+    /// A filter's bits where they lie.
+    struct View: BitwiseCopyable {
+        fileprivate let words: UnsafeMutablePointer<UInt64>
+        fileprivate let blocks: UInt64
+        fileprivate let probes: Int
+
+        /// Has the processor load what `mayContain` will look at.
+        @inline(__always)
+        func prefetch(_ hash: UInt64) {
+            coterie_prefetch(words + Int(hash.multipliedFullWidth(by: blocks).high) * 8)
         }
-        return true
+
+        /// Whether the token of that hash may be there.
+        @inline(__always)
+        func mayContain(_ hash: UInt64) -> Bool {
+            if blocks == 0 { return true }
+            let block = words + Int(hash.multipliedFullWidth(by: blocks).high) * 8
+            var bits = hash &* 0xD6E8_FEB8_6659_FD93
+            for _ in 0..<probes {
+                if block[Int(bits >> 61)] & (1 << ((bits >> 55) & 63)) == 0 { return false }
+                bits = bits &* 0x9E37_79B9_7F4A_7C15 &+ 0x1234_5677
+            }
+            return true
+        }
     }
 
     /// `probes u8 | words count varint | words`.
     func encode(into writer: ByteWriter) {
         writer.append(UInt8(probes))
-        writer.appendVarint(UInt64(words.count))
-        for word in words { writer.appendLittleEndian(word) }
+        writer.appendVarint(UInt64(bits.count))
+        for index in 0..<bits.count { writer.appendLittleEndian(bits.words[index]) }
     }
 
     init(from reader: inout ByteReader) throws(MalformedBytes) {
@@ -103,9 +187,7 @@ struct BloomFilter: Sendable {
         guard count % 8 == 0, count <= reader.remaining / 8, probes <= 12 else {
             throw MalformedBytes("bloom filter of \(count) words", offset: reader.position)
         }
-        var words: [UInt64] = []
-        words.reserveCapacity(count)
-        for _ in 0..<count { words.append(try reader.readLittleEndian()) }
-        self.init(words: words, probes: probes)
+        self.init(words: count, probes: probes)
+        for index in 0..<count { bits.words[index] = try reader.readLittleEndian() }
     }
 }

@@ -4,6 +4,16 @@ internal import Encoding
 internal import Environment
 internal import Model
 
+/// The cache's place for a block of a file.
+struct CachedBlock {
+    /// Nil: it is not in the cache.
+    var block: Block?
+    /// The block's, so that a look-up does not touch the object: its count of references is a cache miss.
+    var view = BlockView(bytes: UnsafeRawBufferPointer(start: nil, count: 0), count: 0)
+    /// How often it was found since its queue came by.
+    var hits: UInt8 = 0
+}
+
 /// One open SSTable. Owned by its table; used only by the shard.
 final class SSTable {
     let number: UInt64
@@ -14,7 +24,7 @@ final class SSTable {
     /// All mutations of the table up to here that it was made of.
     var position: LogPosition { entry.position }
     /// Blocks that are in the cache, by their number; only the cache changes it.
-    var cached: [Block?]
+    let cached: UnsafeMutableBufferPointer<CachedBlock>
     /// Parked reads and jobs that still need the file.
     var pins = 0
     /// No longer of the table: the file goes when the last pin goes.
@@ -29,6 +39,12 @@ final class SSTable {
         table = entry.table
         self.entry = entry
         self.metadata = metadata
-        cached = Array(repeating: nil, count: metadata.blocks.count)
+        cached = .allocate(capacity: metadata.blocks.count)
+        cached.initialize(repeating: CachedBlock())
+    }
+
+    deinit {
+        cached.deinitialize()
+        cached.deallocate()
     }
 }

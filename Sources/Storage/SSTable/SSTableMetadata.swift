@@ -32,6 +32,8 @@ final class SSTableMetadata: Sendable {
     let table: TableID
     /// Of the whole file.
     let bytes: Int
+    /// What the file takes in memory while it is open, without its blocks: index and filter.
+    let residentBytes: Int
 
     static let magic: UInt32 = 0x5353_5443
     static let formatVersion: UInt32 = 1
@@ -53,6 +55,18 @@ final class SSTableMetadata: Sendable {
         self.filter = filter
         self.statistics = statistics
         self.bytes = bytes
+        residentBytes = Self.residentBytes(blocks) + filter.byteCount
+    }
+
+    /// Of the index: its entries, their keys, the tokens once more, and the cache's places for blocks.
+    private static func residentBytes(_ blocks: [BlockEntry]) -> Int {
+        let perBlock =
+            MemoryLayout<BlockEntry>.stride + 2 * MemoryLayout<Int64>.stride
+            + MemoryLayout<CachedBlock>.stride
+        var bytes = blocks.count * perBlock
+        // An array's header and what the allocator adds.
+        for block in blocks where !block.spanStart.isEmpty { bytes += block.spanStart.count + 48 }
+        return bytes
     }
 
     /// The seed of the checksum of the block at `offset`.
@@ -81,6 +95,12 @@ final class SSTableMetadata: Sendable {
             if firstTokens[middle] <= token { low = middle + 1 } else { high = middle }
         }
         return low
+    }
+
+    /// The first and the last token of a block.
+    @inline(__always)
+    func span(_ index: Int) -> (first: Int64, last: Int64) {
+        (firstTokens[index], lastTokens[index])
     }
 
     /// The first block whose last token is at least `token`.
@@ -120,6 +140,14 @@ final class SSTableMetadata: Sendable {
         var last = max(start, candidates(token).upperBound - 1)
         while last > start, blocks[last].startBlock != start { last -= 1 }
         return last
+    }
+
+    /// What is wrong with a block, and where.
+    func damaged(_ error: MalformedBytes, inBlock index: Int) -> StorageError {
+        .corruption(
+            CorruptionError(
+                file: file, offset: blocks[index].offset,
+                detail: "\(error.reason) at byte \(error.offset) of the block"))
     }
 
     /// Whether the token lies between the file's first and last.

@@ -47,6 +47,9 @@ struct SSTableStatistics: Equatable, Sendable {
 
     init() {}
 
+    /// Nothing is deleted or expires: there is nothing to purge, and every row lives.
+    var isPlain: Bool { tombstones == 0 && maximumLocalDeletionTime == 0 }
+
     mutating func add(timestamp: Int64) {
         minimumTimestamp = min(minimumTimestamp, timestamp)
         maximumTimestamp = max(maximumTimestamp, timestamp)

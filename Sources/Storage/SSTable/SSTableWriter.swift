@@ -1,5 +1,6 @@
 // Writes an SSTable from partitions in order. Used inside jobs, with bounded memory: blocks go out as
-// they fill, and only the index, the tokens for the filter and the open block are kept.
+// they fill, and only the index, the open block and what the filter needs are kept: the partitions' tokens,
+// and when they have become many a filter for as many as may come.
 //
 // Invariants: partitions come in the order of (token, key), rows in the order of their keys; a block
 // ends between two rows or two partitions when it has reached its target size.
@@ -29,8 +30,15 @@ final class SSTableWriter {
     private let compressor: BlockCompressor
     @exclusivity(unchecked) private(set) var statistics = SSTableStatistics()
     private var entries: [BlockEntry] = []
-    /// Tokens of all partitions, little-endian.
+    /// Tokens of all partitions that are not in `filter`, little-endian.
     private let partitionTokens = ByteWriter(capacity: 1 << 12)
+    /// Once there were many.
+    private var filter: BloomFilter?
+    private let expectedPartitions: Int
+    private let tokenLimit: Int
+
+    /// So many tokens are kept to make a filter of exactly the right size.
+    static let usualTokenLimit = 1 << 20
 
     // The open block: tokens (i64) and offsets (u32) of its fragments, and the fragments.
     private let tokens = ByteWriter(capacity: 1 << 12)
@@ -57,8 +65,14 @@ final class SSTableWriter {
     private var rowCount = 0
     private let lastKey = ByteWriter(capacity: 64)
 
-    init(file: FileName, identity: UInt64, layout: SSTableLayout) {
+    /// `expectedPartitions`: about as many as may come; if there are more the filter errs more often.
+    init(
+        file: FileName, identity: UInt64, layout: SSTableLayout, expectedPartitions: Int,
+        tokenLimit: Int = usualTokenLimit
+    ) {
         self.file = file
+        self.expectedPartitions = expectedPartitions
+        self.tokenLimit = tokenLimit
         self.identity = identity
         self.layout = layout
         compressor = BlockCompressor(layout.compression)
@@ -84,7 +98,7 @@ final class SSTableWriter {
     ) throws(MalformedBytes) {
         let start = fragments.count
         openFragment(token)
-        partitionTokens.appendLittleEndian(token)
+        addToFilter(token)
         statistics.partitions += 1
         statistics.rows += 1
         statistics.minimumToken = min(statistics.minimumToken, token)
@@ -99,6 +113,35 @@ final class SSTableWriter {
         fragments.appendLengthPrefixed(single.row)
         statistics.addPartition(key: key, bytes: fragments.count - start)
         if fragments.count >= layout.blockBytes { flushBlock() }
+    }
+
+    @inline(__always)
+    private func addToFilter(_ token: Int64) {
+        partitionTokens.appendLittleEndian(token)
+        if partitionTokens.count >= tokenLimit * 8 { spillTokens() }
+    }
+
+    /// Moves the tokens into a filter for all that may come.
+    private func spillTokens() {
+        let filter =
+            filter
+            ?? BloomFilter(
+                atMost: max(expectedPartitions, statistics.partitions),
+                falsePositiveChance: layout.falsePositiveChance)
+        self.filter = filter
+        filter.insert(tokens: partitionTokens.bytes)
+        partitionTokens.removeAll()
+    }
+
+    private func finishFilter() -> BloomFilter {
+        let chance = layout.falsePositiveChance
+        if filter != nil { spillTokens() }
+        if let filter {
+            return filter.folded(to: statistics.partitions, falsePositiveChance: chance)
+        }
+        let exact = BloomFilter(count: partitionTokens.count / 8, falsePositiveChance: chance)
+        exact.insert(tokens: partitionTokens.bytes)
+        return exact
     }
 
     /// A fragment of a partition begins here.
@@ -124,7 +167,7 @@ final class SSTableWriter {
         startBlock = entries.count
         partitionBytes = 0
         spanStart = nil
-        partitionTokens.appendLittleEndian(token)
+        addToFilter(token)
         statistics.partitions += 1
         statistics.minimumToken = min(statistics.minimumToken, token)
         statistics.maximumToken = max(statistics.maximumToken, token)
@@ -267,9 +310,7 @@ final class SSTableWriter {
     /// Ends the file: appends the tail to `output` and tells what was built.
     func finish() -> SSTableMetadata {
         flushBlock()
-        var filter = BloomFilter(
-            count: partitionTokens.count / 8, falsePositiveChance: layout.falsePositiveChance)
-        filter.insert(tokens: partitionTokens.bytes)
+        let filter = finishFilter()
         let base = outputOffset + output.count
         let draft = SSTableMetadata(
             file: file, identity: identity, table: layout.table, blocks: entries, filter: filter,

@@ -24,8 +24,10 @@ struct EngineBenchCommand: ParsableCommand {
             block size, compression, filter and background threads. The log is written with each \
             operation and not synced.
 
-            MiB is the most memory that the process held during the workload, RSS that for each byte of \
-            memtables and cache together; budget is what memtables and cache held of it by our own account.
+            MiB is the most memory that the process held during the workload, mapped files included; RSS is \
+            that for each byte of its budget: memtables, cache (blocks, index and filters of all files), and \
+            what the process held before it opened an engine. budget is what of memtables and cache was in \
+            use by our own account.
 
             Workloads: \(EngineWorkload.allCases.map(\.rawValue).joined(separator: ", ")). \
             The default is db_bench's seven.

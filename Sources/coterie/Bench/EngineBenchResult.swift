@@ -13,11 +13,11 @@ struct EngineBenchResult {
     var processorMicroseconds = 0.0
     /// The most memory that the process held, when it is known.
     var residentBytes: Int?
-    /// The bytes of memtables and cache that the engine was given.
+    /// The bytes of memtables and cache that the engine was given, and what the process held before.
     var budgetBytes: Int?
     /// The latest of a hundred reads, in microseconds: during the workload, and without its disturbance.
     var lateRead: (microseconds: Double, undisturbed: Double)?
-    /// The most that memtables and cache held together beyond their budget, as a part of it.
+    /// The most that counted against memtables and cache together, as a part of what they were given.
     var budgetUse: Double?
     /// Sorted runs that a read may meet: files, or files of level 0 and other levels.
     var sortedRuns: Int?

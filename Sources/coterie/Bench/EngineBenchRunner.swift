@@ -34,6 +34,7 @@ struct EngineBenchRunner {
     }
 
     private func measure(_ workload: EngineWorkload, _ path: String) throws -> EngineBenchResult {
+        _ = PeakMemory.base
         PeakMemory.reset()
         let begin = ProcessFigures.processorMicroseconds()
         var options = EngineOptions()
@@ -59,12 +60,11 @@ struct EngineBenchRunner {
         result.operations = operations
         result.seconds = seconds
         result.processorMicroseconds = Double(end - begin)
+        let budget = options.memtableBytes + options.blockCacheBytes
         result.residentBytes = PeakMemory.bytes()
-        result.budgetBytes = options.memtableBytes + options.blockCacheBytes
+        result.budgetBytes = PeakMemory.base + budget
         result.lateRead = run.lateRead
-        result.budgetUse =
-            Double(engine.peakMemoryBytes)
-            / Double(options.memtableBytes + options.blockCacheBytes)
+        result.budgetUse = Double(engine.peakMemoryBytes) / Double(budget)
         result.sortedRuns = figures.files
         if run.userBytes > 0 {
             result.writeAmplification =
@@ -98,6 +98,9 @@ enum BenchClock {
 
 /// The most memory that this process held since the last reset; Linux only.
 enum PeakMemory {
+    /// What the process held before it opened its first engine: program, runtime, and the benchmark's own.
+    static let base = ProcessFigures.residentBytes()
+
     /// Begins anew. Where the kernel does not let us, the peak is that of the whole run.
     static func reset() {
         let file = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC)

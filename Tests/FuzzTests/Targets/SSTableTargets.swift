@@ -90,7 +90,9 @@ enum SSTableTargets {
         for index in 0..<block.count {
             attempt {
                 let fragment = try block.fragment(index)
-                _ = try block.find(token: block.token(index), key: fragment.key)
+                _ = try block.view.find(
+                    token: block.token(index), key: fragment.key,
+                    span: (block.token(0), block.token(block.count - 1)))
                 for bound in [nil, [0x40, 0, 9], fragment.key.map { $0 }] as [[UInt8]?] {
                     try cursor.seekForward(fragment, bound)
                     while !cursor.isAtEnd {

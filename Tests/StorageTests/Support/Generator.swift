@@ -10,22 +10,34 @@ let testTable = TableID(UniqueID(high: 0x1234, low: 0x5678))
 let otherTable = TableID(UniqueID(high: 0x1234, low: 0x9999))
 let testGcGrace: Int64 = 60
 
-func testSchema(_ change: (inout TableOptions) -> Void = { _ in }) -> SchemaSnapshot {
+/// Without clustering columns the schema names all columns that a generator without collections writes.
+func testSchema(
+    isClustered: Bool = true, _ change: (inout TableOptions) -> Void = { _ in }
+) -> SchemaSnapshot {
     var options = TableOptions()
     options.gcGraceSeconds = Int32(testGcGrace)
     change(&options)
     func table(_ id: TableID, _ name: String) -> TableSchema {
-        TableSchema(
-            id: id, keyspace: "ks", name: name,
-            columns: [
-                ColumnSchema(
-                    id: ColumnID(0), name: "k", type: .blob, kind: .partitionKey(position: 0)),
+        var columns = [
+            ColumnSchema(id: ColumnID(0), name: "k", type: .blob, kind: .partitionKey(position: 0)),
+            ColumnSchema(id: ColumnID(3), name: "v", type: .blob, kind: .regular),
+        ]
+        if isClustered {
+            columns += [
                 ColumnSchema(
                     id: ColumnID(1), name: "c", type: .blob,
                     kind: .clustering(position: 0, order: .ascending)),
                 ColumnSchema(id: ColumnID(2), name: "s", type: .blob, kind: .static),
-                ColumnSchema(id: ColumnID(3), name: "v", type: .blob, kind: .regular),
-            ], options: options, nextColumnID: 10)
+            ]
+        } else {
+            columns += [
+                ColumnSchema(id: ColumnID(4), name: "w", type: .blob, kind: .regular),
+                ColumnSchema(id: ColumnID(5), name: "x", type: .blob, kind: .regular),
+            ]
+        }
+        return TableSchema(
+            id: id, keyspace: "ks", name: name, columns: columns, options: options,
+            nextColumnID: 10)
     }
     return SchemaSnapshot(
         epoch: 1, version: UniqueID(high: 1, low: 1),
@@ -56,6 +68,8 @@ struct Generator {
     var moreColumns = 0
     /// No collections and no counters.
     var hasOnlySimpleColumns = false
+    /// Partitions are one row each: no clustering keys, ranges or static rows.
+    var hasSingleRows = false
 
     init(seed: UInt64) { random = RandomStream(seed: seed, name: "generator") }
 
@@ -72,6 +86,7 @@ struct Generator {
     }
 
     mutating func clustering() -> [UInt8] {
+        if hasSingleRows { return [] }
         let number = random.below(UInt64(clusterings))
         var bytes: [UInt8] = [0x40, UInt8(truncatingIfNeeded: number >> 8)]
         bytes.append(UInt8(truncatingIfNeeded: number))
@@ -236,8 +251,9 @@ struct Generator {
             MutationWriter.begin(table: table, token: token(key), key: $0, into: writer)
         }
         let gone = random.chance(1, outOf: 30) ? deletion() : .none
-        let ranges = random.chance(1, outOf: 6) ? ranges() : []
-        let staticRow = random.chance(1, outOf: 6) ? try row(isStatic: true) : []
+        let ranges = !hasSingleRows && random.chance(1, outOf: 6) ? ranges() : []
+        let staticRow =
+            !hasSingleRows && random.chance(1, outOf: 6) ? try row(isStatic: true) : []
         staticRow.withUnsafeBytes {
             PartitionWriter.begin(deletion: gone, staticRow: $0, ranges: ranges, into: writer)
         }
@@ -255,6 +271,7 @@ struct Generator {
     }
 
     mutating func slices() -> [ClusteringSlice]? {
+        if hasSingleRows { return random.chance(1, outOf: 3) ? [ClusteringSlice(key: [])] : nil }
         switch random.below(4) {
         case 0: return nil
         case 1: return random.chance(1, outOf: 5) ? [] : [ClusteringSlice(key: clustering())]
@@ -287,7 +304,7 @@ struct Generator {
             if random.chance(1, outOf: 3), place > range.start, place <= range.end {
                 range.after = ReadCommand.Position(
                     token: place, key: key,
-                    clustering: random.chance(1, outOf: 2)
+                    clustering: hasSingleRows || random.chance(1, outOf: 2)
                         ? nil : random.chance(1, outOf: 5) ? [] : clustering())
             }
             scope = .range(range)

@@ -42,6 +42,8 @@ struct ConformanceTests {
 
     @Test func schemaRulesAreCassandras() async throws { try await run("ddl_rules") }
 
+    @Test func whatIsDescribedMakesTheSameSchemaAgain() async throws { try await run("describe") }
+
     @Test func theProtocolIsCassandrasRowByRow() async throws { try await run("protocol") }
 
     @Test func whatIsTooLargeIsBoundedOrRefused() async throws { try await run("limits") }

@@ -92,7 +92,7 @@ enum ForeignKey: Equatable {
                 "key_cache_size", "key_cache_save_period", "key_cache_keys_to_save",
                 "row_cache_save_period", "row_cache_keys_to_save", "row_cache_class_name",
                 "counter_cache_size", "counter_cache_save_period", "counter_cache_keys_to_save",
-                "column_index_cache_size", "prepared_statements_cache_size",
+                "column_index_cache_size",
                 "index_summary_capacity", "index_summary_resize_interval", "file_cache_enabled",
                 "file_cache_round_up", "buffer_pool_use_heap_if_exhausted",
                 "cache_load_timeout",

@@ -1,6 +1,6 @@
-// The prepared statements of a shard. The id is the MD5 of keyspace and text, as in Cassandra, so that
-// a driver may execute on any node and shard what it prepared on another one, once it was prepared
-// there too (else the answer is UNPREPARED, and drivers prepare anew by themselves).
+// The prepared statements of a shard. The id is the MD5 of keyspace and text, as in Cassandra. All shards of
+// a node know the same ones, and a node keeps them over restarts (`Shard+PreparedStatements`); where one is
+// not known the answer is UNPREPARED, and drivers prepare anew by themselves.
 
 internal import CQL
 internal import Encoding
@@ -26,6 +26,34 @@ final class PreparedStatement {
         columns = RowsMetadata(plan.resultColumns)
     }
 
+    /// What it is taken to need of memory: its plan, and its text.
+    var cost: Int { Self.planBytes + text.utf8.count }
+    private static let planBytes = 1024
+
+    /// Whether it is kept over restarts. What changes schema or roles is not: it is prepared to be
+    /// executed once, and may hold a password.
+    var isKept: Bool {
+        switch plan.plan {
+        case .select, .modification, .batch: true
+        case .schemaChange, .use, .describe, .truncate, .roles: false
+        }
+    }
+
+    /// Whether all tables that it names are still there.
+    func isPossible(in schema: SchemaSnapshot) -> Bool {
+        func isThere(_ table: TableSchema) -> Bool {
+            schema.table(table.id) != nil
+                || SystemSchema.table(table.keyspace, table.name)?.id == table.id
+        }
+        return switch plan.plan {
+        case .select(let select): isThere(select.table)
+        case .modification(let modification): isThere(modification.table)
+        case .batch(let batch): batch.modifications.allSatisfy { isThere($0.table) }
+        case .truncate(let table): isThere(table)
+        case .schemaChange, .use, .describe, .roles: true
+        }
+    }
+
     var answer: PreparedAnswer {
         PreparedAnswer(
             id: id, markers: markers, partitionKeyMarkers: plan.partitionKeyBindIndexes,
@@ -33,15 +61,21 @@ final class PreparedStatement {
     }
 }
 
-/// A bounded cache of prepared statements; the one unused for longest leaves first.
+/// A cache of prepared statements, bounded in their number and bytes; the one unused for longest leaves
+/// first.
 struct PreparedStatements {
     var maximumCount: Int
+    var maximumBytes: Int
     /// Statements that left because others came.
     private(set) var evicted = 0
     private var statements: [UniqueID: PreparedStatement] = [:]
+    private var bytes = 0
     private var clock: UInt64 = 0
 
-    init(maximumCount: Int) { self.maximumCount = max(1, maximumCount) }
+    init(maximumCount: Int, maximumBytes: Int) {
+        self.maximumCount = max(1, maximumCount)
+        self.maximumBytes = maximumBytes
+    }
 
     var count: Int { statements.count }
 
@@ -64,19 +98,45 @@ struct PreparedStatements {
         return found
     }
 
-    mutating func insert(_ statement: PreparedStatement) {
-        guard let key = statement.id.withBytes({ Self.key($0) }) else { return }
-        if statements[key] == nil, statements.count >= maximumCount,
-            let oldest = statements.min(by: { $0.value.lastUse < $1.value.lastUse })
-        {
-            statements[oldest.key] = nil
-            evicted += 1
+    /// Refuses a statement that would have to push out all others.
+    func check(_ text: String) throws(CQLError) {
+        guard text.utf8.count <= maximumBytes else {
+            throw .invalid(
+                "Prepared statement of size \(text.utf8.count) bytes is larger than allowed maximum of"
+                    + " \(maximumBytes) bytes: \(text.prefix(200))...")
         }
-        clock += 1
-        statement.lastUse = clock
-        statements[key] = statement
     }
 
-    /// All statements, sorted by id; for `system.prepared_statements`.
-    var all: [PreparedStatement] { statements.sorted { $0.key < $1.key }.map(\.value) }
+    /// Takes a statement in, in place of one of its id. Gives the statements that had to leave for it.
+    mutating func insert(_ statement: PreparedStatement) -> [PreparedStatement] {
+        guard let key = statement.id.withBytes({ Self.key($0) }) else { return [] }
+        clock += 1
+        statement.lastUse = clock
+        bytes += statement.cost - (statements.updateValue(statement, forKey: key)?.cost ?? 0)
+        var left: [PreparedStatement] = []
+        while statements.count > 1, statements.count > maximumCount || bytes > maximumBytes,
+            let oldest = statements.min(by: { $0.value.lastUse < $1.value.lastUse })
+        {
+            left.append(oldest.value)
+            take(oldest.key)
+            evicted += 1
+        }
+        return left
+    }
+
+    private mutating func take(_ key: UniqueID) {
+        bytes -= statements.removeValue(forKey: key)?.cost ?? 0
+    }
+
+    mutating func remove(_ statement: PreparedStatement) {
+        if let key = statement.id.withBytes({ Self.key($0) }) { take(key) }
+    }
+
+    /// Forgets the statements that are no longer possible, and gives them, sorted by id.
+    mutating func removeImpossible(in schema: SchemaSnapshot) -> [PreparedStatement] {
+        let impossible = statements.filter { !$0.value.isPossible(in: schema) }
+            .sorted { $0.key < $1.key }
+        for (key, _) in impossible { take(key) }
+        return impossible.map(\.value)
+    }
 }

@@ -68,7 +68,7 @@ extension Shard {
         }
     }
 
-    private func plan(
+    func plan(
         _ text: String, keyspace: String?
     ) throws(CQLError) -> PreparedPlan {
         let parsed = try Parser.parse(text)
@@ -100,9 +100,10 @@ extension Shard {
             answer(client, prepared: known.answer)
             return
         }
+        try prepared.check(text)
         let statement = PreparedStatement(
             id: id, text: text, keyspace: keyspace, plan: try plan(text, keyspace: keyspace))
-        prepared.insert(statement)
+        keep(statement)
         answer(client, prepared: statement.answer)
     }
 
@@ -118,11 +119,16 @@ extension Shard {
                 id: [UInt8](id))
         }
         if found.plan.epoch == cluster.schema.epoch { return found }
-        let renewed = PreparedStatement(
-            id: found.id, text: found.text, keyspace: found.keyspace,
-            plan: try plan(found.text, keyspace: found.keyspace))
-        prepared.insert(renewed)
-        return renewed
+        do throws(CQLError) {
+            let renewed = PreparedStatement(
+                id: found.id, text: found.text, keyspace: found.keyspace,
+                plan: try plan(found.text, keyspace: found.keyspace))
+            insert(renewed)
+            return renewed
+        } catch {
+            forget(found)
+            throw error
+        }
     }
 
     private func execute(

@@ -41,6 +41,8 @@ enum ShardNotice: Equatable {
     case viewFacts(UInt64, AdminValue)
     /// To all: what is remembered of roles and permissions no longer holds.
     case rolesChanged
+    /// To all others: a client has prepared that statement.
+    case prepared(keyspace: String?, text: String)
 
     init(_ bytes: UnsafeRawBufferPointer) throws(MalformedBytes) {
         var reader = ByteReader(bytes)
@@ -111,6 +113,10 @@ enum ShardNotice: Equatable {
             let view = try reader.readVarint()
             self = .viewFacts(view, try AdminValue(from: &reader))
         case 43: self = .rolesChanged
+        case 44:
+            let hasKeyspace = try reader.readUInt8() == 1
+            let keyspace = hasKeyspace ? try reader.readString() : nil
+            self = .prepared(keyspace: keyspace, text: try reader.readString())
         case let other: throw MalformedBytes("unknown shard notice \(other)", offset: 0)
         }
     }
@@ -190,6 +196,11 @@ enum ShardNotice: Equatable {
             writer.appendVarint(view)
             facts.encode(into: writer)
         case .rolesChanged: writer.append(43)
+        case .prepared(let keyspace, let text):
+            writer.append(44)
+            writer.append(keyspace == nil ? 0 : 1)
+            if let keyspace { writer.appendString(keyspace) }
+            writer.appendString(text)
         }
     }
 }

@@ -56,6 +56,8 @@ final class NodeControl {
     var settleDeadline: Instant?
     /// Clients wait for them too.
     var keptStatements = KeptStatements.unread
+    /// The schema of this start, which is that of the former life's end.
+    var firstSchema: SchemaSnapshot?
     /// What other shards were told last.
     var announcedLive: [HostID] = []
 

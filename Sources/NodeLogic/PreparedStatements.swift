@@ -15,15 +15,27 @@ final class PreparedStatement {
     let plan: PreparedPlan
     let markers: RowsMetadata
     let columns: RowsMetadata
+    /// What the last PREPARED answer told of the columns. It outlives a schema change, until a client
+    /// prepares again.
+    private let announced: RowsMetadata
+    /// Whether the result has had other columns before: of the clients that prepared then, some may not
+    /// have prepared again, and those before v5 do not say which columns they know.
+    let hasHadOtherColumns: Bool
     fileprivate(set) var lastUse: UInt64 = 0
 
-    init(id: [UInt8], text: String, keyspace: String?, plan: PreparedPlan) {
+    /// A statement that a client prepares; `former` is the same text under an earlier schema.
+    init(
+        id: [UInt8], text: String, keyspace: String?, plan: PreparedPlan,
+        former: PreparedStatement? = nil
+    ) {
         self.id = id
         self.text = text
         self.keyspace = keyspace
         self.plan = plan
         markers = RowsMetadata(plan.bindMarkers)
         columns = RowsMetadata(plan.resultColumns)
+        announced = columns
+        hasHadOtherColumns = former?.hasChanged(to: columns) ?? false
     }
 
     /// What it is taken to need of memory: its plan, and its text.
@@ -39,20 +51,55 @@ final class PreparedStatement {
         }
     }
 
-    /// Whether all tables that it names are still there.
-    func isPossible(in schema: SchemaSnapshot) -> Bool {
-        func isThere(_ table: TableSchema) -> Bool {
-            schema.table(table.id) != nil
-                || SystemSchema.table(table.keyspace, table.name)?.id == table.id
-        }
-        return switch plan.plan {
-        case .select(let select): isThere(select.table)
-        case .modification(let modification): isThere(modification.table)
-        case .batch(let batch): batch.modifications.allSatisfy { isThere($0.table) }
-        case .truncate(let table): isThere(table)
-        case .schemaChange, .use, .describe, .roles: true
+    /// The tables that it names, as it was planned with.
+    private var tables: [TableSchema] {
+        switch plan.plan {
+        case .select(let select): [select.table]
+        case .modification(let modification): [modification.table]
+        case .batch(let batch): batch.modifications.map(\.table)
+        case .truncate(let table): [table]
+        case .schemaChange, .use, .describe, .roles: []
         }
     }
+
+    private static func table(_ table: TableSchema, in schema: SchemaSnapshot) -> TableSchema? {
+        if let known = schema.table(table.id) { return known }
+        let own = SystemSchema.table(table.keyspace, table.name)
+        return own?.id == table.id ? own : nil
+    }
+
+    /// Whether all tables that it names are still there.
+    func isPossible(in schema: SchemaSnapshot) -> Bool {
+        tables.allSatisfy { Self.table($0, in: schema) != nil }
+    }
+
+    /// Whether all tables that it names have the columns that it was planned with.
+    func isUnchanged(in schema: SchemaSnapshot) -> Bool {
+        tables.allSatisfy { table in
+            guard let now = Self.table(table, in: schema) else { return false }
+            return now === table || now.allColumns == table.allColumns
+        }
+    }
+
+    /// The same statement, planned anew because the schema changed, without a client knowing it.
+    init(renewing former: PreparedStatement, plan: PreparedPlan) {
+        id = former.id
+        text = former.text
+        keyspace = former.keyspace
+        self.plan = plan
+        markers = RowsMetadata(plan.bindMarkers)
+        columns = RowsMetadata(plan.resultColumns)
+        announced = former.announced
+        hasHadOtherColumns = former.hasChanged(to: columns)
+    }
+
+    private func hasChanged(to columns: RowsMetadata) -> Bool {
+        hasHadOtherColumns || self.columns.id != columns.id || announced.id != columns.id
+    }
+
+    /// Whether clients before v5 read the result by columns that it no longer has. They skip the metadata of
+    /// a prepared statement's results and have no id to notice a change by, so that they must prepare again.
+    var isUnknownBeforeV5: Bool { hasHadOtherColumns && announced.id != columns.id }
 
     var answer: PreparedAnswer {
         PreparedAnswer(
@@ -132,11 +179,12 @@ struct PreparedStatements {
         if let key = statement.id.withBytes({ Self.key($0) }) { take(key) }
     }
 
-    /// Forgets the statements that are no longer possible, and gives them, sorted by id.
+    /// Forgets the statements that are no longer possible. Gives these, and those whose tables have other
+    /// columns now, sorted by id.
     mutating func removeImpossible(in schema: SchemaSnapshot) -> [PreparedStatement] {
-        let impossible = statements.filter { !$0.value.isPossible(in: schema) }
+        let changed = statements.filter { !$0.value.isUnchanged(in: schema) }
             .sorted { $0.key < $1.key }
-        for (key, _) in impossible { take(key) }
-        return impossible.map(\.value)
+        for (key, statement) in changed where !statement.isPossible(in: schema) { take(key) }
+        return changed.map(\.value)
     }
 }

@@ -61,7 +61,8 @@ extension Shard {
         case .viewTask(let view, let table): serveView(view, table, from: sender)
         case .viewFacts(let view, let facts): viewTold(view, facts)
         case .rolesChanged: forgetAuthorities()
-        case .prepared(let keyspace, let text): statementPrepared(keyspace, text)
+        case .prepared(let keyspace, let text, let epoch):
+            statementPrepared(keyspace, text, epoch)
         }
     }
 

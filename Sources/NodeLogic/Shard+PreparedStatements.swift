@@ -6,12 +6,16 @@
 //
 // The row is not waited for: a statement that a node forgot is prepared anew by its driver. What shard 0
 // forgets, because others came or a table went, leaves the table too, which so is bounded as its cache is.
+//
+// **Invariant.** A kept statement is planned with the columns that its clients were told: clients before v5 read
+// results by them. So its row goes when its table gets others, until somebody prepares it again.
 
 internal import CQL
 internal import Encoding
 internal import Environment
 internal import Model
 internal import NativeProtocol
+internal import Topology
 
 /// How far the statements of former lives have come.
 enum KeptStatements {
@@ -41,9 +45,14 @@ extension Shard {
                         .text(statement.text),
                     ])
             ], at: .one, for: .untold("prepared statements are not kept"))
+        tellOthers(statement)
+    }
+
+    private func tellOthers(_ statement: PreparedStatement) {
         for shard in 0..<shardCount where shard != index.value {
             sendShard(
-                .prepared(keyspace: statement.keyspace, text: statement.text),
+                .prepared(
+                    keyspace: statement.keyspace, text: statement.text, epoch: statement.plan.epoch),
                 to: ShardIndex(shard))
         }
     }
@@ -51,17 +60,20 @@ extension Shard {
     /// Takes in a statement, and drops the rows of those that leave for it.
     func insert(_ statement: PreparedStatement) { dropRows(of: prepared.insert(statement)) }
 
-    /// A statement that another shard knows.
-    func statementPrepared(_ keyspace: String?, _ text: String) {
+    /// A statement that another shard knows. With another schema it may mean other columns: then this
+    /// shard answers UNPREPARED.
+    func statementPrepared(_ keyspace: String?, _ text: String, _ epoch: UInt64) {
         let id = PreparedStatements.id(text: text, keyspace: keyspace)
-        if id.withBytes({ prepared.find($0) }) != nil { return }
+        guard epoch == cluster.schema.epoch, id.withBytes({ prepared.find($0) }) == nil else {
+            return
+        }
         do throws(CQLError) {
             insert(
                 PreparedStatement(
                     id: id, text: text, keyspace: keyspace,
                     plan: try plan(text, keyspace: keyspace)))
         } catch {
-            // This shard has another schema at the moment: it will answer UNPREPARED.
+            report("a statement that another shard has planned is refused: \(error.message)")
         }
     }
 
@@ -71,7 +83,7 @@ extension Shard {
         removeRows([statement])
     }
 
-    /// Forgets the statements about tables that are gone.
+    /// Forgets the statements about tables that are gone, and keeps those about changed ones no longer.
     func forgetImpossibleStatements() {
         dropRows(of: prepared.removeImpossible(in: cluster.schema))
     }
@@ -99,6 +111,7 @@ extension Shard {
             return
         }
         control.keptStatements = .reading
+        control.firstSchema = cluster.schema
         run([InternalCall(Self.readRows)], at: .one, for: .keptStatements)
     }
 
@@ -106,6 +119,8 @@ extension Shard {
     func keptStatementsRead(_ rows: [SystemRow], _ failure: CQLError?) {
         guard let control else { return }
         control.keptStatements = .there
+        let schema = control.firstSchema ?? cluster.schema
+        control.firstSchema = nil
         if let failure {
             report("the prepared statements of former lives cannot be read: \(failure.message)")
         }
@@ -116,11 +131,15 @@ extension Shard {
             do throws(CQLError) {
                 let statement = PreparedStatement(
                     id: row[0] ?? [], text: text, keyspace: keyspace,
-                    plan: try plan(text, keyspace: keyspace))
-                insert(statement)
-                for shard in 1..<max(1, shardCount) {
-                    sendShard(.prepared(keyspace: keyspace, text: text), to: ShardIndex(shard))
+                    plan: try Planner.plan(
+                        try Parser.parse(text), schema: schema, keyspace: keyspace,
+                        datacenters: cluster.topology.datacenters))
+                guard statement.isUnchanged(in: cluster.schema) else {
+                    refused.append(InternalCall(Self.removeRow, [.blob(statement.id)]))
+                    continue
                 }
+                insert(statement)
+                tellOthers(statement)
             } catch {
                 report("a prepared statement is forgotten: \(error.message): \(text)")
                 refused.append(InternalCall(Self.removeRow, [.blob(row[0] ?? [])]))

@@ -95,46 +95,61 @@ extension Shard {
         let text = try request.text.string()
         let keyspace = request.keyspace ?? connection.keyspace
         let id = PreparedStatements.id(text: text, keyspace: keyspace)
-        if let known = id.withBytes({ prepared.find($0) }), known.plan.epoch == cluster.schema.epoch
-        {
+        let known = id.withBytes { prepared.find($0) }
+        if let known, known.plan.epoch == cluster.schema.epoch, !known.isUnknownBeforeV5 {
             answer(client, prepared: known.answer)
             return
         }
         try prepared.check(text)
         let statement = PreparedStatement(
-            id: id, text: text, keyspace: keyspace, plan: try plan(text, keyspace: keyspace))
+            id: id, text: text, keyspace: keyspace, plan: try plan(text, keyspace: keyspace),
+            former: known)
         keep(statement)
         answer(client, prepared: statement.answer)
     }
 
-    /// The statement of that id as the schema is now: one of an older epoch is planned again.
+    /// The statement of that id as the schema is now: one of an older epoch is planned again. A client
+    /// that could not bind its values or read its result by what it knows gets UNPREPARED, as all do of
+    /// Cassandra whenever a column came or went.
     private func statement(
-        _ id: UnsafeRawBufferPointer
+        _ id: UnsafeRawBufferPointer, _ version: ProtocolVersion
     ) throws(CQLError) -> PreparedStatement {
-        guard let found = prepared.find(id) else {
-            throw .unprepared(
-                "Prepared query with ID \(HexText.text(id)) not found (either the query was not "
-                    + "prepared on this host (maybe the host has been restarted?) or you have "
-                    + "prepared too many queries and it has been evicted from the internal cache)",
-                id: [UInt8](id))
+        guard let found = prepared.find(id) else { throw Self.unprepared(id) }
+        if found.plan.epoch == cluster.schema.epoch {
+            if version < .v5, found.isUnknownBeforeV5 { throw Self.unprepared(id) }
+            return found
         }
-        if found.plan.epoch == cluster.schema.epoch { return found }
-        do throws(CQLError) {
-            let renewed = PreparedStatement(
-                id: found.id, text: found.text, keyspace: found.keyspace,
-                plan: try plan(found.text, keyspace: found.keyspace))
-            insert(renewed)
-            return renewed
-        } catch {
+        // One that is refused now is refused when it is prepared again, where the client expects that.
+        guard let plan = try? plan(found.text, keyspace: found.keyspace) else {
             forget(found)
-            throw error
+            throw Self.unprepared(id)
         }
+        let renewed = PreparedStatement(renewing: found, plan: plan)
+        guard renewed.markers.id == found.markers.id else {
+            forget(found)
+            throw Self.unprepared(id)
+        }
+        insert(renewed)
+        if version < .v5, renewed.isUnknownBeforeV5 { throw Self.unprepared(id) }
+        return renewed
+    }
+
+    private static func unprepared(_ id: UnsafeRawBufferPointer) -> CQLError {
+        .unprepared(
+            "Prepared query with ID \(HexText.text(id)) not found (either the query was not "
+                + "prepared on this host (maybe the host has been restarted?) or you have "
+                + "prepared too many queries and it has been evicted from the internal cache)",
+            id: [UInt8](id))
     }
 
     private func execute(
         _ request: ExecuteRequest, _ client: ClientRequest, _ connection: ClientConnection
     ) throws(CQLError) {
-        let statement = try statement(request.preparedID)
+        let statement = try statement(request.preparedID, client.version)
+        if statement.hasHadOtherColumns, client.version < .v5 {
+            // Some client may read by the columns that were; all get those that are.
+            parameters.flags.remove(.skipMetadata)
+        }
         let values = try statement.plan.ordered(parameters.values)
         try statement.plan.check(values)
         statementCounts.prepared += 1
@@ -228,7 +243,7 @@ extension Shard {
             case .text(let text):
                 plan = try self.plan(
                     try text.string(), keyspace: parameters.keyspace ?? connection.keyspace)
-            case .prepared(let id): plan = try statement(id).plan
+            case .prepared(let id): plan = try statement(id, client.version).plan
             }
             guard case .modification(let modification) = plan.plan else {
                 throw .invalid(

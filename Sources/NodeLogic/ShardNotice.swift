@@ -41,8 +41,8 @@ enum ShardNotice: Equatable {
     case viewFacts(UInt64, AdminValue)
     /// To all: what is remembered of roles and permissions no longer holds.
     case rolesChanged
-    /// To all others: a client has prepared that statement.
-    case prepared(keyspace: String?, text: String)
+    /// To all others: a client has prepared that statement, planned with the schema of that epoch.
+    case prepared(keyspace: String?, text: String, epoch: UInt64)
 
     init(_ bytes: UnsafeRawBufferPointer) throws(MalformedBytes) {
         var reader = ByteReader(bytes)
@@ -116,7 +116,8 @@ enum ShardNotice: Equatable {
         case 44:
             let hasKeyspace = try reader.readUInt8() == 1
             let keyspace = hasKeyspace ? try reader.readString() : nil
-            self = .prepared(keyspace: keyspace, text: try reader.readString())
+            let text = try reader.readString()
+            self = .prepared(keyspace: keyspace, text: text, epoch: try reader.readVarint())
         case let other: throw MalformedBytes("unknown shard notice \(other)", offset: 0)
         }
     }
@@ -196,11 +197,12 @@ enum ShardNotice: Equatable {
             writer.appendVarint(view)
             facts.encode(into: writer)
         case .rolesChanged: writer.append(43)
-        case .prepared(let keyspace, let text):
+        case .prepared(let keyspace, let text, let epoch):
             writer.append(44)
             writer.append(keyspace == nil ? 0 : 1)
             if let keyspace { writer.appendString(keyspace) }
             writer.appendString(text)
+            writer.appendVarint(epoch)
         }
     }
 }

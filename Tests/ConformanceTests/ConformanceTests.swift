@@ -69,6 +69,8 @@ struct ConformanceTests {
         try await run("shell", timeoutSeconds: 400)
     }
 
+    @Test func theShellWorksAtATerminal() async throws { try await run("terminal") }
+
     @Test func theGoDriverWorks() async throws { try await run("gocql") }
 
     @Test func theCPlusPlusDriverWorks() async throws { try await run("acsylla") }

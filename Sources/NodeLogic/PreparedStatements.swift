@@ -22,6 +22,8 @@ final class PreparedStatement {
     /// have prepared again, and those before v5 do not say which columns they know.
     let hasHadOtherColumns: Bool
     fileprivate(set) var lastUse: UInt64 = 0
+    /// Whether `system.prepared_statements` may have it.
+    var mayHaveRow = true
 
     /// A statement that a client prepares; `former` is the same text under an earlier schema.
     init(
@@ -91,6 +93,7 @@ final class PreparedStatement {
         columns = RowsMetadata(plan.resultColumns)
         announced = former.announced
         hasHadOtherColumns = former.hasChanged(to: columns)
+        mayHaveRow = former.mayHaveRow
     }
 
     private func hasChanged(to columns: RowsMetadata) -> Bool {

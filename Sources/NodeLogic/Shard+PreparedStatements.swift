@@ -64,14 +64,14 @@ extension Shard {
     /// shard answers UNPREPARED.
     func statementPrepared(_ keyspace: String?, _ text: String, _ epoch: UInt64) {
         let id = PreparedStatements.id(text: text, keyspace: keyspace)
-        guard epoch == cluster.schema.epoch, id.withBytes({ prepared.find($0) }) == nil else {
-            return
-        }
+        let known = id.withBytes { prepared.find($0) }
+        guard epoch == cluster.schema.epoch, known?.plan.epoch != epoch || known?.isOutdated == true
+        else { return }
         do throws(CQLError) {
             insert(
                 PreparedStatement(
                     id: id, text: text, keyspace: keyspace,
-                    plan: try plan(text, keyspace: keyspace)))
+                    plan: try plan(text, keyspace: keyspace), former: known))
         } catch {
             report("a statement that another shard has planned is refused: \(error.message)")
         }
@@ -93,8 +93,9 @@ extension Shard {
     }
 
     private func removeRows(_ statements: [PreparedStatement]) {
-        let calls = statements.filter(\.isKept).map {
-            InternalCall(Self.removeRow, [.blob($0.id)])
+        let calls = statements.filter { $0.isKept && $0.mayHaveRow }.map { statement in
+            statement.mayHaveRow = false
+            return InternalCall(Self.removeRow, [.blob(statement.id)])
         }
         if !calls.isEmpty, cluster.ownIndex != nil {
             run(calls, at: .one, for: .untold("prepared statements are not kept"))

@@ -23,6 +23,10 @@ extension Configuration {
         package var rolesValidity = Instant.Span.seconds(2)
         package var permissionsValidity = Instant.Span.seconds(2)
         package var credentialsValidity = Instant.Span.seconds(2)
+        /// The levels at which roles and permissions are read and written. What concerns the default
+        /// superuser is read at QUORUM, as in Cassandra.
+        package var readConsistency = "LOCAL_QUORUM"
+        package var writeConsistency = "EACH_QUORUM"
         /// Two to its power is how often bcrypt stirs a password: 10 is some 50 ms.
         package var passwordCost = 10
         package init() {}
@@ -57,6 +61,23 @@ extension Configuration {
             Setting(
                 name: "credentials_validity",
                 kind: .duration(\.authentication.credentialsValidity)),
+            Setting(
+                name: "auth_read_consistency_level",
+                kind: .choice([
+                    "ONE", "TWO", "THREE", "QUORUM", "ALL", "LOCAL_QUORUM", "LOCAL_ONE",
+                ]) {
+                    $0.authentication.readConsistency = $1
+                    return true
+                }),
+            Setting(
+                name: "auth_write_consistency_level",
+                kind: .choice([
+                    "ANY", "ONE", "TWO", "THREE", "QUORUM", "ALL", "LOCAL_QUORUM", "EACH_QUORUM",
+                    "LOCAL_ONE",
+                ]) {
+                    $0.authentication.writeConsistency = $1
+                    return true
+                }),
             Setting(
                 name: "auth_bcrypt_gensalt_log2_rounds",
                 kind: .count(\.authentication.passwordCost, 4...31)),

@@ -171,6 +171,9 @@ extension Configuration {
                 name: "max_prepared_statements",
                 kind: .count(\.clients.maximumPreparedStatements, 1...10_000_000)),
             Setting(
+                name: "prepared_statements_cache_size",
+                kind: .size(\.clients.maximumPreparedBytes, (64 << 10)...(1 << 40))),
+            Setting(
                 name: "pause_reading_above",
                 kind: .size(\.clients.pauseReadingAboveBytes, 1024...(1 << 30))),
             Setting(

@@ -19,6 +19,7 @@ extension Configuration.Setting {
         "compaction_throughput", "file_cache_size", "auto_snapshot", "pause_reading_above",
         "native_transport_max_request_data_in_flight",
         "native_transport_max_request_data_in_flight_per_ip", "max_prepared_statements",
+        "prepared_statements_cache_size",
         "roles_validity", "permissions_validity", "credentials_validity",
     ]
 }

@@ -140,6 +140,8 @@ package struct Configuration: Equatable, Sendable {
     package struct Clients: Equatable, Sendable {
         package var maximumFrameBytes = 256 << 20
         package var maximumPreparedStatements = 10_000
+        /// Of the texts of prepared statements and what their plans are taken to need, in each shard.
+        package var maximumPreparedBytes = 32 << 20
         /// Unsent response bytes of a connection above which it is no longer read from.
         package var pauseReadingAboveBytes = 1 << 20
         /// Bytes of requests that are not answered yet: of the whole node, shared by its shards, and of

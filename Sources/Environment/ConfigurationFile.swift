@@ -57,8 +57,8 @@ package struct ConfigurationFile: Equatable, Sendable {
         case .ignored(let reason):
             warnings.append("line \(field.line): \(name) has no effect: \(reason)")
         case .only(let values, let reason):
-            let given = text.map(Self.shortClass) ?? ""
-            guard field.value == .none || values.contains(given.lowercased()) else {
+            let given = text.map { Self.shortClass($0).lowercased() }
+            guard field.value == .none || given.map(values.contains) ?? false else {
                 throw SettingFailure(
                     description: "\(name)=\(text ?? "...") is refused: \(reason)")
             }

@@ -24,11 +24,12 @@ enum ForeignKey: Equatable {
 
     static let all: [String: ForeignKey] = {
         var keys = special
-        for (reason, names) in ignored {
+        for (reason, names) in ignored + moot {
             for name in names { keys[name] = .ignored(reason) }
         }
         for (reason, names) in refused {
-            for name in names { keys[name] = .refused(reason) }
+            // -1 and an empty list switch a guardrail or a limit off.
+            for name in names { keys[name] = .only(["-1", "", "false"], reason) }
         }
         return keys
     }()
@@ -57,6 +58,14 @@ enum ForeignKey: Equatable {
         "drop_compact_storage_enabled": .only(["false"], "there is no compact storage"),
         "row_cache_size": .only(["0mib", "0"], "there is no row cache"),
         "diagnostic_events_enabled": .only(["false"], "there are no diagnostic events"),
+        "partition_denylist_enabled": .only(["false"], "there is no list of denied partitions"),
+        "read_thresholds_enabled": .only(["false"], noGuardrail),
+        "zero_ttl_on_twcs_enabled": .only(["true"], noGuardrail),
+        "use_statements_enabled": .only(["true"], "USE is always allowed"),
+        "vector_type_enabled": .only(["true"], "vectors are always allowed"),
+        "hinted_handoff_disabled_datacenters": .only(
+            [""], "hints are kept for every datacenter"),
+        "auto_snapshot_ttl": .refused("automatic snapshots stay until they are cleared"),
         "client_encryption_options": .off(
             inner: "enabled", ["false"], "clients are not encrypted"),
         "server_encryption_options": .off(
@@ -83,7 +92,8 @@ enum ForeignKey: Equatable {
                 "concurrent_reads", "concurrent_writes", "concurrent_counter_writes",
                 "concurrent_materialized_view_writes", "concurrent_materialized_view_builders",
                 "concurrent_validations", "memtable_flush_writers", "native_transport_max_threads",
-                "networking_cache_size",
+                "native_transport_max_auth_threads", "networking_cache_size",
+                "available_processors",
             ]
         ),
         (
@@ -92,7 +102,7 @@ enum ForeignKey: Equatable {
                 "key_cache_size", "key_cache_save_period", "key_cache_keys_to_save",
                 "row_cache_save_period", "row_cache_keys_to_save", "row_cache_class_name",
                 "counter_cache_size", "counter_cache_save_period", "counter_cache_keys_to_save",
-                "column_index_cache_size", "prepared_statements_cache_size",
+                "column_index_cache_size",
                 "index_summary_capacity", "index_summary_resize_interval", "file_cache_enabled",
                 "file_cache_round_up", "buffer_pool_use_heap_if_exhausted",
                 "cache_load_timeout",
@@ -113,7 +123,7 @@ enum ForeignKey: Equatable {
                 "roles_update_interval", "roles_cache_active_update",
                 "permissions_update_interval", "permissions_cache_active_update",
                 "credentials_update_interval", "credentials_cache_active_update",
-                "traverse_auth_from_root",
+                "traverse_auth_from_root", "auth_cache_warming_enabled",
             ]
         ),
         (
@@ -125,7 +135,17 @@ enum ForeignKey: Equatable {
                 "internode_tcp_user_timeout", "internode_streaming_tcp_user_timeout",
                 "ssl_storage_port", "listen_on_broadcast_address",
                 "native_transport_idle_timeout", "streaming_keep_alive_period",
-                "streaming_connections_per_host",
+                "streaming_connections_per_host", "streaming_state_expires",
+                "streaming_state_size", "streaming_stats_enabled", "stream_transfer_task_timeout",
+                "repair_request_timeout", "internode_timeout",
+                "internode_application_send_queue_capacity",
+                "internode_application_send_queue_reserve_endpoint_capacity",
+                "internode_application_send_queue_reserve_global_capacity",
+                "internode_application_receive_queue_capacity",
+                "internode_application_receive_queue_reserve_endpoint_capacity",
+                "internode_application_receive_queue_reserve_global_capacity",
+                "native_transport_flush_in_batches_legacy", "consecutive_message_errors_threshold",
+                "listen_interface_prefer_ipv6", "rpc_interface_prefer_ipv6",
             ]
         ),
         (
@@ -169,7 +189,67 @@ enum ForeignKey: Equatable {
                 "gc_warn_threshold", "otc_coalescing_strategy", "trace_type_query_ttl",
                 "trace_type_repair_ttl", "tracetype_query_ttl", "tracetype_repair_ttl",
                 "startup_checks", "failure_detector", "compressed_read_ahead_buffer_size",
-                "cms_default_max_retries",
+                "cms_default_max_retries", "periodic_commitlog_sync_lag_block",
+                "concurrent_merkle_tree_requests", "sstables_per_read_log_threshold",
+                "gc_concurrent_phase_log_threshold", "gc_concurrent_phase_warn_threshold",
+                "max_value_size", "corrupted_tombstone_strategy",
+                "client_error_reporting_exclusions", "check_for_duplicate_rows_during_reads",
+                "check_for_duplicate_rows_during_compaction", "auto_repair",
+                "auto_optimise_full_repair_streams", "auto_optimise_inc_repair_streams",
+                "auto_optimise_preview_repair_streams", "reject_repair_compaction_threshold",
+                "compaction_tombstone_warning_threshold",
+                "compaction_large_partition_warning_threshold",
+                "force_new_prepared_statement_behaviour", "bulk_load_enabled",
+                "zero_ttl_on_twcs_warned",
+            ]
+        ),
+    ]
+
+    /// Of features that are not there: what would govern them governs nothing.
+    private static let moot: [(reason: String, names: [String])] = [
+        (
+            "there is no change data capture",
+            [
+                "cdc_block_writes", "cdc_on_repair_enabled", "cdc_total_space",
+                "cdc_free_space_check_interval",
+            ]
+        ),
+        (
+            "there are no materialized views, indexes, functions, triggers or compact tables",
+            [
+                "materialized_views_on_repair_enabled", "secondary_indexes_enabled",
+                "non_partition_restricted_index_query_enabled", "intersect_filtering_query_warned",
+                "intersect_filtering_query_enabled", "sai_string_term_size_warn_threshold",
+                "sai_string_term_size_fail_threshold", "sai_frozen_term_size_warn_threshold",
+                "sai_frozen_term_size_fail_threshold", "sai_vector_term_size_warn_threshold",
+                "sai_vector_term_size_fail_threshold", "user_defined_functions_warn_timeout",
+                "user_defined_functions_fail_timeout", "user_function_timeout_policy",
+                "user_defined_functions_threads_enabled", "allow_insecure_udfs",
+                "allow_extra_insecure_udfs", "triggers_policy", "compact_tables_enabled",
+            ]
+        ),
+        (
+            "there is no list of denied partitions",
+            [
+                "denylist_writes_enabled", "denylist_reads_enabled", "denylist_range_reads_enabled",
+                "denylist_refresh", "denylist_initial_load_retry", "denylist_max_keys_per_table",
+                "denylist_max_keys_total", "denylist_consistency_level",
+            ]
+        ),
+        (
+            "partitions are not sampled",
+            [
+                "top_partitions_enabled", "max_top_size_partition_count",
+                "max_top_tombstone_partition_count", "min_tracked_partition_size",
+                "min_tracked_partition_tombstone_count", "sstable_read_rate_persistence_enabled",
+            ]
+        ),
+        (
+            "Coterie's conditional writes are linearizable, in a way of their own",
+            [
+                "paxos_variant", "paxos_state_purging", "paxos_purge_grace_period",
+                "paxos_on_linearizability_violations", "paxos_cache_size",
+                "paxos_contention_wait_randomizer", "skip_paxos_repair_on_topology_change",
             ]
         ),
     ]
@@ -192,7 +272,11 @@ enum ForeignKey: Equatable {
                 "minimum_timestamp_fail_threshold", "maximum_timestamp_warn_threshold",
                 "maximum_timestamp_fail_threshold", "sai_sstable_indexes_per_query_warn_threshold",
                 "sai_sstable_indexes_per_query_fail_threshold", "password_validator",
-                "role_name_policy", "default_keyspace_rf", "minimum_client_driver_versions_warned",
+                "role_name_policy", "coordinator_read_size_warn_threshold",
+                "coordinator_read_size_fail_threshold", "local_read_size_warn_threshold",
+                "local_read_size_fail_threshold", "row_index_read_size_warn_threshold",
+                "row_index_read_size_fail_threshold", "default_keyspace_rf",
+                "minimum_client_driver_versions_warned",
                 "minimum_client_driver_versions_disallowed",
             ]
         ),

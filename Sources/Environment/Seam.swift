@@ -70,6 +70,8 @@ package enum Effect {
     /// All or nothing, and durable when `metadataCommitted` comes back. Batches commit in order.
     case commitMetadata(EffectID, MetadataBatch)
     case commandAnswer(EffectID, AdminAnswer)
+    /// A line for the node's log.
+    case report(String)
     /// The shard cannot go on: the node must end at once, with this reason.
     case stopNode(String)
 }

@@ -80,6 +80,23 @@ extension CQLType {
         }
     }
 
+    /// The type with tuples in place of user-defined types: what is left of it to say when those may be
+    /// altered or dropped. Values mean the same.
+    package var expanded: CQLType {
+        switch self {
+        case .list(let element, let isFrozen): .list(element.expanded, frozen: isFrozen)
+        case .set(let element, let isFrozen): .set(element.expanded, frozen: isFrozen)
+        case .map(let key, let value, let isFrozen):
+            .map(key.expanded, value.expanded, frozen: isFrozen)
+        case .tuple(let types): .tuple(types.map(\.expanded))
+        case .vector(let element, let dimensions):
+            .vector(element.expanded, dimensions: dimensions)
+        case .userDefined(let definition, _):
+            .tuple(definition.fields.map(\.type.frozen.expanded))
+        default: self
+        }
+    }
+
     /// Whether `predicate` holds for the type or for one that it is made of, at any depth.
     package func contains(where predicate: (CQLType) -> Bool) -> Bool {
         predicate(self) || parts.contains { $0.contains(where: predicate) }
@@ -131,7 +148,7 @@ extension CQLType {
         case .vector(let element, let dimensions): "vector<\(element.cqlName), \(dimensions)>"
         case .userDefined(let definition, let frozen):
             Self.name(CQLIdentifier.quoted(definition.name), frozen)
-        case .custom(let className): "'\(className)'"
+        case .custom(let className): CQLIdentifier.literal(className)
         }
     }
 
@@ -154,9 +171,20 @@ package enum CQLIdentifier {
                 }
             }
         if isPlain, !name.isEmpty, !reserved.contains(name) { return name }
-        return "\""
-            + name.split(separator: "\"", omittingEmptySubsequences: false)
-            .joined(separator: "\"\"") + "\""
+        return "\"" + doubling("\"", in: name) + "\""
+    }
+
+    /// The text as a string literal.
+    package static func literal(_ text: String) -> String { "'" + doubling("'", in: text) + "'" }
+
+    /// By scalars: a mark that a combining character follows is no `Character` of its own.
+    private static func doubling(_ mark: Unicode.Scalar, in text: String) -> String {
+        var result = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            result.append(scalar)
+            if scalar == mark { result.append(scalar) }
+        }
+        return String(result)
     }
 
     /// The words that CQL's grammar keeps for itself (CQL specification, appendix A).

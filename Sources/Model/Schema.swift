@@ -119,6 +119,9 @@ package final class TableSchema: Sendable {
     /// The number that the next new column gets.
     package let nextColumnID: UInt32
 
+    /// Whether the columns beside the key are counters. A table stays one when the last of them is dropped.
+    package let isCounter: Bool
+
     private let columnsByName: [String: ColumnSchema]
 
     /// Sorts `columns` into their kinds. Ids must be unique and below `nextColumnID`.
@@ -149,6 +152,9 @@ package final class TableSchema: Sendable {
         self.dropped = dropped.sorted { $0.column.name < $1.column.name }
         self.options = options
         self.nextColumnID = nextColumnID
+        self.isCounter =
+            columns.contains { $0.type == .counter }
+            || dropped.contains { $0.column.type == .counter }
         self.columnsByName = Dictionary(columns.map { ($0.name, $0) }) { first, _ in first }
     }
 
@@ -161,10 +167,6 @@ package final class TableSchema: Sendable {
         clustering.map { column in
             if case .clustering(_, let order) = column.kind { order } else { .ascending }
         }
-    }
-
-    package var isCounter: Bool {
-        regulars.contains { $0.type == .counter } || statics.contains { $0.type == .counter }
     }
 }
 

@@ -39,9 +39,10 @@ package enum ErrorBody {
         // Before v5 an unknown outcome is a timeout.
         case .conditionalUnknown: version >= .v5 ? 0x1700 : 0x1100
         case .readTimeout: 0x1200
-        case .readFailure: version >= .v4 ? 0x1300 : 0x0000
+        // v3 knows no failures: Cassandra tells its clients of timeouts, which they know how to retry.
+        case .readFailure: version >= .v4 ? 0x1300 : 0x1200
         case .functionFailure: version >= .v4 ? 0x1400 : 0x2200
-        case .writeFailure: version >= .v4 ? 0x1500 : 0x0000
+        case .writeFailure: version >= .v4 ? 0x1500 : 0x1100
         case .syntax: 0x2000
         case .unauthorized: 0x2100
         case .invalid: 0x2200
@@ -80,14 +81,12 @@ package enum ErrorBody {
             append(consistency, received, required, to: writer)
             writer.append(dataPresent ? 1 : 0)
         case .readFailure(_, let consistency, let received, let required, let failures, let data):
-            guard version >= .v4 else { return }
             append(consistency, received, required, to: writer)
-            append(failures, version, to: writer)
+            if version >= .v4 { append(failures, version, to: writer) }
             writer.append(data ? 1 : 0)
         case .writeFailure(_, let consistency, let received, let required, let failures, let type):
-            guard version >= .v4 else { return }
             append(consistency, received, required, to: writer)
-            append(failures, version, to: writer)
+            if version >= .v4 { append(failures, version, to: writer) }
             writer.appendProtocolString(type.rawValue)
         case .functionFailure(_, let keyspace, let function, let arguments):
             guard version >= .v4 else { return }

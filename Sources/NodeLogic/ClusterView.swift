@@ -87,10 +87,11 @@ struct ClusterView {
         return agreed.filter { !SystemSchema.isReplicated($0.name) } + system
     }
 
-    /// Each node's own tables that are stored: what Paxos remembers, and logged batches under way.
+    /// Each node's own tables that are stored: what Paxos remembers, logged batches under way, and what
+    /// a node keeps for its next life.
     private static let storedLocalTables = [
-        SystemSchema.table("system", "batches"), SystemSchema.table("system", "paxos"),
-    ].compactMap { $0 }
+        "batches", "compaction_history", "paxos", "prepared_statements",
+    ].compactMap { SystemSchema.table("system", $0) }
 
     /// The state that a node finds in its own store when it starts.
     init(loading image: MetadataImage, host: HostID) throws(ShardStartFailure) {

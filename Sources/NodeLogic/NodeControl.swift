@@ -54,6 +54,10 @@ final class NodeControl {
     var isAnnouncingAddresses = false
     /// When clients are let in although some member has not been heard; nil: they are in.
     var settleDeadline: Instant?
+    /// Clients wait for them too.
+    var keptStatements = KeptStatements.unread
+    /// The schema of this start, which is that of the former life's end.
+    var firstSchema: SchemaSnapshot?
     /// What other shards were told last.
     var announcedLive: [HostID] = []
 

@@ -1,6 +1,6 @@
-// The prepared statements of a shard. The id is the MD5 of keyspace and text, as in Cassandra, so that
-// a driver may execute on any node and shard what it prepared on another one, once it was prepared
-// there too (else the answer is UNPREPARED, and drivers prepare anew by themselves).
+// The prepared statements of a shard. The id is the MD5 of keyspace and text, as in Cassandra. All shards of
+// a node know the same ones, and a node keeps them over restarts (`Shard+PreparedStatements`); where one is
+// not known the answer is UNPREPARED, and drivers prepare anew by themselves.
 
 internal import CQL
 internal import Encoding
@@ -22,6 +22,8 @@ final class PreparedStatement {
     /// have prepared again, and those before v5 do not say which columns they know.
     let hasHadOtherColumns: Bool
     fileprivate(set) var lastUse: UInt64 = 0
+    /// Whether `system.prepared_statements` may have it.
+    var mayHaveRow = true
 
     /// A statement that a client prepares; `former` is the same text under an earlier schema.
     init(
@@ -38,6 +40,49 @@ final class PreparedStatement {
         hasHadOtherColumns = former?.hasChanged(to: columns) ?? false
     }
 
+    /// What it is taken to need of memory: its plan, and its text.
+    var cost: Int { Self.planBytes + text.utf8.count }
+    private static let planBytes = 1024
+
+    /// Whether it is kept over restarts. What changes schema or roles is not: it is prepared to be
+    /// executed once, and may hold a password.
+    var isKept: Bool {
+        switch plan.plan {
+        case .select, .modification, .batch: true
+        case .schemaChange, .use, .describe, .truncate, .roles: false
+        }
+    }
+
+    /// The tables that it names, as it was planned with.
+    private var tables: [TableSchema] {
+        switch plan.plan {
+        case .select(let select): [select.table]
+        case .modification(let modification): [modification.table]
+        case .batch(let batch): batch.modifications.map(\.table)
+        case .truncate(let table): [table]
+        case .schemaChange, .use, .describe, .roles: []
+        }
+    }
+
+    private static func table(_ table: TableSchema, in schema: SchemaSnapshot) -> TableSchema? {
+        if let known = schema.table(table.id) { return known }
+        let own = SystemSchema.table(table.keyspace, table.name)
+        return own?.id == table.id ? own : nil
+    }
+
+    /// Whether all tables that it names are still there.
+    func isPossible(in schema: SchemaSnapshot) -> Bool {
+        tables.allSatisfy { Self.table($0, in: schema) != nil }
+    }
+
+    /// Whether all tables that it names have the columns that it was planned with.
+    func isUnchanged(in schema: SchemaSnapshot) -> Bool {
+        tables.allSatisfy { table in
+            guard let now = Self.table(table, in: schema) else { return false }
+            return now === table || now.allColumns == table.allColumns
+        }
+    }
+
     /// The same statement, planned anew because the schema changed, without a client knowing it.
     init(renewing former: PreparedStatement, plan: PreparedPlan) {
         id = former.id
@@ -48,6 +93,7 @@ final class PreparedStatement {
         columns = RowsMetadata(plan.resultColumns)
         announced = former.announced
         hasHadOtherColumns = former.hasChanged(to: columns)
+        mayHaveRow = former.mayHaveRow
     }
 
     private func hasChanged(to columns: RowsMetadata) -> Bool {
@@ -65,15 +111,21 @@ final class PreparedStatement {
     }
 }
 
-/// A bounded cache of prepared statements; the one unused for longest leaves first.
+/// A cache of prepared statements, bounded in their number and bytes; the one unused for longest leaves
+/// first.
 struct PreparedStatements {
     var maximumCount: Int
+    var maximumBytes: Int
     /// Statements that left because others came.
     private(set) var evicted = 0
     private var statements: [UniqueID: PreparedStatement] = [:]
+    private var bytes = 0
     private var clock: UInt64 = 0
 
-    init(maximumCount: Int) { self.maximumCount = max(1, maximumCount) }
+    init(maximumCount: Int, maximumBytes: Int) {
+        self.maximumCount = max(1, maximumCount)
+        self.maximumBytes = maximumBytes
+    }
 
     var count: Int { statements.count }
 
@@ -96,24 +148,46 @@ struct PreparedStatements {
         return found
     }
 
-    mutating func insert(_ statement: PreparedStatement) {
-        guard let key = statement.id.withBytes({ Self.key($0) }) else { return }
-        if statements[key] == nil, statements.count >= maximumCount,
-            let oldest = statements.min(by: { $0.value.lastUse < $1.value.lastUse })
-        {
-            statements[oldest.key] = nil
-            evicted += 1
+    /// Refuses a statement that would have to push out all others.
+    func check(_ text: String) throws(CQLError) {
+        guard text.utf8.count <= maximumBytes else {
+            throw .invalid(
+                "Prepared statement of size \(text.utf8.count) bytes is larger than allowed maximum of"
+                    + " \(maximumBytes) bytes: \(text.prefix(200))...")
         }
+    }
+
+    /// Takes a statement in, in place of one of its id. Gives the statements that had to leave for it.
+    mutating func insert(_ statement: PreparedStatement) -> [PreparedStatement] {
+        guard let key = statement.id.withBytes({ Self.key($0) }) else { return [] }
         clock += 1
         statement.lastUse = clock
-        statements[key] = statement
+        bytes += statement.cost - (statements.updateValue(statement, forKey: key)?.cost ?? 0)
+        var left: [PreparedStatement] = []
+        while statements.count > 1, statements.count > maximumCount || bytes > maximumBytes,
+            let oldest = statements.min(by: { $0.value.lastUse < $1.value.lastUse })
+        {
+            left.append(oldest.value)
+            take(oldest.key)
+            evicted += 1
+        }
+        return left
     }
 
-    /// Forgets a statement, which clients must prepare again.
-    mutating func remove(_ id: UnsafeRawBufferPointer) {
-        if let key = Self.key(id) { statements[key] = nil }
+    private mutating func take(_ key: UniqueID) {
+        bytes -= statements.removeValue(forKey: key)?.cost ?? 0
     }
 
-    /// All statements, sorted by id; for `system.prepared_statements`.
-    var all: [PreparedStatement] { statements.sorted { $0.key < $1.key }.map(\.value) }
+    mutating func remove(_ statement: PreparedStatement) {
+        if let key = statement.id.withBytes({ Self.key($0) }) { take(key) }
+    }
+
+    /// Forgets the statements that are no longer possible. Gives these, and those whose tables have other
+    /// columns now, sorted by id.
+    mutating func removeImpossible(in schema: SchemaSnapshot) -> [PreparedStatement] {
+        let changed = statements.filter { !$0.value.isUnchanged(in: schema) }
+            .sorted { $0.key < $1.key }
+        for (key, statement) in changed where !statement.isPossible(in: schema) { take(key) }
+        return changed.map(\.value)
+    }
 }

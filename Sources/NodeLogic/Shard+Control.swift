@@ -15,6 +15,8 @@ enum MetadataFollowUp {
     case log(UInt64)
     case clockBound(Int64)
     case truncated(sender: HostID, request: RequestID)
+    /// Nothing waits for it.
+    case nothing
 }
 
 extension Shard {
@@ -38,7 +40,7 @@ extension Shard {
             }
         case .truncated(let sender, let request):
             sendShard(.truncated(sender: sender, request: request), to: ShardIndex(0))
-        case nil: break
+        case .nothing, nil: break
         }
     }
 
@@ -81,19 +83,22 @@ extension Shard {
             carryOut(control.membership.tick(now: now.monotonic))
             carryOut(control.log.tick(now: now.monotonic))
             keepClockBound(control)
+            readKeptStatements(control)
             announceLiveness(control)
             letClientsIn(control)
         }
     }
 
     /// A node that has just started knows nobody to be alive, and would refuse its first clients with
-    /// Unavailable. So they are let in when every member has been heard, or has had its time.
+    /// Unavailable. So they are let in when every member has been heard, and what they had prepared is
+    /// known again, or all that has had its time.
     private func letClientsIn(_ control: NodeControl) {
         guard let deadline = control.settleDeadline else { return }
         let isSettled = cluster.topology.nodes.allSatisfy {
             $0.hostID == host || liveHosts.contains($0.hostID)
         }
-        guard isSettled || deadline <= now.monotonic else { return }
+        guard isSettled && control.keptStatements == .there || deadline <= now.monotonic
+        else { return }
         control.settleDeadline = nil
         outbox.effects.append(.acceptClients(true))
     }
@@ -246,7 +251,8 @@ extension Shard {
             MetadataLogRecord(epoch: $0.epoch, summary: "", body: $0.body)
         }
         for shard in 1..<max(1, shardCount) { sendShard(.entries(records), to: ShardIndex(shard)) }
-        install(state)
+        install(records)
+        if state.epoch > cluster.epoch || cluster.state == nil { install(state) }
         carryOut(
             control.membership.setMembers(
                 state.placement.nodes.map(\.hostID), now: now.monotonic))

@@ -61,17 +61,22 @@ extension Shard {
         case .viewTask(let view, let table): serveView(view, table, from: sender)
         case .viewFacts(let view, let facts): viewTold(view, facts)
         case .rolesChanged: forgetAuthorities()
+        case .prepared(let keyspace, let text, let epoch):
+            statementPrepared(keyspace, text, epoch)
         }
     }
 
     // MARK: Installing
 
     /// Entries that shard 0 has stored.
-    private func install(_ records: [MetadataLogRecord]) {
+    func install(_ records: [MetadataLogRecord]) {
         do {
             var state = cluster.state
             for record in records where state.map({ record.epoch > $0.epoch }) ?? true {
-                state = try ClusterState.following(state, try MetadataEntry(record.body))
+                let next = try ClusterState.following(state, try MetadataEntry(record.body))
+                // A table may come back under its id: what it held goes between the two.
+                if let state, Self.drops(from: state.schema, to: next.schema) { install(next) }
+                state = next
             }
             if let state, state.epoch > cluster.epoch || cluster.state == nil { install(state) }
         } catch {
@@ -79,13 +84,33 @@ extension Shard {
         }
     }
 
+    private static func drops(from old: SchemaSnapshot, to new: SchemaSnapshot) -> Bool {
+        old.epoch != new.epoch && old.allTables.contains { new.table($0.id) == nil }
+    }
+
+    /// Keeps the log's records of tables that are gone away from tables that are made under their ids
+    /// later. Committed before an entry that makes one can be.
+    func forgetRecords(of tables: [TableID]) {
+        guard !tables.isEmpty else { return }
+        let position = storage.logPosition.description
+        commit(
+            tables.sorted().map { table in
+                .putTruncation(
+                    table: table.value, shard: index.value, microseconds: now.wall.microseconds,
+                    position: position)
+            }, then: .nothing)
+    }
+
     /// The state of a new epoch.
     func install(_ state: ClusterState) {
         let former = cluster
         cluster = ClusterView(state, host: host)
         if former.schema.epoch != cluster.schema.epoch {
+            forgetRecords(
+                of: former.schema.allTables.map(\.id).filter { cluster.schema.table($0) == nil })
             storage.install(
                 cluster.schema, snapshots: droppedSnapshots(former.schema, epoch: state.epoch))
+            forgetImpossibleStatements()
         }
         if former.topology !== cluster.topology { installTopology() }
         observe(.epochInstalled(state.epoch))

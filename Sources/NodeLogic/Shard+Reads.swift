@@ -97,8 +97,11 @@ extension Shard {
             readFailed(client, .invalid("unconfigured table \(command.table)"))
             return
         }
+        // Of what is every node's own there is one copy, whatever is asked for.
+        let isOwn = route.placement.replicaCount == 0 && route.placement.isLocal
         let session = ReadSession(
-            command: command, consistency: consistency, client: client, topology: cluster.topology,
+            command: command, consistency: isOwn ? .one : consistency, client: client,
+            topology: cluster.topology,
             placement: route.placement, repairsReplicas: route.table.options.readRepair != "NONE")
         run(session)
     }

@@ -123,6 +123,8 @@ extension Shard {
             storage.resizeBlockCache(to: changed.storage.blockCacheBytes)
         case "max_prepared_statements":
             prepared.maximumCount = max(1, changed.clients.maximumPreparedStatements)
+        case "prepared_statements_cache_size":
+            prepared.maximumBytes = changed.clients.maximumPreparedBytes
         case "tombstone_failure_threshold":
             storage.tombstoneFailureThreshold = changed.requests.tombstoneFailureThreshold
         default: break

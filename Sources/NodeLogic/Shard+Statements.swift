@@ -69,7 +69,7 @@ extension Shard {
         }
     }
 
-    private func plan(
+    func plan(
         _ text: String, keyspace: String?
     ) throws(CQLError) -> PreparedPlan {
         let parsed = try Parser.parse(text)
@@ -100,10 +100,11 @@ extension Shard {
             answer(client, prepared: known.answer)
             return
         }
+        try prepared.check(text)
         let statement = PreparedStatement(
             id: id, text: text, keyspace: keyspace, plan: try plan(text, keyspace: keyspace),
             former: known)
-        prepared.insert(statement)
+        keep(statement)
         answer(client, prepared: statement.answer)
     }
 
@@ -120,15 +121,15 @@ extension Shard {
         }
         // One that is refused now is refused when it is prepared again, where the client expects that.
         guard let plan = try? plan(found.text, keyspace: found.keyspace) else {
-            prepared.remove(id)
+            forget(found)
             throw Self.unprepared(id)
         }
         let renewed = PreparedStatement(renewing: found, plan: plan)
         guard renewed.markers.id == found.markers.id else {
-            prepared.remove(id)
+            forget(found)
             throw Self.unprepared(id)
         }
-        prepared.insert(renewed)
+        insert(renewed)
         if renewed.isOutdated { throw Self.unprepared(id) }
         return renewed
     }

@@ -32,14 +32,6 @@ extension Shard {
                         "value": .text(configuration.text(of: setting)),
                     ])
                 }, 1)
-        case ("system", "prepared_statements"):
-            return prepared.all.map { statement in
-                table.systemRow([
-                    "prepared_id": .blob(statement.id),
-                    "query_string": .text(PasswordMask.masked(statement.text)),
-                    "logged_keyspace": .text(statement.keyspace ?? ""),
-                ])
-            }
         default: return []
         }
     }

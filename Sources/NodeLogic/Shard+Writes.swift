@@ -21,7 +21,7 @@ extension Shard {
                 throw CQLError.invalid("unconfigured table \(view.table)")
             }
             let token = Token(view.token)
-            let replicas = route.placement.replicas(of: token)
+            let replicas = replicas(of: token, in: route.placement)
             try checkSize(view)
             try checkDisk(replicas, client)
             // One node may be the only living place of three replicas: the factor is what levels go by.
@@ -38,6 +38,15 @@ extension Shard {
         } catch {
             finishWrite(client, error: .serverError("\(error)"))
         }
+    }
+
+    /// The replicas of a token; of a keyspace that is every node's own, this node.
+    private func replicas(of token: Token, in placement: Placement) -> ArraySlice<NodeIndex> {
+        let replicas = placement.replicas(of: token)
+        guard replicas.isEmpty, placement.isLocal, let ownIndex = cluster.ownIndex else {
+            return replicas
+        }
+        return [ownIndex]
     }
 
     /// The only replica is this very shard: nothing to remember.
@@ -137,7 +146,7 @@ extension Shard {
         commit: (ballot: PartitionBallot, origin: PartitionBallot)? = nil,
         isAppliedHere: Bool = false
     ) {
-        let replicas = placement.replicas(of: token)
+        let replicas = replicas(of: token, in: placement)
         let living = replicas.filter { isAlive($0, topology) }
         let quota = AnswerQuota(
             consistency, placement: placement, localDatacenter: cluster.ownDatacenter)

@@ -158,6 +158,8 @@ package final class Shard {
     /// Plans of statements of our own, by their text.
     var internalPlans: [String: PreparedPlan] = [:]
     var nextTimeUUID: UInt64 = 0
+    /// Compactions whose rows of the history are written.
+    var recordedCompactions = 0
 
     /// Recovers: reads the files of this shard, synchronously, and emits the first effects.
     package init(
@@ -177,7 +179,8 @@ package final class Shard {
         effectIDs = EffectIDs(incarnation: start.incarnation)
         requestIDs = RequestIDSource(incarnation: start.incarnation, shard: start.index)
         prepared = PreparedStatements(
-            maximumCount: start.configuration.clients.maximumPreparedStatements)
+            maximumCount: start.configuration.clients.maximumPreparedStatements,
+            maximumBytes: start.configuration.clients.maximumPreparedBytes)
         let name = start.host.value.bytes + [UInt8(truncatingIfNeeded: start.index.value)]
         ballotProposer = name.withBytes {
             Murmur3.hash128($0, seed: UInt64(start.incarnation.value)).0
@@ -221,6 +224,7 @@ package final class Shard {
             ? try NodeControl(start, clock: reading) : nil
         control?.snapshotExpiry = snapshotExpiry
         installTopology()
+        forgetRecords(of: Array(storage.replayReport.unknownTables))
         if control != nil { startControl() }
         finishStep()
     }
@@ -262,6 +266,7 @@ package final class Shard {
                 if try storage.receive(event, clock: now, outbox: outbox) {
                     completeStorageReads()
                     releaseDurable()
+                    recordCompactions()
                 } else if try hints.receive(event, clock: now, outbox: outbox) {
                     continueHintReplays()
                 }
@@ -314,6 +319,9 @@ package final class Shard {
     func stop(_ reason: String) {
         outbox.effects.append(.stopNode(reason))
     }
+
+    /// A line for the people who run the node.
+    func report(_ text: String) { deferred.effects.append(.report(text)) }
 
     func observe(_ fact: @autoclosure () -> Fact) {
         if let observer { observer.observe(fact(), host: host, shard: index, at: now) }

@@ -41,6 +41,8 @@ enum ShardNotice: Equatable {
     case viewFacts(UInt64, AdminValue)
     /// To all: what is remembered of roles and permissions no longer holds.
     case rolesChanged
+    /// To all others: a client has prepared that statement, planned with the schema of that epoch.
+    case prepared(keyspace: String?, text: String, epoch: UInt64)
 
     init(_ bytes: UnsafeRawBufferPointer) throws(MalformedBytes) {
         var reader = ByteReader(bytes)
@@ -111,6 +113,11 @@ enum ShardNotice: Equatable {
             let view = try reader.readVarint()
             self = .viewFacts(view, try AdminValue(from: &reader))
         case 43: self = .rolesChanged
+        case 44:
+            let hasKeyspace = try reader.readUInt8() == 1
+            let keyspace = hasKeyspace ? try reader.readString() : nil
+            let text = try reader.readString()
+            self = .prepared(keyspace: keyspace, text: text, epoch: try reader.readVarint())
         case let other: throw MalformedBytes("unknown shard notice \(other)", offset: 0)
         }
     }
@@ -190,6 +197,12 @@ enum ShardNotice: Equatable {
             writer.appendVarint(view)
             facts.encode(into: writer)
         case .rolesChanged: writer.append(43)
+        case .prepared(let keyspace, let text, let epoch):
+            writer.append(44)
+            writer.append(keyspace == nil ? 0 : 1)
+            if let keyspace { writer.appendString(keyspace) }
+            writer.appendString(text)
+            writer.appendVarint(epoch)
         }
     }
 }

@@ -320,6 +320,7 @@ final class ShardRunner: @unchecked Sendable {
         case .commitMetadata(let id, let batch): commitMetadata(id, batch)
         case .commandAnswer(let id, let answer):
             commands.removeValue(forKey: id.sequence)?(answer)
+        case .report(let text): log.write(.warning, "shard \(index.value): \(text)")
         case .stopNode(let reason): fail(reason)
         }
     }

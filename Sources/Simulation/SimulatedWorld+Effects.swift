@@ -79,6 +79,7 @@ extension SimulatedWorld {
             queue.push(at: end, .metadataCommitted(shard, id, token: token, life: node.life))
         // A simulated client may come at any time, which is more than the server allows.
         case .acceptClients: break
+        case .report: break
         case .commandAnswer(let id, let answer):
             commandAnswers.removeValue(forKey: id)?(answer)
         case .stopNode(let reason):

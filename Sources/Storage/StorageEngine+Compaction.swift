@@ -375,6 +375,7 @@ extension StorageEngine {
         _ table: TableState, id: CompactionID, reason: CompactionReason, inputs: [SSTable],
         outputs: Int, bytesOut: Int, partitions: [Int], purged: Int
     ) {
+        compactor.endedCount += 1
         compactor.history.append(
             CompactionRecord(
                 id: id, keyspace: table.schema.keyspace, table: table.schema.name,

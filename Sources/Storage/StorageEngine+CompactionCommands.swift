@@ -109,6 +109,9 @@ extension StorageEngine {
     /// The last 256 compactions of this life that have ended, oldest first.
     package var compactionHistory: [CompactionRecord] { compactor.history }
 
+    /// How many compactions of this life have ended.
+    package var endedCompactions: Int { compactor.endedCount }
+
     /// Adds what compaction knows of a table. Cost: a choice for each compaction that is due.
     func addCompactionFigures(_ table: TableState, to statistics: inout TableStatistics) {
         var files: [CompactionFile] = []

@@ -100,6 +100,9 @@ extension StorageEngine {
     }
     package var compactionsUnderWay: Int { compactions.count }
 
+    /// Behind all records of the log: whoever keeps it as a table's truncation never sees them again.
+    package var logPosition: LogPosition { log.nextPosition }
+
     /// What is under way or waits, oldest first.
     package var maintenanceTitles: [String] { maintenance.map(\.title) }
 
@@ -283,7 +286,8 @@ extension StorageEngine {
         var edits = sstables.map { ManifestEdit.remove(number: $0.number) }
         if let position = retired.position {
             edits.append(.flushed(retired.table, position))
-        } else {
+        } else if schema.table(retired.table) == nil {
+            // Otherwise a table was made under its id meanwhile, whose files these are not.
             edits.append(.dropTable(retired.table))
         }
         manifest.enqueue(edits, .maintenance(.retired(task, sstables)))

@@ -107,12 +107,18 @@ extension StorageEngine {
         _ files: any FileSystem
     ) throws(StorageError) {
         var skipped = 0
+        var unknownTables: Set<TableID> = []
         manifest = ManifestKeeper(state: state, prefix: prefix, fileNumber: 0, size: 0)
         let fullBytes = configuration.memtableBytes / 4 * 3
         try replay.run { (bytes, position, file) throws(StorageError) in
             do throws(MalformedBytes) {
                 let mutation = try MutationView(bytes)
-                guard let table = table(mutation.table), position > table.flushedPosition,
+                guard let table = table(mutation.table) else {
+                    skipped += 1
+                    unknownTables.insert(mutation.table)
+                    return
+                }
+                guard position > table.flushedPosition,
                     position > start.truncations[mutation.table] ?? .zero,
                     slice.contains(mutation.token)
                 else {
@@ -137,6 +143,7 @@ extension StorageEngine {
         state = manifest.state
         replayReport = replay.report
         replayReport.skipped = skipped
+        replayReport.unknownTables = unknownTables
         replayReport.corruption = replay.corruption
         if let corruption = replay.corruption, configuration.commitFailurePolicy == .stopCommit {
             damagedLog = corruption

@@ -87,6 +87,8 @@ package struct ReplayReport: Equatable, Sendable {
     package var records = 0
     /// Already in SSTables, truncated, or of tables that are gone.
     package var skipped = 0
+    /// Those tables that are gone.
+    package var unknownTables: Set<TableID> = []
     /// Segments whose end was torn, and the sound records behind the tear.
     package var tornSegments = 0
     package var droppedRecords = 0

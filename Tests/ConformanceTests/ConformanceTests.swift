@@ -42,6 +42,8 @@ struct ConformanceTests {
 
     @Test func schemaRulesAreCassandras() async throws { try await run("ddl_rules") }
 
+    @Test func whatIsDescribedMakesTheSameSchemaAgain() async throws { try await run("describe") }
+
     @Test func theProtocolIsCassandrasRowByRow() async throws { try await run("protocol") }
 
     @Test func whatIsTooLargeIsBoundedOrRefused() async throws { try await run("limits") }
@@ -66,6 +68,8 @@ struct ConformanceTests {
         // Each of some seventy runs of cqlsh takes a second to start.
         try await run("shell", timeoutSeconds: 400)
     }
+
+    @Test func theShellWorksAtATerminal() async throws { try await run("terminal") }
 
     @Test func theGoDriverWorks() async throws { try await run("gocql") }
 

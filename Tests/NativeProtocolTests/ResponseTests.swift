@@ -214,9 +214,13 @@ import Testing
             return .writeTimeout(
                 text, consistency: level, received: received, required: required,
                 type: .compareAndSet)
-        case (.readFailure(let text, _, _, _, _, _), .v3),
-            (.writeFailure(let text, _, _, _, _, _), .v3):
-            return .serverError(text)
+        case (.readFailure(let text, let level, let received, let required, _, let data), .v3):
+            return .readTimeout(
+                text, consistency: level, received: received, required: required,
+                dataPresent: data)
+        case (.writeFailure(let text, let level, let received, let required, _, let type), .v3):
+            return .writeTimeout(
+                text, consistency: level, received: received, required: required, type: type)
         default: return error
         }
     }

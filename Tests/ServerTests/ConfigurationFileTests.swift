@@ -1,6 +1,7 @@
 // Configuration files: what is read out of them, and what is refused with its line.
 
 import Environment
+import Foundation
 import Testing
 
 @Suite struct ConfigurationFileTests {
@@ -35,6 +36,54 @@ import Testing
         #expect(file.places.peerPort == 7100)
         #expect(file.places.dataFolder == "/var/lib/coterie")
         #expect(file.warnings.isEmpty)
+    }
+
+    private static func fixture() throws -> String {
+        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+            .deletingLastPathComponent().deletingLastPathComponent()
+        let file = root.appendingPathComponent("Fixtures/configuration/cassandra-5.0.yaml")
+        return try String(contentsOf: file, encoding: .utf8)
+    }
+
+    @Test func theFileThatComesWithCassandraIsTakenAsItIs() throws {
+        let file = try ConfigurationFile(try Self.fixture())
+        #expect(file.places.address == "127.0.0.1")
+        #expect(file.places.clientPort == 9042 && file.places.peerPort == 7000)
+        for setting in [
+            "num_tokens=16", "max_hint_window=3h", "commitlog_sync=periodic",
+            "commitlog_segment_size=32MiB", "compaction_throughput=64MiB/s",
+            "tombstone_failure_threshold=100000", "authenticator=AllowAllAuthenticator",
+            "truncate_request_timeout=60000ms", "auto_snapshot=true",
+        ] {
+            #expect(file.settings.contains(setting), "\(setting)")
+        }
+        // Each key that has no effect is named once.
+        let names = file.warnings.map { $0.split(separator: " ")[2] }
+        #expect(Set(names).count == names.count)
+        #expect(names.contains("seed_provider") && names.contains("trickle_fsync"))
+        #expect(!names.contains("partitioner") && !names.contains("num_tokens"))
+        for name in names {
+            #expect(file.warnings.contains { $0.contains(": \(name) has no effect: ") })
+        }
+    }
+
+    @Test func oneKeyTooManyInAWholeFileIsRefusedWithItsLine() throws {
+        let text = try Self.fixture()
+        let line = text.split(separator: "\n", omittingEmptySubsequences: false).count
+        let failure = #expect(throws: SettingFailure.self) {
+            try ConfigurationFile(text + "num_tokenz: 16\n")
+        }
+        #expect(
+            failure?.description.hasPrefix("line \(line): there is no setting num_tokenz") == true)
+    }
+
+    @Test(arguments: [
+        "collection_size_warn_threshold: -1", "table_properties_ignored: []",
+        "native_transport_max_concurrent_connections: -1",
+        "native_transport_rate_limiting_enabled: false", "hinted_handoff_disabled_datacenters: []",
+    ])
+    func aLimitThatIsOffAsksForNothing(text: String) throws {
+        #expect(try ConfigurationFile(text).warnings.isEmpty)
     }
 
     @Test func anEmptyFileSaysNothing() throws {

@@ -73,27 +73,47 @@ package enum CreateStatements {
     }
 
     private static func definition(_ column: ColumnSchema) -> String {
-        "\(Identifier.quoted(column.name)) \(column.type.cqlName)"
-            + (column.isStatic ? " static" : "")
+        definition(column.name, column)
+    }
+
+    private static func definition(_ name: String, _ column: ColumnSchema) -> String {
+        "\(Identifier.quoted(name)) \(column.type.cqlName)" + (column.isStatic ? " static" : "")
+    }
+
+    /// The name that a column is created with. A column of the key may have been given the name of one
+    /// that was dropped: it is created with a free one, and renamed once that is gone.
+    private static func createdName(_ column: ColumnSchema, _ table: TableSchema) -> String {
+        let dropped = table.latestDropped.map(\.column.name)
+        guard dropped.contains(column.name) else { return column.name }
+        let taken = Set(dropped + table.allColumns.map(\.name))
+        var name = column.name + "_"
+        while taken.contains(name) { name += "_" }
+        return name
     }
 
     private static func columnLines(_ table: TableSchema, withInternals: Bool) -> [String] {
         let dropped = withInternals ? table.latestDropped : []
         let isSingleKey = table.partitionKey.count == 1 && table.clustering.isEmpty
+        func name(_ column: ColumnSchema) -> String {
+            withInternals ? createdName(column, table) : column.name
+        }
         var lines: [String] = []
         for column in table.allColumns {
             // A column that came back is added by its own statement after the drop.
-            if dropped.contains(where: { $0.column.name == column.name }) { continue }
-            var line = "    " + definition(column)
+            if !column.isPrimaryKey, dropped.contains(where: { $0.column.name == column.name }) {
+                continue
+            }
+            var line =
+                "    " + definition(column.isPrimaryKey ? name(column) : column.name, column)
             if isSingleKey, column.isPrimaryKey { line += " PRIMARY KEY" }
             lines.append(line)
         }
         for record in dropped { lines.append("    " + definition(record.column)) }
         guard !isSingleKey else { return lines }
-        let partition = table.partitionKey.map { Identifier.quoted($0.name) }
+        let partition = table.partitionKey.map { Identifier.quoted(name($0)) }
         let first =
             partition.count == 1 ? partition[0] : "(" + partition.joined(separator: ", ") + ")"
-        let key = [first] + table.clustering.map { Identifier.quoted($0.name) }
+        let key = [first] + table.clustering.map { Identifier.quoted(name($0)) }
         lines.append("    PRIMARY KEY (" + key.joined(separator: ", ") + ")")
         return lines
     }
@@ -105,7 +125,8 @@ package enum CreateStatements {
         if withInternals { lines.append("ID = \(table.id)") }
         if !table.clustering.isEmpty {
             let orders = zip(table.clustering, table.clusteringOrders).map { column, order in
-                "\(Identifier.quoted(column.name)) \(order == .ascending ? "ASC" : "DESC")"
+                let name = withInternals ? createdName(column, table) : column.name
+                return "\(Identifier.quoted(name)) \(order == .ascending ? "ASC" : "DESC")"
             }
             lines.append("CLUSTERING ORDER BY (\(orders.joined(separator: ", ")))")
         }
@@ -156,9 +177,16 @@ package enum CreateStatements {
         for record in table.latestDropped {
             let column = Identifier.quoted(record.column.name)
             text += "\nALTER TABLE \(name) DROP \(column) USING TIMESTAMP \(record.droppedAt);"
-            if let again = table.column(named: record.column.name) {
+            if let again = table.column(named: record.column.name), !again.isPrimaryKey {
                 text += "\nALTER TABLE \(name) ADD \(definition(again));"
             }
+        }
+        for column in table.partitionKey + table.clustering {
+            let created = createdName(column, table)
+            guard created != column.name else { continue }
+            text +=
+                "\nALTER TABLE \(name) RENAME \(Identifier.quoted(created)) TO "
+                + Identifier.quoted(column.name) + ";"
         }
         return text
     }

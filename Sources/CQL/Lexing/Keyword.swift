@@ -90,14 +90,5 @@ package enum Identifier {
     package static func quoted(_ name: String) -> String { CQLIdentifier.quoted(name) }
 
     /// The text as a string literal.
-    package static func literal(_ text: String) -> String {
-        "'" + doubling("'", in: text) + "'"
-    }
-
-    private static func doubling(_ mark: Character, in text: String) -> String {
-        text.reduce(into: "") { result, character in
-            result.append(character)
-            if character == mark { result.append(character) }
-        }
-    }
+    package static func literal(_ text: String) -> String { CQLIdentifier.literal(text) }
 }

@@ -67,7 +67,6 @@ extension Parser {
         let ifNotExists = try parseIfNotExists()
         var table = CreateTableSyntax(name: try parseQualifiedName())
         table.ifNotExists = ifNotExists
-        if at(.like) { return unsupported("CREATE TABLE LIKE") }
         try expect(.leftParenthesis)
         try parseTableColumn(&table)
         while accept(.comma) {

@@ -9,14 +9,17 @@ package struct Planner {
     /// The keyspace in use.
     let keyspace: String?
     let datacenters: [String]
+    /// Whether the statement is the node's own, which alone may write the tables of the system.
+    let isOwn: Bool
 
     /// The plan of a parsed statement. `keyspace` is the one in use, for tables that are named without
     /// one; `datacenters` are those of the cluster, for `replication_factor`, empty if not known.
     package static func plan(
         _ parsed: ParsedStatement, schema: SchemaSnapshot, keyspace: String?,
-        datacenters: [String] = []
+        datacenters: [String] = [], isOwn: Bool = false
     ) throws(CQLError) -> PreparedPlan {
-        let planner = Planner(schema: schema, keyspace: keyspace, datacenters: datacenters)
+        let planner = Planner(
+            schema: schema, keyspace: keyspace, datacenters: datacenters, isOwn: isOwn)
         return try planner.plan(parsed)
     }
 
@@ -118,7 +121,7 @@ package struct Planner {
     }
 
     func checkWritable(_ table: TableSchema) throws(CQLError) {
-        guard !SystemSchema.isProtected(table.keyspace) else {
+        guard isOwn || !SystemSchema.isProtected(table.keyspace) else {
             throw .unauthorized("\(table.keyspace) keyspace is not user-modifiable.")
         }
     }

@@ -228,10 +228,7 @@ extension SchemaChange {
                     "Static columns are only useful (and thus allowed) if the table has at least one"
                         + " clustering column")
             }
-            let hasValues = all.contains { !$0.isPrimaryKey }
-            if table.isCounter != (type == .counter),
-                table.isCounter || hasValues || type != .counter
-            {
+            if table.isCounter != (type == .counter) {
                 throw table.isCounter
                     ? .invalid(
                         "Cannot have a non counter column (\"\(column.name)\") in a counter table")
@@ -254,10 +251,11 @@ extension SchemaChange {
             guard dropped.column.type != .counter else {
                 throw .invalid("Cannot re-add previously dropped counter column \(name)")
             }
-            guard dropped.column.type == type else {
+            guard dropped.column.type.expanded == type.expanded else {
                 throw .invalid(
                     "Cannot re-add previously dropped column '\(name)' of type \(type.cqlName),"
-                        + " incompatible with previous type \(dropped.column.type.cqlName)")
+                        + " incompatible with previous type \(dropped.column.type.expanded.cqlName)"
+                )
             }
             guard dropped.column.kind == kind else {
                 throw .invalid(
@@ -280,6 +278,12 @@ extension SchemaChange {
             }
             guard !all[index].isPrimaryKey else {
                 throw .invalid("Cannot drop PRIMARY KEY column \(name)")
+            }
+            // What is left of it could not be described: there is no tuple that is not frozen.
+            if case .userDefined(_, frozen: false) = all[index].type {
+                throw .invalid(
+                    "Cannot drop non-frozen column \(name) of user type"
+                        + " \(all[index].type.cqlName)")
             }
             dropped.append(DroppedColumn(column: all.remove(at: index), droppedAt: timestamp))
         }

@@ -19,6 +19,8 @@ package enum SystemValue: Sendable {
     /// Shown sorted by key.
     case textMap([String: String])
     /// Shown sorted by key.
+    case countMap([Int32: Int64])
+    /// Shown sorted by key.
     case blobMap([String: [UInt8]])
     case textList([String])
     /// Shown sorted.
@@ -38,6 +40,11 @@ package enum SystemValue: Sendable {
             let entries = map.sorted { $0.key < $1.key }
             return Self.collection(
                 count: map.count, entries.flatMap { [Array($0.key.utf8), Array($0.value.utf8)] })
+        case .countMap(let map):
+            let entries = map.sorted { $0.key < $1.key }
+            return Self.collection(
+                count: map.count,
+                entries.flatMap { [Self.bigEndian($0.key), Self.bigEndian($0.value)] })
         case .blobMap(let map):
             let entries = map.sorted { $0.key < $1.key }
             return Self.collection(

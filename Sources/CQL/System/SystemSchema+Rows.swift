@@ -165,7 +165,8 @@ extension ReplicationParameters {
 }
 
 extension TableSchema {
-    /// The newest record of each dropped column's name, sorted by name.
+    /// The newest record of each dropped column's name, sorted by name. Their types name no user-defined
+    /// ones, which may be gone since.
     var latestDropped: [DroppedColumn] {
         var newest: [String: DroppedColumn] = [:]
         for record in dropped {
@@ -174,6 +175,13 @@ extension TableSchema {
             }
             newest[record.column.name] = record
         }
-        return newest.values.sorted { $0.column.name < $1.column.name }
+        return newest.values.map { record in
+            let column = record.column
+            return DroppedColumn(
+                column: ColumnSchema(
+                    id: column.id, name: column.name, type: column.type.expanded,
+                    kind: column.kind),
+                droppedAt: record.droppedAt)
+        }.sorted { $0.column.name < $1.column.name }
     }
 }

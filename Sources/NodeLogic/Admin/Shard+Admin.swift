@@ -41,6 +41,9 @@ extension Shard {
         case "clearsnapshot":
             startAdminJob(SnapshotFolderJob(.clear(try clearing(request))), .clear(id))
         case "import-staged": try startImport(id, request)
+        case "compactionhistory":
+            try AdminOptions(request).expect(0...0, request.verb)
+            readCompactionHistory(for: id)
         case "snapshot":
             let words = try snapshotTask(request)
             askShards(id, words, facts: ["tag": .text(words[1])])
@@ -178,8 +181,8 @@ extension Shard {
             let key = try partitionKey(
                 options.arguments[2], of: table, isHex: options.flags.contains("hex-format"))
             return ["sstables", table.id.description, String(Token.of(key).value)]
-        case "tablestats", "info", "tpstats", "compactionstats", "compactionhistory",
-            "listpendinghints", "clientstats":
+        case "tablestats", "info", "tpstats", "compactionstats", "listpendinghints",
+            "clientstats":
             return [request.verb]
         case "settimeout", "setcompactionthroughput", "enablehandoff", "disablehandoff":
             return try settingTask(request)

@@ -26,21 +26,6 @@ extension Shard {
                 "pending": .count(storage.maintenanceTitles.count + storage.compactions.count),
                 "tasks": runningTasks,
             ]
-        case "compactionhistory":
-            return .list(
-                storage.compactionHistory.map { record in
-                    [
-                        "id": .text("\(index.value)-\(record.id.value)"),
-                        "keyspace": .text(record.keyspace), "table": .text(record.table),
-                        "ended_at": .integer(record.time.microseconds),
-                        "bytes_in": .count(record.bytesIn), "bytes_out": .count(record.bytesOut),
-                        "rows_merged": .text(
-                            record.partitionsBySources.enumerated().filter { $0.element > 0 }.map {
-                                "\($0.offset):\($0.element)"
-                            }.joined(separator: ", ")),
-                        "reason": .text(record.reason),
-                    ]
-                })
         case "sstables":
             guard words.count == 3, let id = UniqueID(words[1]), let token = Int64(words[2]) else {
                 throw AdminRefusal("a malformed task: \(words)")

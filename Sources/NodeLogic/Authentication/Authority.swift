@@ -172,12 +172,22 @@ extension Shard {
     private func read(_ roles: [String], _ load: AuthorityLoad) {
         run(
             roles.map { InternalCall(RoleBook.readRole, [.text($0)]) },
-            at: Self.roleConsistency(load.role), for: .authority(load))
+            at: roleConsistency(load.role), for: .authority(load))
     }
 
     /// The default superuser is read at a level that shows a change of its password.
-    static func roleConsistency(_ role: String) -> ConsistencyLevel {
-        role == RoleBook.defaultSuperuser ? .quorum : .localQuorum
+    func roleConsistency(_ role: String) -> ConsistencyLevel {
+        role == RoleBook.defaultSuperuser ? .quorum : authReadConsistency
+    }
+
+    /// The level at which roles and permissions are read.
+    var authReadConsistency: ConsistencyLevel {
+        ConsistencyLevel(name: configuration.authentication.readConsistency) ?? .localQuorum
+    }
+
+    /// The level at which roles and permissions are written.
+    var authWriteConsistency: ConsistencyLevel {
+        ConsistencyLevel(name: configuration.authentication.writeConsistency) ?? .eachQuorum
     }
 
     func authorityStatementsEnded(
@@ -208,7 +218,7 @@ extension Shard {
             }
             run(
                 roles.map { InternalCall(RoleBook.readPermissionsOfRole, [.text($0)]) },
-                at: Self.roleConsistency(load.role), for: .authority(load))
+                at: roleConsistency(load.role), for: .authority(load))
         case .permissions:
             for rows in rows { load.book.add(permissions: rows) }
             finish(load, nil)

@@ -1,5 +1,5 @@
 // Statements of our own: the tables of `system_auth` are read and written by the same coordinator, at the
-// same consistency levels, as those of users.
+// same consistency levels, as those of users, and so are tables that a node keeps for itself.
 //
 //     run(calls, for: purpose) -> each call is a request without a connection -> all ended -> purpose
 //
@@ -34,6 +34,12 @@ final class InternalRun {
         case login(LoginRun)
         case authority(AuthorityLoad)
         case roles(RoleRun)
+        /// The prepared statements of former lives.
+        case keptStatements
+        /// An operator's command.
+        case compactionHistory(EffectID)
+        /// Nobody: what is written is only remembered. A failure goes to the node's log, with these words.
+        case untold(String)
     }
 
     let purpose: Purpose
@@ -109,7 +115,7 @@ extension Shard {
     func internalPlan(_ text: String) throws(CQLError) -> PreparedPlan {
         if let known = internalPlans[text], known.epoch == cluster.schema.epoch { return known }
         let plan = try Planner.plan(
-            try Parser.parse(text), schema: cluster.schema, keyspace: nil)
+            try Parser.parse(text), schema: cluster.schema, keyspace: nil, isOwn: true)
         internalPlans[text] = plan
         return plan
     }
@@ -150,6 +156,11 @@ extension Shard {
         case .login(let login): loginStatementsEnded(login, run.rows, run.failure)
         case .authority(let load): authorityStatementsEnded(load, run.rows, run.failure)
         case .roles(let roles): roleStatementsEnded(roles, run.rows, run.failure)
+        case .keptStatements: keptStatementsRead(run.rows[0], run.failure)
+        case .compactionHistory(let command):
+            compactionHistoryRead(command, run.rows[0], run.failure)
+        case .untold(let what):
+            if let failure = run.failure { report("\(what): \(failure.message)") }
         }
     }
 }

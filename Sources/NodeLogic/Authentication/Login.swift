@@ -89,7 +89,7 @@ extension Shard {
             return
         }
         run(
-            [InternalCall(Self.readHash, [.text(role)])], at: Self.roleConsistency(role),
+            [InternalCall(Self.readHash, [.text(role)])], at: roleConsistency(role),
             for: .login(login))
     }
 

@@ -104,7 +104,7 @@ extension Shard {
             finish(run, nil)
             return
         }
-        self.run(calls, at: .eachQuorum, for: .roles(run))
+        self.run(calls, at: authWriteConsistency, for: .roles(run))
     }
 
     func roleStatementsEnded(_ run: RoleRun, _ rows: [[SystemRow]], _ failure: CQLError?) {

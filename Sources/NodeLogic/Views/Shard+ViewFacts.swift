@@ -39,7 +39,6 @@ extension Shard {
         case "system_views.rows_per_read", "system_views.tombstones_per_read":
             let isRows = table == "system_views.rows_per_read"
             return tableFacts { [histogram(isRows ? $0.rows.figures : $0.tombstones.figures)] }
-        case "system.compaction_history": return compactionFacts
         case "system.size_estimates", "system.table_estimates": return estimateFacts
         default:
             guard let measure = RequestMeasure(view: table) else { return .list([]) }
@@ -144,24 +143,6 @@ extension Shard {
             ]
         }
         return .list(merges + tasks)
-    }
-
-    private var compactionFacts: AdminValue {
-        .list(
-            storage.compactionHistory.map { record in
-                [
-                    "id": .text(
-                        TimeUUID.make(
-                            microseconds: record.time.microseconds, sequence: record.id.value,
-                            node: host.value.low &+ UInt64(index.value)
-                        ).description),
-                    "keyspace_name": .text(record.keyspace),
-                    "columnfamily_name": .text(record.table),
-                    "compacted_at": .integer(record.time.microseconds / 1_000),
-                    "bytes_in": .count(record.bytesIn), "bytes_out": .count(record.bytesOut),
-                    "compaction_properties": ["reason": .text(record.reason)],
-                ]
-            })
     }
 
     /// For each user table its files' tokens, partitions and bytes.

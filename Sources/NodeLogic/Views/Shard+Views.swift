@@ -38,7 +38,7 @@ extension Shard {
     }
 
     private static let gatheredSystemTables = [
-        "compaction_history", "size_estimates", "sstable_activity_v2", "table_estimates",
+        "size_estimates", "sstable_activity_v2", "table_estimates",
     ]
 
     /// Answers a select of such a table.

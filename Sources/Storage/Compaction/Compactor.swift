@@ -100,6 +100,8 @@ struct Compactor {
     /// The newest last.
     var history: [CompactionRecord] = []
     static let historyLength = 256
+    /// All that have ended in this life.
+    var endedCount = 0
 
     init(_ configuration: Configuration.Storage) {
         limit = max(1, configuration.concurrentCompactors)

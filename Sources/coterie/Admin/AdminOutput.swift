@@ -299,7 +299,7 @@ struct AdminOutput {
         var rows = [
             [
                 "id", "keyspace_name", "columnfamily_name", "compacted_at", "bytes_in",
-                "bytes_out", "rows_merged",
+                "bytes_out", "rows_merged", "compaction_properties",
             ]
         ]
         for entry in value.elements {
@@ -307,6 +307,7 @@ struct AdminOutput {
                 entry["id"].text, entry["keyspace"].text, entry["table"].text,
                 AdminText.time(microseconds: entry["ended_at"].integer), entry["bytes_in"].text,
                 entry["bytes_out"].text, entry["rows_merged"].text,
+                entry["compaction_properties"].text,
             ])
         }
         return "Compaction History: \n" + AdminText.table(rows)

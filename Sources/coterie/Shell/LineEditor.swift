@@ -71,10 +71,11 @@ final class LineEditor {
         var saved = termios()
         let isTerminal = tcgetattr(STDIN_FILENO, &saved) == 0
         if isTerminal {
-            ShellOutput.write(Array("Password: ".utf8), to: STDERR_FILENO)
             var silent = saved
             silent.c_lflag &= ~tcflag_t(ECHO)
             _ = tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent)
+            // Who answers the prompt at once must not see the answer either.
+            ShellOutput.write(Array("Password: ".utf8), to: STDERR_FILENO)
         }
         defer {
             if isTerminal {

@@ -56,11 +56,15 @@ final class ShellHistory {
     func add(_ text: String) {
         var line = text.split(whereSeparator: \.isNewline).joined(separator: " ")
         while line.last?.isWhitespace == true { line.removeLast() }
-        guard !line.isEmpty, line != lines.last,
-            !line.lowercased().contains("password")
-        else { return }
+        guard !line.isEmpty, line != lines.last, !Self.holdsPassword(line) else { return }
         lines.append(line)
         write([line], flags: O_APPEND)
+    }
+
+    private static func holdsPassword(_ line: String) -> Bool {
+        let words = line.lowercased()
+        // LOGIN may be given one without naming it.
+        return words.contains("password") || words.hasPrefix("login") && words.contains("'")
     }
 
     private func rewrite() {

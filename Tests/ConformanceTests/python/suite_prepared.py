@@ -1,6 +1,9 @@
 """Prepared statements: what is known of them, and how they outlive changes and restarts."""
 
-from cassandra import InvalidRequest
+import struct
+
+import wire
+from cassandra import ConsistencyLevel, InvalidRequest, Unauthorized
 from cassandra.protocol import SyntaxException
 
 from harness import behaviour, equal, eventually, true
@@ -67,6 +70,108 @@ def a_statement_that_one_node_forgot_is_prepared_again(env):
     env.ring.start(2)
     eventually(lambda: session.execute(statement, (2, 2)), 20)
     equal(sorted(env.rows(f"SELECT k, v FROM {name}")), [(1, 1), (2, 2)])
+
+
+def prepare(connection, text):
+    """The id of a statement, which may hold single quotes and no marker."""
+    reply = connection.ask(wire.PREPARE, wire.long_string(text))
+    equal(reply.kind, 4, "the kind of the result")
+    return reply.content[6:6 + struct.unpack(">H", reply.content[4:6])[0]]
+
+
+def execute(connection, identifier):
+    """What an id without values is answered, at ONE."""
+    return connection.ask(wire.EXECUTE, struct.pack(">H", len(identifier)) + identifier + struct.pack(">HB", 1, 0))
+
+
+def by_wire(env, node):
+    return wire.Wire(env.ring.addresses[node - 1], env.ring.port, 4)
+
+
+def kept(env, node):
+    """The texts of the statements that a node keeps."""
+    session = env.only(node, consistency_level=ConsistencyLevel.ONE)
+    return {row[0] for row in session.execute("SELECT query_string FROM system.prepared_statements")}
+
+
+@behaviour
+def an_id_means_its_statement_after_a_kill_on_every_connection(env):
+    name = f"{env.keyspace}.{env.table('k int PRIMARY KEY, v int')}"
+    texts = [f"SELECT v FROM {name} WHERE k = {k}" for k in range(40)] + [
+        f"INSERT INTO {name} (k, v) VALUES (1, 7)", f"BEGIN BATCH DELETE FROM {name} WHERE k = 2 APPLY BATCH"]
+    with by_wire(env, 2) as connection:
+        connection.start()
+        identifiers = [prepare(connection, text) for text in texts]
+    env.ring.kill(2)
+    env.ring.start(2)
+    # Several, so that every shard of the node has one.
+    for _ in range(4):
+        with by_wire(env, 2) as connection:
+            connection.start()
+            for text, identifier in zip(texts, identifiers):
+                reply = execute(connection, identifier)
+                equal(reply.opcode, wire.RESULT, text)
+    true(set(texts) <= kept(env, 2), "not all are in system.prepared_statements")
+
+
+@behaviour
+def what_one_connection_prepares_every_connection_of_the_node_executes(env):
+    name = f"{env.keyspace}.{env.table('k int PRIMARY KEY')}"
+    connections = [by_wire(env, 1) for _ in range(4)]
+    try:
+        for connection in connections:
+            connection.start()
+        identifier = prepare(connections[0], f"SELECT k FROM {name}")
+        for connection in connections:
+            equal(eventually(lambda: execute(connection, identifier), 5).opcode, wire.RESULT)
+    finally:
+        for connection in connections:
+            connection.__exit__()
+
+
+@behaviour
+def what_a_dropped_table_had_prepared_is_forgotten_also_after_a_kill(env):
+    name = f"{env.keyspace}.{env.table('k int PRIMARY KEY')}"
+    stays = f"{env.keyspace}.{env.table('k int PRIMARY KEY, v int')}"
+    with by_wire(env, 3) as connection:
+        connection.start()
+        gone = prepare(connection, f"SELECT k FROM {name}")
+        altered = prepare(connection, f"SELECT v FROM {stays}")
+        other = prepare(connection, f"SELECT k FROM {stays}")
+        env.execute(f"DROP TABLE {name}")
+        env.execute(f"ALTER TABLE {stays} DROP v")
+        equal(eventually(lambda: true_of(execute(connection, gone), wire.ERROR), 5).error[0], 0x2500)
+    eventually(lambda: true(f"SELECT k FROM {name}" not in kept(env, 3), "the row stays"), 5)
+    env.ring.kill(3)
+    env.ring.start(3)
+    with by_wire(env, 3) as connection:
+        connection.start()
+        equal(execute(connection, gone).error[0], 0x2500)
+        equal(execute(connection, altered).error[0], 0x2500, "a statement that is refused now")
+        equal(execute(connection, other).opcode, wire.RESULT)
+    eventually(lambda: true(f"SELECT v FROM {stays}" not in kept(env, 3), "the row stays"), 5)
+
+
+def true_of(reply, opcode):
+    equal(reply.opcode, opcode)
+    return reply
+
+
+@behaviour
+def statements_with_passwords_and_of_the_schema_are_not_kept(env):
+    with by_wire(env, 1) as connection:
+        connection.start()
+        prepare(connection, f"CREATE TABLE {env.keyspace}.never (k int PRIMARY KEY)")
+        prepare(connection, "USE system")
+    true(not {text for text in kept(env, 1) if "never" in text or text.startswith("USE")}, "kept")
+
+
+@behaviour
+def the_tables_of_what_is_kept_cannot_be_written_by_clients(env):
+    env.refused(Unauthorized, "system keyspace is not user-modifiable",
+                lambda: env.execute("INSERT INTO system.prepared_statements (prepared_id) VALUES (0x00)"))
+    env.refused(Unauthorized, "system keyspace is not user-modifiable",
+                lambda: env.execute("DELETE FROM system.compaction_history WHERE id = uuid()"))
 
 
 def select_star_after_alter(env, version):

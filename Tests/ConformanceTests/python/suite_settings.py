@@ -6,7 +6,7 @@ import tempfile
 
 from cassandra import InvalidRequest, Unauthorized
 
-from harness import behaviour, equal, refusals, true
+from harness import behaviour, equal, eventually, refusals, true
 
 
 def node(env):
@@ -282,6 +282,32 @@ initial_token:
         true(phrase in errors, f"{phrase!r} is not in {errors!r}")
     true("did you mean" not in errors, errors)
     true("/proc/no" in errors.splitlines()[-1], errors.splitlines()[-1])
+
+
+@behaviour
+def a_node_starts_from_cassandras_own_file(env):
+    whole = os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                         "..", "..", "..", "Fixtures", "configuration", "cassandra-5.0.yaml")
+    address = "127.77.7.7"
+    with tempfile.TemporaryDirectory() as folder:
+        with open(os.path.join(folder, "log"), "w") as log:
+            node = subprocess.Popen(
+                [env.ring.binary, "node", "--config", whole, "--data", os.path.join(folder, "data"), "--initialise",
+                 "--address", address, "--admin-port", "17199"],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        try:
+            cluster = env.cluster(contact_points=[address], port=9042)
+            session = eventually(cluster.connect, 20)
+            values = dict(tuple(row) for row in session.execute("SELECT name, value FROM system_views.settings"))
+            equal((values["cluster_name"], values["max_hint_window"]), ("Test Cluster", "3h"))
+            equal(values["truncate_request_timeout"], "60000ms")
+            with open(os.path.join(folder, "log")) as log:
+                told = log.read()
+            for key in ("seed_provider", "concurrent_reads", "trickle_fsync", "memtable"):
+                equal(told.count(f": {key} has no effect"), 1, key)
+        finally:
+            node.kill()
+            node.wait()
 
 
 @behaviour

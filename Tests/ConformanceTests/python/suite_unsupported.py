@@ -38,8 +38,6 @@ CASES = [
      "CREATE AGGREGATE total (int) SFUNC plus STYPE int INITCOND 0",
      "CREATE AGGREGATE is not supported"),
     ("a trigger", "CREATE TRIGGER refused ON $plain USING 'x'", "CREATE TRIGGER is not supported"),
-    ("a copy of a table's schema", "CREATE TABLE copied LIKE $plain",
-     "CREATE TABLE LIKE is not supported"),
     ("dropping an index", "DROP INDEX refused", "DROP INDEX is not supported"),
     ("an identity", "ADD IDENTITY 'x' TO ROLE 'y'", "ADD IDENTITY is not supported"),
     ("the list of superusers", "LIST SUPERUSERS", "LIST SUPERUSERS is not supported"),

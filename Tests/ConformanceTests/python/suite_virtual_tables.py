@@ -288,6 +288,8 @@ def compactions_are_remembered(env):
         true(found[0][1] > found[0][2] > 0, found)
 
     eventually(remembered)
+    status, text, _ = env.ring.admin("compactionhistory")
+    true(status == 0 and f" {name} " in text and "compaction_properties" in text, text)
 
 
 # Clients and requests
@@ -526,3 +528,18 @@ refusals([
      "DELETE FROM system.size_estimates WHERE keyspace_name = 'a'", Unauthorized,
      "not user-modifiable"),
 ], lambda env: env.session and {})
+
+
+@behaviour
+def compactions_are_remembered_after_a_kill(env):
+    before = rows(env, "SELECT id, columnfamily_name, bytes_in, rows_merged FROM system.compaction_history")
+    true(before, "no compaction before the kill")
+    env.ring.kill(1)
+    env.ring.start(1)
+
+    def remembered():
+        found = rows(env, "SELECT id, columnfamily_name, bytes_in, rows_merged FROM system.compaction_history")
+        true(set(map(str, before)) <= set(map(str, found)), found)
+    eventually(remembered, 20)
+    status, text, _ = env.ring.admin("compactionhistory")
+    true(status == 0 and str(before[0][0]) in text, text)

@@ -417,13 +417,13 @@ package final class ModificationPlan: Sendable {
             current = try self.current(column, sink)
         }
         var collection = CollectionCells(
-            column, values, context, timestamp: stamp.timestamp, place: sink.listPlace,
+            column, values, context, timestamp: stamp.timestamp, places: sink.listPlaces,
             current: current)
         for source in sources {
             try collection.apply(source.operation, isDeletion: isDeletion)
         }
         collection.finish()
-        sink.listPlace = collection.place
+        sink.listPlaces = collection.places
         if let timestamp = collection.deletionTimestamp {
             row.append(
                 Cell(

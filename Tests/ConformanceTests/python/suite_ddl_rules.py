@@ -114,6 +114,9 @@ OPTIONS = [
     ("additional_write_policy", "'99p'", "99p"), ("read_repair", "'NONE'", "NONE"), ("cdc", "true", True),
     ("caching", "{'keys': 'NONE', 'rows_per_partition': '10'}", {"keys": "NONE", "rows_per_partition": "10"}),
     ("extensions", "{}", {}),
+    ("compression", "{'class': 'LZ4Compressor', 'min_compress_ratio': 2}",
+     {"class": "org.apache.cassandra.io.compress.LZ4Compressor", "chunk_length_in_kb": "16",
+      "min_compress_ratio": "2.0"}),
 ]
 
 
@@ -158,6 +161,11 @@ def shared(env):
         env.execute(f"ALTER TABLE {table} DROP gone")
         env.execute(f"ALTER TABLE {table} ADD still int static")
         env.execute(f"ALTER TABLE {table} DROP still")
+        env.execute("CREATE TYPE keyed (a int)")
+        env.execute("CREATE TYPE keyholder (u frozen<keyed>)")
+        env.execute("CREATE TABLE of_keys (k frozen<keyed>, k2 int, PRIMARY KEY ((k2, k)))")
+        env.execute("CREATE TABLE of_more_keys (k frozen<list<frozen<keyholder>>> PRIMARY KEY)")
+        env.execute("CREATE TABLE of_rows (k int, c frozen<keyed>, PRIMARY KEY (k, c))")
         return {"t": table, "keyspace": env.keyspace}
     return env.shared("names", make)
 
@@ -267,6 +275,9 @@ refusals([
     invalid("dropping a type that a type uses", "DROP TYPE used", "Cannot drop user type"),
     invalid("a field that the type has", "ALTER TYPE used ADD a int", "a field with name a already exists"),
     invalid("renaming an unknown field", "ALTER TYPE used RENAME nope TO x", "Unknown field nope in user type"),
+    invalid("a field more in a partition key", "ALTER TYPE keyed ADD f list<int>",
+            "Cannot add new field f of type list<int> to user type $keyspace.keyed as the type is being used in "
+            "partition key by the following tables: $keyspace.of_keys, $keyspace.of_more_keys"),
     invalid("a field of the type itself", "ALTER TYPE used ADD me frozen<used>", "circular reference"),
     invalid("a field of a type that holds it", "ALTER TYPE used ADD me frozen<holder>", "circular reference"),
     invalid("a type with a field twice", "CREATE TYPE refused (a int, a text)", "Duplicate field name 'a' in type 'refused'"),

@@ -127,9 +127,7 @@ struct CollectionCells {
                 cells.append((Self.path(part, element), nil))
             }
         case .put(let key, let value):
-            guard let keyBytes = try self.bytes(key) else {
-                throw .invalid("Invalid null map key")
-            }
+            let keyBytes = try elementBytes(key)
             switch try value.evaluate(values, context) {
             case .unset: return
             case .null: cells.append((Self.path(keyBytes, elementType), nil))
@@ -137,9 +135,7 @@ struct CollectionCells {
                 cells.append((Self.path(keyBytes, elementType), keeping(keyBytes, bytes)))
             }
         case .removeElement(let key):
-            guard let bytes = try bytes(key) else {
-                throw .invalid("Invalid null value for a key or element of \(column.name)")
-            }
+            let bytes = try elementBytes(key)
             cells.append((Self.path(bytes, elementType), nil))
         case .setField(let index, let term):
             switch try term.evaluate(values, context) {
@@ -156,6 +152,7 @@ struct CollectionCells {
             case .bytes(let bytes): cells.append((path, bytes))
             }
         case .removeIndex(let index):
+            if try index.evaluate(values, context) == .unset { return }
             cells.append((try path(at: index, verb: "delete", preposition: "from"), nil))
         case .removeValues(let term):
             guard let bytes = try bytes(term) else { return }
@@ -204,6 +201,16 @@ struct CollectionCells {
             sorted.append(cells[index])
         }
         cells = sorted
+    }
+
+    /// The key of a map or the element of a set that a statement names.
+    private func elementBytes(_ term: PlannedTerm) throws(CQLError) -> [UInt8] {
+        let kind = if case .map = column.type { "map key" } else { "set element" }
+        switch try term.evaluate(values, context) {
+        case .bytes(let bytes): return bytes
+        case .null: throw .invalid("Invalid null \(kind)")
+        case .unset: throw .invalid("Invalid unset \(kind)")
+        }
     }
 
     private func bytes(_ term: PlannedTerm) throws(CQLError) -> [UInt8]? {

@@ -96,6 +96,33 @@ def a_column_that_comes_back_is_empty_whatever_time_its_drop_named(env):
 
 
 @behaviour
+def a_dropped_column_returns_with_types_that_can_read_its_cells(env):
+    table = env.table("k int PRIMARY KEY, " + ", ".join(
+        f"c{place} {former}" for place, (former, _, _) in enumerate(RETURNS)))
+    for place, (former, types, others) in enumerate(RETURNS):
+        env.execute(f"ALTER TABLE {table} DROP c{place}")
+        for other in others:
+            env.refused(
+                InvalidRequest, f"Cannot re-add previously dropped column 'c{place}' of type {other}, incompatible "
+                f"with previous type {former}", lambda: env.execute(f"ALTER TABLE {table} ADD c{place} {other}"))
+        for type in types:
+            env.execute(f"ALTER TABLE {table} ADD c{place} {type}")
+            env.execute(f"ALTER TABLE {table} DROP c{place}")
+            if type != former:
+                break
+
+
+# (what the column was, what it may become, what not)
+RETURNS = [
+    ("text", ["text", "blob"], ["ascii", "int"]), ("ascii", ["text"], ["varint"]), ("varint", ["blob"], ["decimal"]),
+    ("timestamp", ["bigint"], ["blob", "time"]), ("bigint", ["timestamp"], ["varint", "blob"]),
+    ("timeuuid", ["uuid"], ["blob"]), ("uuid", ["uuid"], ["timeuuid"]), ("int", ["int"], ["bigint", "blob", "varint"]),
+    ("frozen<list<text>>", ["blob"], ["list<text>"]), ("list<text>", ["list<blob>"], ["blob", "list<ascii>"]),
+    ("set<ascii>", ["set<text>"], ["set<varint>"]), ("map<ascii, text>", ["map<text, blob>"], ["map<int, text>"]),
+]
+
+
+@behaviour
 def a_dropped_column_is_listed(env):
     table = wide(env)
     env.execute(f"ALTER TABLE {table} DROP w USING TIMESTAMP 5000")

@@ -390,6 +390,8 @@ def a_null_or_unset_index_is_refused(env):
     env.refused(
         InvalidRequest, "Invalid unset value for list index",
         lambda: env.execute(statement, (UNSET_VALUE, 1, k)))
+    env.execute(env.session.prepare(f"DELETE l[?] FROM {lists(env)} WHERE k = ?"), (UNSET_VALUE, k))
+    equal(the_list(env, k), [1])
 
 
 refusals([

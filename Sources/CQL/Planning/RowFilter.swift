@@ -44,9 +44,7 @@ struct RowFilter: Sendable {
     }
 
     /// Whether it compares several columns at once with a list.
-    var isTupleList: Bool {
-        if case .tuple = target { comparison == .in } else { false }
-    }
+    var isTupleList: Bool { comparison == .in && slots.count > 1 }
 
     /// The filter with its values.
     func bound(

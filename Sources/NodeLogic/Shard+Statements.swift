@@ -301,8 +301,9 @@ extension Shard {
         try checkSelect(select, client)
         measure(
             client, select.table.id,
-            parameters.consistency.isSerial
-                ? .conditionalRead : select.namesPartitions ? .coordinatorRead : .coordinatorScan)
+            !select.namesPartitions
+                ? .coordinatorScan
+                : parameters.consistency.isSerial ? .conditionalRead : .coordinatorRead)
         let execution = try SelectExecution(
             select, values, context, pageSize: parameters.pageSize,
             pagingState: parameters.pagingState.map { [UInt8]($0) })

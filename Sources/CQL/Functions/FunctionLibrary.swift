@@ -105,7 +105,7 @@ enum FunctionLibrary {
     /// The conversions that CAST may make to a type.
     static func casts(to: CQLType) -> [FunctionSignature] {
         var result: [FunctionSignature] = []
-        let name = "castAs" + to.cqlName.prefix(1).uppercased() + to.cqlName.dropFirst()
+        let name = "cast_as_" + to.cqlName
         func add(_ from: CQLType, _ function: ScalarFunction) {
             result.append(FunctionSignature(name, function, [from], to))
         }

@@ -205,11 +205,13 @@ extension PlannedSelector {
         return (parts, first..<max(first, end))
     }
 
-    /// The entries of a set or map between two keys, as a set or map.
+    /// The entries of a set or map between two keys, as a set or map. Without any, a frozen one is empty
+    /// and one of cells is not there.
     static func slice(
         of value: [UInt8], _ type: CQLType, from: [UInt8]?, to: [UInt8]?
-    ) -> [UInt8] {
+    ) -> [UInt8]? {
         let (parts, places) = places(in: value, type, from: from, to: to)
+        if places.isEmpty, type.isMultiCell { return nil }
         var step = 1
         if case .map = type { step = 2 }
         return SystemValue.collection(

@@ -210,7 +210,7 @@ struct RowOutput {
             }
             return PlannedSelector.part(of: value, type, key: wanted)
         case .slice(let inner, let from, let to, let type):
-            return try evaluate(inner).map {
+            return try evaluate(inner).flatMap {
                 PlannedSelector.slice(
                     of: $0, type, from: Self.constant(from), to: Self.constant(to))
             }

@@ -37,7 +37,10 @@ struct SelectorCompiler {
         case .writeTime(let kind, let inner): return try writeTime(kind, inner)
         case .function(let name, let arguments): return try call(name, arguments, expected)
         case .cast(let inner, let syntax):
-            let function = try FunctionLibrary.cast(try argument(inner), to: try resolve(syntax))
+            let target = try resolve(syntax)
+            // A cast to the type that the value has already is left out, also in the name.
+            if try exactType(inner) == target { return try compile(inner, as: target) }
+            let function = try FunctionLibrary.cast(try argument(inner), to: target)
             let (call, type, names) = try call(function, [inner])
             return (call, type, "cast(\(names[0]) as \(syntax))")
         case .typeHint(let syntax, let inner): return try hinted(inner, syntax)
@@ -55,7 +58,8 @@ struct SelectorCompiler {
             let (call, type, names) = try call(function, [inner])
             return (call, type, "-\(names[0])")
         case .tuple(let items) where items.count == 1 && expected?.isTuple != true:
-            return try compile(items[0], as: expected)
+            let (inner, type, name) = try compile(items[0], as: expected)
+            return (inner, type, "(\(name))")
         case .tuple, .list, .set, .map: return try literal(selector, expected)
         }
     }
@@ -391,7 +395,7 @@ struct SelectorCompiler {
         let type = try exactType(selector)
         let compiler = self
         return CallArgument(
-            text: selector.sourceText, exactType: type, isMarker: false, likelyType: type
+            text: selector.sourceText, exactType: type, likelyType: type
         ) { wanted in
             if let type { return type.assignability(to: wanted) }
             do throws(CQLError) {

@@ -244,9 +244,10 @@ package struct SchemaChange: Sendable {
     private func alterType(
         _ syntax: AlterTypeSyntax, _ schema: SchemaSnapshot
     ) throws(CQLError) -> SchemaChangeOutcome {
-        let existing = try existingKeyspace(schema)
         let name = syntax.name.name
-        guard let type = existing.type(named: name) else {
+        guard let existing = schema.keyspace(named: keyspace),
+            let type = existing.type(named: name)
+        else {
             if syntax.ifExists { return .nothing }
             throw .invalid("Type '\(keyspace).\(name)' doesn't exist")
         }
@@ -294,9 +295,9 @@ package struct SchemaChange: Sendable {
     private func dropType(
         _ name: QualifiedName, _ ifExists: Bool, _ schema: SchemaSnapshot
     ) throws(CQLError) -> SchemaChangeOutcome {
-        let existing = try existingKeyspace(schema)
         let name = name.name
-        guard existing.type(named: name) != nil else {
+        guard let existing = schema.keyspace(named: keyspace), existing.type(named: name) != nil
+        else {
             if ifExists { return .nothing }
             throw .invalid("Type '\(keyspace).\(name)' doesn't exist")
         }

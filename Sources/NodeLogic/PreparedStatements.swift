@@ -54,9 +54,9 @@ final class PreparedStatement {
         hasHadOtherColumns || self.columns.id != columns.id || announced.id != columns.id
     }
 
-    /// Whether clients before v5 read the result by columns that it no longer has. They skip the metadata of
-    /// a prepared statement's results and have no id to notice a change by, so that they must prepare again.
-    var isUnknownBeforeV5: Bool { hasHadOtherColumns && announced.id != columns.id }
+    /// Whether no client has been told the columns that the result has now. They are told by PREPARE: clients
+    /// skip the metadata of results, and those before v5 have no id to notice a change by.
+    var isOutdated: Bool { hasHadOtherColumns && announced.id != columns.id }
 
     var answer: PreparedAnswer {
         PreparedAnswer(

@@ -96,7 +96,7 @@ extension Shard {
         let keyspace = request.keyspace ?? connection.keyspace
         let id = PreparedStatements.id(text: text, keyspace: keyspace)
         let known = id.withBytes { prepared.find($0) }
-        if let known, known.plan.epoch == cluster.schema.epoch, !known.isUnknownBeforeV5 {
+        if let known, known.plan.epoch == cluster.schema.epoch, !known.isOutdated {
             answer(client, prepared: known.answer)
             return
         }
@@ -111,11 +111,11 @@ extension Shard {
     /// that could not bind its values or read its result by what it knows gets UNPREPARED, as all do of
     /// Cassandra whenever a column came or went.
     private func statement(
-        _ id: UnsafeRawBufferPointer, _ version: ProtocolVersion
+        _ id: UnsafeRawBufferPointer
     ) throws(CQLError) -> PreparedStatement {
         guard let found = prepared.find(id) else { throw Self.unprepared(id) }
         if found.plan.epoch == cluster.schema.epoch {
-            if version < .v5, found.isUnknownBeforeV5 { throw Self.unprepared(id) }
+            if found.isOutdated { throw Self.unprepared(id) }
             return found
         }
         // One that is refused now is refused when it is prepared again, where the client expects that.
@@ -129,7 +129,7 @@ extension Shard {
             throw Self.unprepared(id)
         }
         prepared.insert(renewed)
-        if version < .v5, renewed.isUnknownBeforeV5 { throw Self.unprepared(id) }
+        if renewed.isOutdated { throw Self.unprepared(id) }
         return renewed
     }
 
@@ -144,7 +144,7 @@ extension Shard {
     private func execute(
         _ request: ExecuteRequest, _ client: ClientRequest, _ connection: ClientConnection
     ) throws(CQLError) {
-        let statement = try statement(request.preparedID, client.version)
+        let statement = try statement(request.preparedID)
         if statement.hasHadOtherColumns, client.version < .v5 {
             // Some client may read by the columns that were; all get those that are.
             parameters.flags.remove(.skipMetadata)
@@ -242,7 +242,7 @@ extension Shard {
             case .text(let text):
                 plan = try self.plan(
                     try text.string(), keyspace: parameters.keyspace ?? connection.keyspace)
-            case .prepared(let id): plan = try statement(id, client.version).plan
+            case .prepared(let id): plan = try statement(id).plan
             }
             guard case .modification(let modification) = plan.plan else {
                 throw .invalid(

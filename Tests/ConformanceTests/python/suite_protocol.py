@@ -37,10 +37,6 @@ def in_version_5(function):
     return each_version(function, (5,))
 
 
-def before_version_5(function):
-    return each_version(function, (3, 4))
-
-
 def from_version_4(function):
     return each_version(function, (4, 5))
 
@@ -478,9 +474,13 @@ def another_metadata_id_is_answered_with_the_new_metadata(env, connection):
 def after_ALTER_the_result_tells_its_new_columns_once(env, connection):
     name = env.keyspace + "." + env.table("k int PRIMARY KEY, a int")
     env.execute(f"INSERT INTO {name} (k, a) VALUES (1, 2)")
-    prepared = Prepared(connection, f"SELECT * FROM {name}")
+    text = f"SELECT * FROM {name}"
+    prepared = Prepared(connection, text)
     equal(Rows(prepared.execute(connection, SKIP_METADATA)).columns, [])
     env.execute(f"ALTER TABLE {name} ADD b int")
+    error(prepared.execute(connection, SKIP_METADATA), wire.UNPREPARED)
+    # As if another client had prepared it again, of whom this one does not hear.
+    true(Prepared(connection, text).metadata_id != prepared.metadata_id, "a new id in PREPARED")
     rows = Rows(prepared.execute(connection, SKIP_METADATA))
     equal((rows.flags & 8, rows.columns), (8, [("k", INT), ("a", INT), ("b", INT)]))
     true(rows.metadata_id != prepared.metadata_id, "a new id")
@@ -488,7 +488,7 @@ def after_ALTER_the_result_tells_its_new_columns_once(env, connection):
     equal((again.flags & 8, again.columns, again.numbers), (0, [], [(1, 2, None)]))
 
 
-@before_version_5
+@each_version
 def after_ALTER_a_statement_with_other_columns_is_unprepared_until_it_is_prepared_again(env, connection):
     name = env.keyspace + "." + env.table("k int PRIMARY KEY, b int")
     env.execute(f"INSERT INTO {name} (k, b) VALUES (1, 2)")
@@ -502,7 +502,7 @@ def after_ALTER_a_statement_with_other_columns_is_unprepared_until_it_is_prepare
         for client in (connection, late):
             error(prepared.execute(client, SKIP_METADATA), wire.UNPREPARED)
         equal(Prepared(connection, text).columns, [("k", INT), ("a", INT), ("b", INT)])
-        # This client reads by the two columns that it knows, and the server cannot know that it does.
+        # A client before v5 reads by the two columns that it knows, and the server cannot know that it does.
         for client in (connection, late):
             frame = prepared.execute(client, SKIP_METADATA)
             if frame.opcode == wire.ERROR:

@@ -49,7 +49,9 @@ package enum DecimalFunctions {
         let working = digits + guardDigits
         let zero = DecimalNumber(unscaled: WholeNumber(0), scale: 0)
         // The iteration only comes near to zero.
-        if DecimalNumber.difference(value, DecimalNumber(unscaled: WholeNumber(1), scale: 0))?.isZero == true {
+        if DecimalNumber.difference(value, DecimalNumber(unscaled: WholeNumber(1), scale: 0))?
+            .isZero == true
+        {
             return zero
         }
         guard let ln10 = naturalLogarithmOfTen(scale: working) else { return nil }

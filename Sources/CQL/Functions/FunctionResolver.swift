@@ -29,19 +29,22 @@ final class CallArgument {
     let likelyType: CQLType?
     /// If it is a call: the arguments of that.
     let operands: [CallArgument]
+    /// If it is written as a list: of how many elements.
+    let elementCount: Int?
     private let describe: () -> String
     private let judge: (CQLType) -> Assignability
     private var judged: [CQLType: Assignability] = [:]
 
     init(
         text: @escaping @autoclosure () -> String, exactType: CQLType?, isMarker: Bool = false,
-        likelyType: CQLType?, operands: [CallArgument] = [],
+        likelyType: CQLType?, operands: [CallArgument] = [], elementCount: Int? = nil,
         suits: @escaping (CQLType) -> Assignability
     ) {
         self.exactType = exactType
         self.isMarker = isMarker
         self.likelyType = likelyType
         self.operands = operands
+        self.elementCount = elementCount
         describe = text
         judge = suits
     }

@@ -156,7 +156,9 @@ enum ArithmeticFunctions {
         for type in [CQLType.timestamp, .date] {
             if let function = signature(sign, type, .duration) { result.append(function) }
         }
-        for (left, right) in [(CQLType.text, CQLType.text), (.ascii, .ascii), (.ascii, .text), (.text, .ascii)] {
+        for (left, right) in [
+            (CQLType.text, CQLType.text), (.ascii, .ascii), (.ascii, .text), (.text, .ascii),
+        ] {
             if let function = signature(sign, left, right) { result.append(function) }
         }
         return result

@@ -94,7 +94,9 @@ enum JSONText {
     /// An address as Java writes it: of IPv6 all eight groups, whatever is zero.
     static func address(_ value: [UInt8]) -> String {
         guard value.count == 16 else { return value.map(String.init).joined(separator: ".") }
-        let groups = stride(from: 0, to: 16, by: 2).map { UInt16(value[$0]) << 8 | UInt16(value[$0 + 1]) }
+        let groups = stride(from: 0, to: 16, by: 2).map {
+            UInt16(value[$0]) << 8 | UInt16(value[$0 + 1])
+        }
         return groups.map { String($0, radix: 16) }.joined(separator: ":")
     }
 

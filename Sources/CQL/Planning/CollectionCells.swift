@@ -104,9 +104,7 @@ struct CollectionCells {
                 cells.append((Self.path(part, element), nil))
             }
         case .put(let key, let value):
-            guard let keyBytes = try self.bytes(key) else {
-                throw .invalid("Invalid null map key")
-            }
+            let keyBytes = try part(key, "map key")
             switch try value.evaluate(values, context) {
             case .unset: return
             case .null: cells.append((Self.path(keyBytes, elementType), nil))
@@ -114,10 +112,9 @@ struct CollectionCells {
                 cells.append((Self.path(keyBytes, elementType), keeping(keyBytes, bytes)))
             }
         case .removeElement(let key):
-            guard let bytes = try bytes(key) else {
-                throw .invalid("Invalid null value for a key or element of \(column.name)")
-            }
-            cells.append((Self.path(bytes, elementType), nil))
+            var what = "set element"
+            if case .map = column.type { what = "map key" }
+            cells.append((Self.path(try part(key, what), elementType), nil))
         case .setField(let index, let term):
             switch try term.evaluate(values, context) {
             case .unset: return
@@ -133,6 +130,8 @@ struct CollectionCells {
             case .bytes(let bytes): cells.append((path, bytes))
             }
         case .removeIndex(let index):
+            // A deletion of what was not said deletes nothing.
+            if try index.evaluate(values, context) == .unset { return }
             cells.append((try path(at: index, verb: "delete", preposition: "from"), nil))
         case .removeValues(let term):
             guard let bytes = try bytes(term) else { return }
@@ -181,6 +180,15 @@ struct CollectionCells {
             sorted.append(cells[index])
         }
         cells = sorted
+    }
+
+    /// The key or element that is written or deleted.
+    private func part(_ term: PlannedTerm, _ what: String) throws(CQLError) -> [UInt8] {
+        switch try term.evaluate(values, context) {
+        case .bytes(let bytes): return bytes
+        case .null: throw .invalid("Invalid null \(what)")
+        case .unset: throw .invalid("Invalid unset \(what)")
+        }
     }
 
     private func bytes(_ term: PlannedTerm) throws(CQLError) -> [UInt8]? {

@@ -53,7 +53,7 @@ struct TermCompiler {
     private func folded(_ term: PlannedTerm) throws(CQLError) -> PlannedTerm {
         let parts: [PlannedTerm]
         switch term {
-        case .fields(let items), .collection(_, let items), .vector(_, let items): parts = items
+        case .fields(let items, _), .collection(_, let items), .vector(_, let items): parts = items
         default: return term
         }
         guard parts.allSatisfy(\.isConstant) else { return term }
@@ -115,6 +115,8 @@ struct TermCompiler {
     private static func isAssignable(_ kind: Literal.Kind, _ type: CQLType) -> Bool {
         switch (kind, type) {
         case (_, .custom): kind == .string || kind == .hexadecimal
+        // Its parts stand in one text, whatever kind of literal that looks like.
+        case (_, .tuple): true
         case (.string, .ascii), (.string, .text), (.string, .inet), (.string, .date),
             (.string, .time), (.string, .timestamp):
             true
@@ -190,6 +192,10 @@ struct TermCompiler {
             return CallArgument(
                 text: term.sourceText, exactType: nil, likelyType: Self.preferredType(literal)
             ) { Self.suits(literal, $0) }
+        case .list(let items):
+            return CallArgument(
+                text: term.sourceText, exactType: nil, likelyType: nil, elementCount: items.count
+            ) { self.suits(term, $0) }
         case .tuple(let items) where items.count == 1:
             let inner = argument(items[0])
             return CallArgument(
@@ -392,7 +398,7 @@ struct TermCompiler {
             }
             parts.append(try compile(item, as: part, for: "\(name)[\(parts.count)]"))
         }
-        return .fields(parts)
+        return .fields(parts, type)
     }
 
     private mutating func userType(
@@ -418,7 +424,7 @@ struct TermCompiler {
             }
             parts.append(try compile(given.value, as: field.type, for: "\(name).\(field.name)"))
         }
-        return .fields(parts)
+        return .fields(parts, type)
     }
 }
 

@@ -256,3 +256,29 @@ refusals([
     ("from_json of broken JSON", "INSERT INTO $t (k, c5) VALUES (1, from_json('{'))", FunctionFailure,
      "Could not decode JSON string"),
 ], names)
+
+
+@behaviour
+def from_json_says_what_is_no_value_of_the_type(env):
+    name = env.table(
+        "k int PRIMARY KEY, b blob, d decimal, v varint, s smallint, t tinyint, ts timestamp, i int")
+    for column, text, phrase in (
+            ("b", '"0x123"', "Value '0x123' is not a valid blob representation: "),
+            ("b", "123", "Value '123' is not a valid blob representation: "),
+            ("d", '"xyzz"', "Value 'xyzz' is not a valid representation of a decimal value"),
+            ("v", "true", "Value 'true' is not a valid representation of a varint value"),
+            ("v", '""', "Value '' is not a valid representation of a varint value"),
+            ("s", "32768", "Unable to make short from '32768'"),
+            ("t", "123.456", "Unable to make byte from '123.456'"),
+            ("ts", "123.456", "Expected a long or a datestring representation of a timestamp value, but got a Double"),
+            ("ts", '"abcd"', "Unable to parse a date/time from 'abcd'")):
+        env.refused(
+            FunctionFailure, phrase,
+            lambda: env.execute(f"INSERT INTO {name} (k, {column}) VALUES (1, from_json('{text}'))"))
+
+
+@behaviour
+def an_empty_value_is_an_empty_string(env):
+    name = env.table("k int PRIMARY KEY, i int, u uuid")
+    env.execute(f"INSERT INTO {name} (k, i, u) VALUES (1, blob_as_int(0x), blob_as_uuid(0x))")
+    equal(env.rows(f"SELECT JSON * FROM {name}"), [('{"k": 1, "i": "", "u": ""}',)])

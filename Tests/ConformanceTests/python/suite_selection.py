@@ -179,10 +179,11 @@ for _aggregate in AGGREGATES:
 def times(env):
     def make():
         name = env.table(
-            "k int PRIMARY KEY, m map<text, int>, s set<int>, l list<int>, u spot, f frozen<set<int>>, p int")
+            "k int PRIMARY KEY, m map<text, int>, s set<int>, l list<int>, u spot, f frozen<set<int>>, p int, "
+            "g map<text, frozen<map<int, int>>>")
         env.execute(f"UPDATE {name} USING TIMESTAMP 10 SET m['a'] = 1, u.b = 2, p = 1 WHERE k = 1")
         env.execute(f"UPDATE {name} USING TIMESTAMP 20 AND TTL 10000 SET m['b'] = 2, s = s + {{5}} WHERE k = 1")
-        env.execute(f"UPDATE {name} USING TIMESTAMP 30 SET f = {{1}}, l = l + [7] WHERE k = 1")
+        env.execute(f"UPDATE {name} USING TIMESTAMP 30 SET f = {{1}}, l = l + [7], g['x'] = {{1: 2}} WHERE k = 1")
         return name
 
     def before():
@@ -199,6 +200,9 @@ TIMES = [
     ("writetime(u.b)", 10), ("writetime(u.a)", None), ("writetime(s)", [20]), ("writetime(s[5])", 20),
     ("writetime(l)", [30]), ("writetime(f)", 30), ("maxwritetime(f)", 30), ("maxwritetime(u)", 10),
     ("maxwritetime(s)", 20), ("ttl(m['a'])", None), ("ttl(f)", None),
+    ("writetime(f[1])", 30), ("writetime(f[9])", None), ("writetime(f[..5])", 30), ("writetime(f[5..])", None),
+    ("writetime(g['x'][1])", 30), ("writetime(g['x'][3])", None), ("writetime(g['x'][1..2])", 30),
+    ("maxwritetime(g['y'][1])", None),
 ]
 
 

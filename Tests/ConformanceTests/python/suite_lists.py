@@ -5,7 +5,7 @@ import threading
 from cassandra import ConsistencyLevel, InvalidRequest
 from cassandra.query import BatchStatement, BatchType, SimpleStatement, UNSET_VALUE
 
-from harness import behaviour, equal, refusals, true
+from harness import behaviour, equal, needs, refusals, true
 
 
 def lists(env):
@@ -283,6 +283,7 @@ def changes_at_once_through_one_node_leave_a_list_of_the_same_length(env):
 
 
 @behaviour
+@needs(3)
 def every_consistency_of_reads_is_taken(env):
     for level in (
             ConsistencyLevel.ONE, ConsistencyLevel.TWO, ConsistencyLevel.QUORUM,

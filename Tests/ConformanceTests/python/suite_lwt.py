@@ -6,7 +6,7 @@ from cassandra import ConsistencyLevel, InvalidRequest, Unavailable, WriteTimeou
 from cassandra.cluster import EXEC_PROFILE_DEFAULT
 from cassandra.query import BatchStatement, BatchType, SimpleStatement, UNSET_VALUE
 
-from harness import behaviour, equal, eventually, refusals, true
+from harness import behaviour, equal, eventually, needs, refusals, true
 
 
 def plain(env):
@@ -586,6 +586,7 @@ def the_same_condition_may_stand_twice_for_a_row(env):
 # Consistency, contention, protocol
 
 @behaviour
+@needs(3)
 def a_serial_read_sees_what_was_applied_through_another_node(env):
     t, k = plain(env), keys(env)
     sessions = [env.only(node) for node in (1, 2, 3)]
@@ -632,6 +633,7 @@ def local_serial_works_for_writes(env):
 
 
 @behaviour
+@needs(3)
 def every_commit_consistency_is_taken(env):
     t = plain(env)
     for level in (
@@ -645,6 +647,7 @@ def every_commit_consistency_is_taken(env):
 
 
 @behaviour
+@needs(3)
 def of_many_that_insert_at_once_exactly_one_wins(env):
     t, k = plain(env), keys(env)
     sessions = [env.only(node) for node in (1, 2, 3)]
@@ -676,7 +679,7 @@ def of_many_that_insert_at_once_exactly_one_wins(env):
 def increments_by_compare_and_set_lose_nothing(env):
     t, k = plain(env), keys(env)
     env.execute(f"INSERT INTO {t} (k, v) VALUES ({k}, 0) IF NOT EXISTS")
-    sessions = [env.only(node) for node in (1, 2, 3)]
+    sessions = [env.only(node) for node in env.several()]
     done = [0, 0, 0]
     unknown = [0, 0, 0]
 
@@ -873,6 +876,7 @@ refusals([
 
 
 @behaviour
+@needs(3)
 def without_a_majority_nothing_is_tried(env):
     t, k = plain(env), keys(env)
     env.ring.kill(2)

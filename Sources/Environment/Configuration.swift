@@ -138,7 +138,7 @@ package struct Configuration: Equatable, Sendable {
     }
 
     package struct Clients: Equatable, Sendable {
-        package var maximumFrameBytes = 256 << 20
+        package var maximumFrameBytes = 16 << 20
         package var maximumPreparedStatements = 10_000
         /// Unsent response bytes of a connection above which it is no longer read from.
         package var pauseReadingAboveBytes = 1 << 20

@@ -7,7 +7,7 @@ from cassandra.protocol import SyntaxException
 from cassandra.query import BatchStatement, BatchType, SimpleStatement
 
 import wire
-from harness import behaviour, equal, true
+from harness import asserted_refusal, behaviour, equal, true
 from wire import Wire
 
 
@@ -132,7 +132,50 @@ def a_clustering_key_over_64_kilobytes_is_refused(env):
 def a_mutation_that_no_log_takes_is_refused(env):
     name = env.table("k int PRIMARY KEY, v blob")
     statement = env.session.prepare(f"INSERT INTO {name} (k, v) VALUES (1, ?)")
-    env.refused(InvalidRequest, "oversized mutation", lambda: env.execute(statement, (b"x" * 40_000_000,)))
+    frames_up_to(env, "64MiB")
+    try:
+        # A connection keeps the limit that held when it began.
+        session = env.cluster().connect(env.keyspace)
+        env.refused(InvalidRequest, "oversized mutation", lambda: session.execute(statement, (b"x" * 40_000_000,)))
+    finally:
+        frames_up_to(env, "16MiB")
+    alive(env)
+
+
+def frames_up_to(env, size):
+    for node in env.nodes():
+        env.only(node).execute(
+            f"UPDATE system_views.settings SET value = '{size}' WHERE name = 'native_transport_max_frame_size'")
+
+
+@behaviour
+def a_frame_over_16_mebibytes_is_refused(env):
+    for version in (4, 5):
+        with Wire(env.ring.addresses[0], env.ring.port, version) as connection:
+            connection.start()
+            data = struct.pack(">BBhBi", version, 0, 1, wire.QUERY, (16 << 20) + 1)
+            connection.raw(data if version < 5 else wire.segment(data + b"x" * 100, is_self_contained=False))
+            refused(connection.receive(), wire.PROTOCOL_ERROR, "Request is too big: length 16777217 exceeds")
+
+
+def refused(frame, code, phrase):
+    equal(frame.opcode, wire.ERROR)
+    equal(frame.error[0], code)
+    true(phrase in frame.error[1], frame.error)
+    asserted_refusal(phrase)
+
+
+@behaviour
+def a_mistake_at_the_beginning_of_ten_megabytes_is_told_at_once(env):
+    env.refused(SyntaxException, "line 1:0", lambda: env.execute("SELEC " + "x, " * 3_000_000))
+    alive(env)
+
+
+@behaviour
+def more_tokens_than_a_million_are_refused(env):
+    env.refused(
+        SyntaxException, "the statement has over 1000000 tokens",
+        lambda: env.execute(f"INSERT INTO {small(env)} (k, v) VALUES (1, [{'1,' * 600_000}1])"))
     alive(env)
 
 
@@ -179,14 +222,14 @@ def two_thousand_prepared_statements_are_kept_or_prepared_again(env):
 
 
 @behaviour
-def a_frame_that_announces_256_megabytes_costs_nothing(env):
+def a_frame_that_announces_16_megabytes_costs_nothing(env):
     with Wire(env.ring.addresses[0], env.ring.port) as connection:
         connection.start()
         connections = []
         for _ in range(20):
             other = Wire(env.ring.addresses[0], env.ring.port)
             other.start()
-            other.raw(struct.pack(">BBhBi", 4, 0, 1, wire.QUERY, 200_000_000) + b"x" * 1000)
+            other.raw(struct.pack(">BBhBi", 4, 0, 1, wire.QUERY, 16_000_000) + b"x" * 1000)
             connections.append(other)
         connection.query("SELECT key FROM system.local")
         equal(connection.receive().kind, 2)

@@ -15,16 +15,48 @@ final class PreparedStatement {
     let plan: PreparedPlan
     let markers: RowsMetadata
     let columns: RowsMetadata
+    /// What the last PREPARED answer told of the columns. It outlives a schema change, until a client
+    /// prepares again.
+    private let announced: RowsMetadata
+    /// Whether the result has had other columns before: of the clients that prepared then, some may not
+    /// have prepared again, and those before v5 do not say which columns they know.
+    let hasHadOtherColumns: Bool
     fileprivate(set) var lastUse: UInt64 = 0
 
-    init(id: [UInt8], text: String, keyspace: String?, plan: PreparedPlan) {
+    /// A statement that a client prepares; `former` is the same text under an earlier schema.
+    init(
+        id: [UInt8], text: String, keyspace: String?, plan: PreparedPlan,
+        former: PreparedStatement? = nil
+    ) {
         self.id = id
         self.text = text
         self.keyspace = keyspace
         self.plan = plan
         markers = RowsMetadata(plan.bindMarkers)
         columns = RowsMetadata(plan.resultColumns)
+        announced = columns
+        hasHadOtherColumns = former?.hasChanged(to: columns) ?? false
     }
+
+    /// The same statement, planned anew because the schema changed, without a client knowing it.
+    init(renewing former: PreparedStatement, plan: PreparedPlan) {
+        id = former.id
+        text = former.text
+        keyspace = former.keyspace
+        self.plan = plan
+        markers = RowsMetadata(plan.bindMarkers)
+        columns = RowsMetadata(plan.resultColumns)
+        announced = former.announced
+        hasHadOtherColumns = former.hasChanged(to: columns)
+    }
+
+    private func hasChanged(to columns: RowsMetadata) -> Bool {
+        hasHadOtherColumns || self.columns.id != columns.id || announced.id != columns.id
+    }
+
+    /// Whether no client has been told the columns that the result has now. They are told by PREPARE: clients
+    /// skip the metadata of results, and those before v5 have no id to notice a change by.
+    var isOutdated: Bool { hasHadOtherColumns && announced.id != columns.id }
 
     var answer: PreparedAnswer {
         PreparedAnswer(
@@ -75,6 +107,11 @@ struct PreparedStatements {
         clock += 1
         statement.lastUse = clock
         statements[key] = statement
+    }
+
+    /// Forgets a statement, which clients must prepare again.
+    mutating func remove(_ id: UnsafeRawBufferPointer) {
+        if let key = Self.key(id) { statements[key] = nil }
     }
 
     /// All statements, sorted by id; for `system.prepared_statements`.

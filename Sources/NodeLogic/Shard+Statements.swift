@@ -123,40 +123,60 @@ extension Shard {
         let known = planned?[request.text]
         let text = if let known { known.text } else { try request.text.string() }
         let id = known?.id ?? PreparedStatements.id(text: text, keyspace: keyspace)
-        if let found = id.withBytes({ prepared.find($0) }), found.plan.epoch == cluster.schema.epoch
-        {
-            answer(client, prepared: found.answer)
+        let former = id.withBytes { prepared.find($0) }
+        if let former, former.plan.epoch == cluster.schema.epoch, !former.isOutdated {
+            answer(client, prepared: former.answer)
             return
         }
         let (_, plan) = try planned(request.text, keyspace: keyspace)
-        let statement = PreparedStatement(id: id, text: text, keyspace: keyspace, plan: plan)
+        let statement = PreparedStatement(
+            id: id, text: text, keyspace: keyspace, plan: plan, former: former)
         prepared.insert(statement)
         answer(client, prepared: statement.answer)
     }
 
-    /// The statement of that id as the schema is now: one of an older epoch is planned again.
+    /// The statement of that id as the schema is now: one of an older epoch is planned again. A client
+    /// that could not bind its values or read its result by what it knows gets UNPREPARED, as all do of
+    /// Cassandra whenever a column came or went.
     private func statement(
         _ id: UnsafeRawBufferPointer
     ) throws(CQLError) -> PreparedStatement {
-        guard let found = prepared.find(id) else {
-            throw .unprepared(
-                "Prepared query with ID \(HexText.text(id)) not found (either the query was not "
-                    + "prepared on this host (maybe the host has been restarted?) or you have "
-                    + "prepared too many queries and it has been evicted from the internal cache)",
-                id: [UInt8](id))
+        guard let found = prepared.find(id) else { throw Self.unprepared(id) }
+        if found.plan.epoch == cluster.schema.epoch {
+            if found.isOutdated { throw Self.unprepared(id) }
+            return found
         }
-        if found.plan.epoch == cluster.schema.epoch { return found }
-        let renewed = PreparedStatement(
-            id: found.id, text: found.text, keyspace: found.keyspace,
-            plan: try plan(found.text, keyspace: found.keyspace))
+        // One that is refused now is refused when it is prepared again, where the client expects that.
+        guard let plan = try? plan(found.text, keyspace: found.keyspace) else {
+            prepared.remove(id)
+            throw Self.unprepared(id)
+        }
+        let renewed = PreparedStatement(renewing: found, plan: plan)
+        guard renewed.markers.id == found.markers.id else {
+            prepared.remove(id)
+            throw Self.unprepared(id)
+        }
         prepared.insert(renewed)
+        if renewed.isOutdated { throw Self.unprepared(id) }
         return renewed
+    }
+
+    private static func unprepared(_ id: UnsafeRawBufferPointer) -> CQLError {
+        .unprepared(
+            "Prepared query with ID \(HexText.text(id)) not found (either the query was not "
+                + "prepared on this host (maybe the host has been restarted?) or you have "
+                + "prepared too many queries and it has been evicted from the internal cache)",
+            id: [UInt8](id))
     }
 
     private func execute(
         _ request: ExecuteRequest, _ client: ClientRequest, _ connection: ClientConnection
     ) throws(CQLError) {
         let statement = try statement(request.preparedID)
+        if statement.hasHadOtherColumns, client.version < .v5 {
+            // Some client may read by the columns that were; all get those that are.
+            parameters.flags.remove(.skipMetadata)
+        }
         let values = try statement.plan.ordered(parameters.values)
         try statement.plan.check(values)
         statementCounts.prepared += 1

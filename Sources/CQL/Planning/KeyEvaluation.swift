@@ -30,6 +30,16 @@ enum PartitionKeyBuilder {
     }
 }
 
+/// `start < token <= end`; a `start` of the smallest integer means from the very beginning.
+struct TokenStretch {
+    let start: Int64
+    let end: Int64
+
+    func contains(_ token: Int64) -> Bool {
+        (token > start || start == .min) && token <= end
+    }
+}
+
 /// Computes keys and slices from restrictions.
 struct KeyEvaluation {
     /// How many keys or slices one statement may ask for.
@@ -98,11 +108,10 @@ struct KeyEvaluation {
 
     // MARK: Tokens
 
-    /// `start < token <= end`, nil if no token lies there. `start` of the smallest integer means from
-    /// the very beginning.
+    /// The tokens between the bounds, nil if there are none.
     func tokenRange(
         _ lower: SliceBound?, _ upper: SliceBound?
-    ) throws(CQLError) -> (start: Int64, end: Int64)? {
+    ) throws(CQLError) -> TokenStretch? {
         var start = Int64.min
         var end = Int64.max
         if let lower {
@@ -118,7 +127,7 @@ struct KeyEvaluation {
                 end = upper.isInclusive ? token : token - 1
             }
         }
-        return start < end ? (start, end) : nil
+        return start < end ? TokenStretch(start: start, end: end) : nil
     }
 
     private func token(_ term: PlannedTerm) throws(CQLError) -> Int64 {
@@ -218,9 +227,8 @@ struct KeyEvaluation {
         let prefixes = try prefixes(restrictions)
         for prefix in prefixes {
             let start = encoded(prefix)
-            if case .slice(let count, let isTuple, let lower, let upper)? = restrictions.last {
-                slices += try interval(
-                    prefix, covered - count, isTuple ? count : nil, lower, upper)
+            if case .slice(let count, let lower, let upper)? = restrictions.last {
+                slices += try interval(prefix, covered - count, lower, upper)
             } else if covered == table.clustering.count {
                 let writer = ByteWriter()
                 writer.append(start)
@@ -251,10 +259,9 @@ struct KeyEvaluation {
         return result
     }
 
-    /// The keys with this prefix whose next column, or next `tupleCount` ones, lie between the bounds.
+    /// The keys with this prefix whose next columns, as many as each bound has, lie between the bounds.
     private func interval(
-        _ prefix: [[UInt8]], _ position: Int, _ tupleCount: Int?, _ lower: SliceBound?,
-        _ upper: SliceBound?
+        _ prefix: [[UInt8]], _ position: Int, _ lower: SliceBound?, _ upper: SliceBound?
     ) throws(CQLError) -> [ClusteringSlice] {
         let start = encoded(prefix)
         let all = [ClusteringSlice(lower: bound(start, .below), upper: bound(start, .above))]
@@ -264,7 +271,7 @@ struct KeyEvaluation {
             let name = table.clustering[position].name
             let raw = try value(end.term, name)
             var parts = [raw]
-            if let tupleCount { parts = try tuple(raw, position, tupleCount) }
+            if let width = end.tupleWidth { parts = try tuple(raw, position, width) }
             let side = half(prefix, position, parts, isLower: isLower, end.isInclusive)
             result = Self.intersection(result, side)
         }

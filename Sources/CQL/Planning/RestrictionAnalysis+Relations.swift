@@ -71,7 +71,10 @@ extension RestrictionAnalysis {
                         + " '\(relation.comparison.rawValue)' relation")
             }
         }
-        if relation.comparison != .notIn, isInTupleRelation(column) { throw Self.mixed(name) }
+        if relation.comparison != .notIn, case .clustering(let position, _) = column.kind {
+            try checkOverlap(
+                position..<position + 1, isSlice: relation.comparison.isSlice, isTuple: false)
+        }
         var entry = byColumn[name] ?? ColumnRelations()
         let place = filters.count
         let slot = table.slot(of: column)
@@ -195,10 +198,10 @@ extension RestrictionAnalysis {
 
     private static func addBound(
         _ entry: inout ColumnRelations, _ comparison: RelationOperator, _ term: PlannedTerm,
-        _ name: String
+        _ name: String, width: Int? = nil
     ) throws(CQLError) {
         let isInclusive = comparison == .lessOrEqual || comparison == .greaterOrEqual
-        let bound = SliceBound(term: term, isInclusive: isInclusive)
+        let bound = SliceBound(term: term, isInclusive: isInclusive, tupleWidth: width)
         if comparison == .greater || comparison == .greaterOrEqual {
             guard entry.lower == nil else {
                 throw .invalid("More than one restriction was found for the start bound on \(name)")
@@ -217,8 +220,69 @@ extension RestrictionAnalysis {
     private mutating func addTuple(
         _ names: [String], _ relation: Relation, _ compiler: inout TermCompiler
     ) throws(CQLError) {
+        let columns = try tupleColumns(names)
+        let type = CQLType.tuple(columns.map(\.type))
+        let label = "(" + names.joined(separator: ",") + ")"
+        let place = filters.count
+        let target = RowFilter.Target.tuple(
+            columns.map { RowFilter.Slot((table.slot(of: $0), $0.type)) })
+        func filter(_ operand: RowFilter.Operand) -> RowFilter {
+            RowFilter(target: target, comparison: relation.comparison, operand: operand)
+        }
+        if relation.comparison == .notIn {
+            guard kind == .select else {
+                throw .invalid(
+                    "Unsupported restriction: \(label) NOT IN in \(kind.rawValue) statements")
+            }
+            filters.append(filter(.list(try listOperand(relation.operand, type, label, &compiler))))
+            unkeyed.append(place)
+            return
+        }
+        if case .clustering(let position, _) = columns[0].kind {
+            try checkOverlap(
+                position..<position + columns.count, isSlice: relation.comparison.isSlice,
+                isTuple: true)
+        }
+        var entry = byColumn[names[0]] ?? ColumnRelations()
+        entry.isTuple = true
+        entry.count = max(entry.count, names.count)
+        switch relation.comparison {
+        case .equal:
+            let term = try tupleTerm(relation.operand, type, label, &compiler)
+            entry.equal = term
+            equalColumns.formUnion(names)
+            filters.append(filter(.term(term)))
+        case .in:
+            if case .values(let terms) = relation.operand {
+                for term in terms { try Self.checkLength(term, type) }
+            }
+            let operand = try listOperand(relation.operand, type, label, &compiler)
+            entry.among = operand
+            filters.append(filter(.list(operand)))
+        case .less, .lessOrEqual, .greater, .greaterOrEqual:
+            let term = try tupleTerm(relation.operand, type, label, &compiler)
+            try Self.addBound(&entry, relation.comparison, term, label, width: names.count)
+            filters.append(filter(.term(term)))
+        case .between:
+            guard case .values(let ends) = relation.operand, ends.count == 2 else {
+                throw .invalid("BETWEEN takes two values")
+            }
+            let low = try tupleTerm(.value(ends[0]), type, label, &compiler)
+            let high = try tupleTerm(.value(ends[1]), type, label, &compiler)
+            try Self.addBound(&entry, .greaterOrEqual, low, label, width: names.count)
+            try Self.addBound(&entry, .lessOrEqual, high, label, width: names.count)
+            filters.append(filter(.list(.terms([low, high]))))
+        default:
+            throw .invalid("Unsupported relation on \(label): \(relation.comparison.rawValue)")
+        }
+        entry.filters.append(place)
+        byColumn[names[0]] = entry
+    }
+
+    /// The columns of a tuple: clustering columns, next to each other and in the order of the key.
+    private func tupleColumns(_ names: [String]) throws(CQLError) -> [ColumnSchema] {
         var columns: [ColumnSchema] = []
-        var positions: [Int] = []
+        var last: Int?
         for name in names {
             let column = try column(name)
             guard case .clustering(let position, _) = column.kind else {
@@ -229,94 +293,42 @@ extension RestrictionAnalysis {
             guard !columns.contains(column) else {
                 throw .invalid("Column \"\(name)\" appeared twice in a relation: \(names)")
             }
-            if let last = positions.last, position != last + 1 {
+            if let last, position != last + 1 {
                 throw .invalid(
                     "Clustering columns must appear in the PRIMARY KEY order in multi-column"
                         + " relations: (\(names.joined(separator: ", ")))")
             }
             columns.append(column)
-            positions.append(position)
+            last = position
         }
-        let type = CQLType.tuple(columns.map(\.type))
-        let label = "(" + names.joined(separator: ",") + ")"
-        var entry = byColumn[names[0]] ?? ColumnRelations()
-        guard entry.filters.isEmpty || (entry.isTuple && entry.count == names.count) else {
-            throw Self.mixed(names[0])
-        }
-        for name in names.dropFirst() where byColumn[name] != nil { throw Self.mixed(name) }
-        entry.isTuple = true
-        entry.count = names.count
-        let place = filters.count
-        func filter(_ operand: RowFilter.Operand) -> RowFilter {
-            RowFilter(
-                target: .tuple(
-                    columns.map { (table.slot(of: $0), $0.type) }.map(RowFilter.Slot.init)),
-                comparison: relation.comparison, operand: operand)
-        }
-        let isFree = entry.equal == nil && entry.among == nil
-        switch relation.comparison {
-        case .equal:
-            guard isFree, entry.lower == nil, entry.upper == nil else {
-                throw Self.moreThanOne(label, "an Equal")
-            }
-            let term = try tupleTerm(relation.operand, type, label, &compiler)
-            entry.equal = term
-            equalColumns.formUnion(names)
-            filters.append(filter(.term(term)))
-        case .in:
-            guard isFree, entry.lower == nil, entry.upper == nil else {
-                throw Self.moreThanOne(label, "a IN")
-            }
-            if case .values(let terms) = relation.operand {
-                for term in terms { try Self.checkLength(term, type) }
-            }
-            let operand = try listOperand(relation.operand, type, label, &compiler)
-            entry.among = operand
-            filters.append(filter(.list(operand)))
-        case .less, .lessOrEqual, .greater, .greaterOrEqual:
-            guard isFree else { throw Self.moreThanOne(label, "an Equal") }
-            let term = try tupleTerm(relation.operand, type, label, &compiler)
-            try Self.addBound(&entry, relation.comparison, term, label)
-            filters.append(filter(.term(term)))
-        case .between:
-            guard isFree else { throw Self.moreThanOne(label, "an Equal") }
-            guard case .values(let ends) = relation.operand, ends.count == 2 else {
-                throw .invalid("BETWEEN takes two values")
-            }
-            let low = try tupleTerm(.value(ends[0]), type, label, &compiler)
-            let high = try tupleTerm(.value(ends[1]), type, label, &compiler)
-            try Self.addBound(&entry, .greaterOrEqual, low, label)
-            try Self.addBound(&entry, .lessOrEqual, high, label)
-            filters.append(filter(.list(.terms([low, high]))))
-        case .notIn:
-            guard kind == .select else {
+        return columns
+    }
+
+    /// Checks a relation over the clustering columns at `positions` against the earlier ones over any of
+    /// them, where one of the two is about a tuple. Only slices that begin with the same column go together,
+    /// each with as many columns as it likes: `b > 0 AND (b, c) < (9, 4)`.
+    private func checkOverlap(
+        _ positions: Range<Int>, isSlice: Bool, isTuple: Bool
+    ) throws(CQLError) {
+        for (first, column) in table.clustering.enumerated() {
+            guard let earlier = byColumn[column.name], earlier.isTuple || isTuple else { continue }
+            let common = positions.clamped(to: first..<first + earlier.count)
+            guard !common.isEmpty else { continue }
+            let names = table.clustering[common].map(\.name).joined(separator: " ,")
+            if earlier.equal != nil { throw Self.moreThanOne(names, "an Equal") }
+            if earlier.among != nil { throw Self.moreThanOne(names, "a IN") }
+            guard isSlice else {
                 throw .invalid(
-                    "Unsupported restriction: \(label) NOT IN in \(kind.rawValue) statements")
+                    "Column \"\(names)\" cannot be restricted by both an equality and an inequality"
+                        + " relation")
             }
-            let operand = try listOperand(relation.operand, type, label, &compiler)
-            filters.append(filter(.list(operand)))
-            unkeyed.append(place)
-            return
-        default:
-            throw .invalid("Unsupported relation on \(label): \(relation.comparison.rawValue)")
+            guard first == positions.lowerBound else {
+                let later = table.clustering[max(first, positions.lowerBound)].name
+                throw .invalid(
+                    "Column \"\(later)\" cannot be restricted by two inequalities not starting with the"
+                        + " same column")
+            }
         }
-        entry.filters.append(place)
-        byColumn[names[0]] = entry
-    }
-
-    /// Whether a multi-column relation restricts the column.
-    private func isInTupleRelation(_ column: ColumnSchema) -> Bool {
-        guard case .clustering(let position, _) = column.kind else { return false }
-        return table.clustering[...position].enumerated().contains { first, candidate in
-            guard let entry = byColumn[candidate.name], entry.isTuple else { return false }
-            return first + entry.count > position
-        }
-    }
-
-    private static func mixed(_ name: String) -> CQLError {
-        .invalid(
-            "Column \"\(name)\" cannot be restricted by both a single column relation and a"
-                + " multi-column relation, nor by multi-column relations that begin differently")
     }
 
     private func tupleTerm(

@@ -15,13 +15,13 @@ struct RestrictionAnalysis {
         case insert = "INSERT"
     }
 
-    /// The relations of one column, or of one tuple of columns.
+    /// The relations of one column, or of tuples of columns that begin with it.
     struct ColumnRelations {
         var equal: PlannedTerm?
         var among: InOperand?
         var lower: SliceBound?
         var upper: SliceBound?
-        /// How many clustering columns it spans.
+        /// How many clustering columns it spans: those of the widest tuple.
         var count = 1
         var isTuple = false
         /// Places in `filters`.
@@ -99,18 +99,15 @@ struct RestrictionAnalysis {
         let names = table.partitionKey.map(\.name)
         let restricted = names.filter { byColumn[$0] != nil }
         if let token {
-            guard restricted.isEmpty else {
-                guard allowsFiltering else {
-                    throw .invalid(
-                        "Columns \"\(restricted.joined(separator: "\", \""))\" cannot be restricted by"
-                            + " both a normal relation and a token relation")
+            guard restricted.count == names.count else {
+                guard restricted.isEmpty || allowsFiltering else {
+                    throw Restrictions.needsFiltering
                 }
                 for name in restricted { residual.formUnion(byColumn[name]?.filters ?? []) }
                 result.partition = .tokens(lower: token.lower, upper: token.upper)
                 return
             }
-            result.partition = .tokens(lower: token.lower, upper: token.upper)
-            return
+            result.keyTokens = TokenBounds(lower: token.lower, upper: token.upper)
         }
         let missing = names.filter { byColumn[$0] == nil }
         if kind != .select {
@@ -172,9 +169,7 @@ struct RestrictionAnalysis {
                     entry.isTuple ? .tupleAmong(count: entry.count, among) : .among(among))
             } else if entry.lower != nil || entry.upper != nil {
                 result.clustering.append(
-                    .slice(
-                        count: entry.count, isTuple: entry.isTuple, lower: entry.lower,
-                        upper: entry.upper))
+                    .slice(count: entry.count, lower: entry.lower, upper: entry.upper))
                 afterSlice = column
             } else {
                 unrestricted = column

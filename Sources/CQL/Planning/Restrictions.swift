@@ -59,6 +59,8 @@ enum InOperand: Sendable {
 struct SliceBound: Sendable {
     let term: PlannedTerm
     let isInclusive: Bool
+    /// How many columns it bounds if its value is a tuple, nil if it is the value of one column.
+    var tupleWidth: Int?
 }
 
 /// How one partition key column is restricted.
@@ -76,6 +78,12 @@ enum PartitionRestriction: Sendable {
     case everything
 }
 
+/// An interval of tokens, each end as the relation had it.
+struct TokenBounds: Sendable {
+    let lower: SliceBound?
+    let upper: SliceBound?
+}
+
 /// How clustering columns are restricted, in the order of the columns.
 enum ClusteringRestriction: Sendable {
     /// One column.
@@ -84,13 +92,13 @@ enum ClusteringRestriction: Sendable {
     /// Several columns at once: `(a, b) = (1, 2)`; the value is a tuple.
     case tupleEqual(count: Int, PlannedTerm)
     case tupleAmong(count: Int, InOperand)
-    /// The last one: an interval over one column, or over several whose values are tuples.
-    case slice(count: Int, isTuple: Bool, lower: SliceBound?, upper: SliceBound?)
+    /// The last one: an interval over one column or several; `count` is the wider end's.
+    case slice(count: Int, lower: SliceBound?, upper: SliceBound?)
 
     var columnCount: Int {
         switch self {
         case .equal, .among: 1
-        case .tupleEqual(let count, _), .tupleAmong(let count, _), .slice(let count, _, _, _): count
+        case .tupleEqual(let count, _), .tupleAmong(let count, _), .slice(let count, _, _): count
         }
     }
 
@@ -109,6 +117,8 @@ enum ClusteringRestriction: Sendable {
 /// The WHERE clause, sorted.
 struct Restrictions: Sendable {
     var partition: PartitionRestriction = .everything
+    /// Beside a whole key: of the keys, those whose token lies here.
+    var keyTokens: TokenBounds?
     var clustering: [ClusteringRestriction] = []
     /// What neither the key nor the clustering slices express.
     var filters: [RowFilter] = []

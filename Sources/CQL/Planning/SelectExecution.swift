@@ -119,7 +119,14 @@ package final class SelectExecution {
         switch plan.restrictions.partition {
         case .keys(let restrictions):
             let keys = try evaluation.partitionKeys(restrictions)
-            if keys.count == 1 {
+            if let bounds = plan.restrictions.keyTokens {
+                let range = try evaluation.tokenRange(bounds.lower, bounds.upper)
+                source = .keys(
+                    keys.map { (Token.of($0).value, $0) }.filter { key in
+                        guard let range else { return false }
+                        return range.contains(key.0)
+                    })
+            } else if keys.count == 1 {
                 source = .key(token: Token.of(keys[0]).value, key: keys[0])
             } else {
                 source = .keys(keys.map { (Token.of($0).value, $0) })

@@ -110,7 +110,7 @@ package enum RelationOperator: String, Equatable, Sendable {
     /// Whether it bounds an interval.
     package var isSlice: Bool {
         switch self {
-        case .less, .lessOrEqual, .greater, .greaterOrEqual: true
+        case .less, .lessOrEqual, .greater, .greaterOrEqual, .between: true
         default: false
         }
     }

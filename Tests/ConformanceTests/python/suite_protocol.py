@@ -55,11 +55,11 @@ def number(value):
     return struct.pack(">ii", 4, value)
 
 
-def body(connection, text, flags=0, rest=b"", level=ONE):
+def body(connection, text, flags=0, rest=b"", level=QUORUM):
     return connection.query_body(text, level, flags, rest)
 
 
-def ask(connection, text, flags=0, rest=b"", level=ONE, **options):
+def ask(connection, text, flags=0, rest=b"", level=QUORUM, **options):
     return connection.ask(wire.QUERY, body(connection, text, flags, rest, level), **options)
 
 
@@ -159,7 +159,7 @@ class Prepared:
             reader.string(), reader.string()
             self.columns = [(reader.string(), reader.take("H")) for _ in range(count)]
 
-    def body(self, connection, flags=0, rest=b"", metadata_id=None, level=ONE):
+    def body(self, connection, flags=0, rest=b"", metadata_id=None, level=QUORUM):
         data = struct.pack(">H", len(self.id)) + self.id
         if connection.version >= 5:
             known = self.metadata_id if metadata_id is None else metadata_id
@@ -475,9 +475,13 @@ def another_metadata_id_is_answered_with_the_new_metadata(env, connection):
 def after_ALTER_the_result_tells_its_new_columns_once(env, connection):
     name = env.keyspace + "." + env.table("k int PRIMARY KEY, a int")
     env.execute(f"INSERT INTO {name} (k, a) VALUES (1, 2)")
-    prepared = Prepared(connection, f"SELECT * FROM {name}")
+    text = f"SELECT * FROM {name}"
+    prepared = Prepared(connection, text)
     equal(Rows(prepared.execute(connection, SKIP_METADATA)).columns, [])
     env.execute(f"ALTER TABLE {name} ADD b int")
+    error(prepared.execute(connection, SKIP_METADATA), wire.UNPREPARED)
+    # As if another client had prepared it again, of whom this one does not hear.
+    true(Prepared(connection, text).metadata_id != prepared.metadata_id, "a new id in PREPARED")
     rows = Rows(prepared.execute(connection, SKIP_METADATA))
     equal((rows.flags & 8, rows.columns), (8, [("k", INT), ("a", INT), ("b", INT)]))
     true(rows.metadata_id != prepared.metadata_id, "a new id")
@@ -485,9 +489,54 @@ def after_ALTER_the_result_tells_its_new_columns_once(env, connection):
     equal((again.flags & 8, again.columns, again.numbers), (0, [], [(1, 2, None)]))
 
 
+@each_version
+def after_ALTER_a_statement_with_other_columns_is_unprepared_until_it_is_prepared_again(env, connection):
+    name = env.keyspace + "." + env.table("k int PRIMARY KEY, b int")
+    env.execute(f"INSERT INTO {name} (k, b) VALUES (1, 2)")
+    text = f"SELECT * FROM {name}"
+    with started(env, connection.version) as late:
+        for client in (connection, late):
+            Prepared(client, text)
+        prepared = Prepared(connection, text)
+        equal(Rows(prepared.execute(connection, SKIP_METADATA)).columns, [])
+        env.execute(f"ALTER TABLE {name} ADD a int")
+        for client in (connection, late):
+            error(prepared.execute(client, SKIP_METADATA), wire.UNPREPARED)
+        equal(Prepared(connection, text).columns, [("k", INT), ("a", INT), ("b", INT)])
+        # A client before v5 reads by the two columns that it knows, and the server cannot know that it does.
+        for client in (connection, late):
+            frame = prepared.execute(client, SKIP_METADATA)
+            if frame.opcode == wire.ERROR:
+                # Its connection is served by another shard.
+                equal(frame.error[0], wire.UNPREPARED)
+                continue
+            rows = Rows(frame)
+            equal((rows.columns, rows.numbers), ([("k", INT), ("a", INT), ("b", INT)], [(1, None, 2)]))
+
+
+@each_version
+def after_ALTER_a_statement_with_the_same_columns_goes_on(env, connection):
+    name = env.keyspace + "." + env.table("k int PRIMARY KEY, b int")
+    env.execute(f"INSERT INTO {name} (k, b) VALUES (1, 2)")
+    prepared = Prepared(connection, f"SELECT b FROM {name}")
+    env.execute(f"ALTER TABLE {name} ADD a int")
+    equal(Rows(prepared.execute(connection, SKIP_METADATA)).numbers, [(2,)])
+
+
+@each_version
+def a_statement_of_a_dropped_table_is_unprepared_and_then_refused(env, connection):
+    name = env.keyspace + "." + env.table("k int PRIMARY KEY, b int")
+    text = f"SELECT b FROM {name}"
+    prepared = Prepared(connection, text)
+    env.execute(f"DROP TABLE {name}")
+    error(prepared.execute(connection), wire.UNPREPARED)
+    flags = struct.pack(">i", 0) if connection.version >= 5 else b""
+    error(connection.ask(wire.PREPARE, wire.long_string(text) + flags), 0x2200, "does not exist")
+
+
 # Batches
 
-def batch(connection, kind, parts, flags=0, rest=b"", level=ONE):
+def batch(connection, kind, parts, flags=0, rest=b"", level=QUORUM):
     data = struct.pack(">BH", kind, len(parts)) + b"".join(parts) + struct.pack(">H", level)
     return connection.ask(wire.BATCH, data + struct.pack(">i" if connection.version >= 5 else ">B", flags) + rest)
 

@@ -102,6 +102,10 @@ CONDITIONS = {
     "AND (a, b) < (1, 2)": lambda a, b: (a, b) < (1, 2),
     "AND (a, b) > (0, 2) AND (a, b) <= (2, 1)": lambda a, b: (0, 2) < (a, b) <= (2, 1),
     "AND (a) > (1)": lambda a, b: a > 1,
+    "AND (a) > (1) AND a < 3": lambda a, b: a == 2,
+    "AND (a, b) > (0, 2) AND a < 3": lambda a, b: (0, 2) < (a, b) and a < 3,
+    "AND a > 0 AND (a, b) < (2, 1)": lambda a, b: a > 0 and (a, b) < (2, 1),
+    "AND (a, b) >= (2, 2) AND (a) <= (3)": lambda a, b: (a, b) >= (2, 2),
     "AND (a, b) IN ((0, 1), (3, 3), (9, 9))": lambda a, b: (a, b) in ((0, 1), (3, 3)),
     "AND a BETWEEN 1 AND 2": lambda a, b: 1 <= a <= 2,
     "AND a BETWEEN 2 AND 1": lambda a, b: False,
@@ -122,6 +126,17 @@ def condition_check(condition, predicate):
 
 for _condition, _predicate in CONDITIONS.items():
     condition_check(_condition, _predicate)
+
+
+@behaviour
+def a_token_beside_the_key_keeps_the_keys_in_its_range(env):
+    name = many(env)
+    tokens = dict(env.rows(f"SELECT k, token(k) FROM {name} WHERE k IN (1, 2, 3, 4)"))
+    for operator, holds in ((">", lambda a, b: a > b), ("<=", lambda a, b: a <= b), ("=", lambda a, b: a == b)):
+        rows = env.rows(f"SELECT k FROM {name} WHERE token(k) {operator} token(2) AND k IN (1, 2, 3, 4)")
+        equal(sorted(k for k, in rows), sorted(k for k in tokens if holds(tokens[k], tokens[2])), operator)
+    equal(env.rows(f"SELECT k FROM {name} WHERE k = 2 AND token(k) = token(2)"), [(2,)])
+    equal(env.rows(f"SELECT k FROM {name} WHERE k = 2 AND token(k) > token(2)"), [])
 
 
 @behaviour
@@ -639,11 +654,23 @@ refusals([
     ("NOT IN in an update", "UPDATE $f SET v = 1 WHERE k NOT IN (1)", InvalidRequest, ""),
     ("a tuple of another length", "SELECT * FROM $wide WHERE p = 1 AND q = 0 AND (a, b) = (1)", InvalidRequest,
      "Expected 2 elements in value tuple, but got 1: (1)"),
-    ("a column by one and by several",
-     "SELECT * FROM $wide WHERE p = 1 AND q = 0 AND (a, b) > (1, 1) AND a < 3", InvalidRequest,
-     "cannot be restricted by both a single column relation and a multi-column relation"),
-    ("a token beside the key", "SELECT * FROM $many WHERE token(k) > 1 AND k = 1", InvalidRequest,
-     "cannot be restricted by both a normal relation and a token relation"),
+    ("two lower bounds of columns and of one",
+     "SELECT * FROM $wide WHERE p = 1 AND q = 0 AND (a, b) > (1, 1) AND a > 3", InvalidRequest,
+     "More than one restriction was found for the start bound on a"),
+    ("an interval over columns and a value of one",
+     "SELECT * FROM $wide WHERE p = 1 AND q = 0 AND (a, b) > (1, 1) AND a = 3", InvalidRequest,
+     'Column "a" cannot be restricted by both an equality and an inequality relation'),
+    ("a value of columns and an interval over one",
+     "SELECT * FROM $wide WHERE p = 1 AND q = 0 AND (a, b) = (1, 1) AND b > 3", InvalidRequest,
+     "b cannot be restricted by more than one relation if it includes an Equal"),
+    ("a list of columns and an interval over one",
+     "SELECT * FROM $wide WHERE p = 1 AND q = 0 AND (a, b) IN ((1, 1)) AND a > 3", InvalidRequest,
+     "a cannot be restricted by more than one relation if it includes a IN"),
+    ("intervals that begin with different columns",
+     "SELECT * FROM $wide WHERE p = 1 AND q = 0 AND (a, b) > (1, 1) AND b < 3", InvalidRequest,
+     'Column "b" cannot be restricted by two inequalities not starting with the same column'),
+    ("a token beside half a key", "SELECT * FROM $wide WHERE token(p, q) > 1 AND p = 1", InvalidRequest,
+     "might involve data filtering"),
     ("a token in an update", "UPDATE $many SET v = 1 WHERE token(k) = 1", InvalidRequest,
      "The token function cannot be used in WHERE clauses for UPDATE statements"),
     ("a timeout of days", "SELECT * FROM $f USING TIMEOUT 2d", InvalidRequest,

@@ -8,6 +8,7 @@ ERROR, STARTUP, READY, OPTIONS, SUPPORTED = 0x00, 0x01, 0x02, 0x05, 0x06
 QUERY, RESULT, PREPARE, EXECUTE, REGISTER, EVENT, BATCH = 0x07, 0x08, 0x09, 0x0A, 0x0B, 0x0C, 0x0D
 
 PROTOCOL_ERROR, UNPREPARED = 0x000A, 0x2500
+QUORUM = 4
 
 
 class Closed(Exception):
@@ -82,10 +83,10 @@ class Wire:
         return answer
 
     def query(self, text, stream=0, flags=0):
-        """Sends a QUERY without values at consistency ONE."""
+        """Sends a QUERY without values at consistency QUORUM: what was written at it is seen."""
         self.send(QUERY, self.query_body(text), stream=stream, flags=flags)
 
-    def query_body(self, text, consistency=1, query_flags=0, rest=b""):
+    def query_body(self, text, consistency=QUORUM, query_flags=0, rest=b""):
         mark = struct.pack(">i" if self.version >= 5 else ">B", query_flags)
         return long_string(text) + struct.pack(">H", consistency) + mark + rest
 

@@ -236,6 +236,13 @@ package struct BatchRequest {
     package let kind: BatchKind
     package let statements: [BatchStatement]
 
+    /// The texts among its statements.
+    package var texts: [StatementText] {
+        statements.compactMap { part in
+            if case .text(let text) = part.statement { text } else { nil }
+        }
+    }
+
     /// Reads the body; all values and the parameters of the whole go to `parameters`.
     package init(
         _ body: UnsafeRawBufferPointer, _ version: ProtocolVersion,

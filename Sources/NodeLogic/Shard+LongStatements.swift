@@ -104,10 +104,13 @@ extension Shard {
 
     /// Hands a frame's statements to a job if they are long. False if they are not, or are planned already.
     func planElsewhere(
-        _ texts: [StatementText], keyspace: String?, _ frame: Frame, _ client: ClientRequest
+        _ texts: @autoclosure () -> [StatementText], keyspace: String?, _ frame: Frame,
+        _ client: ClientRequest
     ) -> Bool {
-        guard planned == nil, let base = frame.body.baseAddress else { return false }
-        let ranges = texts.compactMap { text in
+        guard frame.body.count > Self.longStatementBytes, planned == nil,
+            let base = frame.body.baseAddress
+        else { return false }
+        let ranges = texts().compactMap { text in
             text.bytes.baseAddress.map {
                 ByteRange(offset: UnsafeRawPointer($0) - base, count: text.bytes.count)
             }

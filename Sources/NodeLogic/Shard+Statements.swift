@@ -265,10 +265,7 @@ extension Shard {
         _ connection: ClientConnection
     ) throws(CQLError) {
         let keyspace = keyspace(parameters.keyspace, connection)
-        let texts = request.statements.compactMap { part in
-            if case .text(let text) = part.statement { text } else { nil }
-        }
-        if planElsewhere(texts, keyspace: keyspace, frame, client) { return }
+        if planElsewhere(request.texts, keyspace: keyspace, frame, client) { return }
         var parts: [BoundModification] = []
         for part in request.statements {
             let plan: PreparedPlan

@@ -35,7 +35,7 @@ _repeats = re.compile(r"\b(" + "|".join(TYPES) + r")\b(<[^ ]*>)?|'[^']*'|[0-9]+"
 
 def statement_of(text):
     """The statement that a text begins with, or nothing."""
-    words = re.sub(r"\s+", " ", text.strip()).upper()
+    words = re.sub(r"\s+", " ", text[:500].strip()).upper()
     if words.startswith(("BEGIN ", "BATCH")):
         return "BATCH"
     words = re.sub(r"^CREATE (CUSTOM|OR REPLACE) ", "CREATE ", words).replace("DESC ", "DESCRIBE ")

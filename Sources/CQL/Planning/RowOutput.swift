@@ -3,8 +3,9 @@
 internal import Encoding
 internal import Model
 
-/// Collects a query's rows in the form of the native protocol.
-struct RowOutput {
+/// Collects a query's rows in the form of the native protocol. Not copyable: it holds a dozen references, and each
+/// select would copy it twice.
+struct RowOutput: ~Copyable {
     /// What is known of a column of the current row.
     struct Slot {
         /// nil for null.

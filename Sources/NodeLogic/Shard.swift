@@ -161,6 +161,7 @@ package final class Shard {
     let digestScratch = ByteWriter(capacity: 4096)
     let bodyScratch = ByteWriter(capacity: 4096)
     let sink = MutationSink()
+    var madeRows = MadeRows(epoch: 0)
     /// Plans of statements of our own, by their text.
     var internalPlans: [String: PreparedPlan] = [:]
     var nextTimeUUID: UInt64 = 0

@@ -67,6 +67,44 @@ package enum RowMerge {
         while let cell = try cursor.next() { try assembler.append(cell) }
         return assembler.finish()
     }
+
+    /// Writes the row less those elements of a collection that `deletion` covers, which may itself lie
+    /// elsewhere. Returns false, with nothing written, if nothing is left.
+    package static func filter(
+        _ row: RowView, collection column: UInt32, deletion: Deletion, into writer: ByteWriter
+    ) throws(MalformedBytes) -> Bool {
+        var assembler = RowAssembler(
+            liveness: row.liveness, deletion: row.deletion, shadow: .none,
+            originalKey: row.originalKey, writer: writer)
+        assembler.enter(column, deletion: deletion)
+        var cursor = row.cells
+        while let cell = try cursor.next() { try assembler.append(cell) }
+        return assembler.finish()
+    }
+}
+
+/// Puts a row together from its head and from stretches of its cells, which come in order: the same bytes
+/// as if it had always been one.
+package struct RowJoin {
+    private var assembler: RowAssembler
+
+    package init(
+        liveness: Liveness, deletion: Deletion, originalKey: UnsafeRawBufferPointer,
+        into writer: ByteWriter
+    ) {
+        assembler = RowAssembler(
+            liveness: liveness, deletion: deletion, shadow: .none, originalKey: originalKey,
+            writer: writer)
+    }
+
+    /// Appends the cells of `piece`; its own head does not count.
+    package mutating func append(_ piece: RowView) throws(MalformedBytes) {
+        var cursor = piece.cells
+        while let cell = try cursor.next() { try assembler.append(cell) }
+    }
+
+    /// Whether anything is left of the row; else nothing was written.
+    package func finish() -> Bool { assembler.finish() }
 }
 
 /// Writes the surviving parts of a row: cells come in order, the header before the first of them.
@@ -96,6 +134,12 @@ struct RowAssembler {
         if !self.liveness.isNone || !self.deletion.isNone {
             begin(baseTimestamp: self.deletion.timestamp)
         }
+    }
+
+    /// The deletion of a collection whose elements come, where it is not among them.
+    mutating func enter(_ column: UInt32, deletion: Deletion) {
+        complexColumn = column
+        complexDeletion = deletion
     }
 
     private mutating func begin(baseTimestamp: Int64) {

@@ -344,6 +344,27 @@ struct Twin: Equatable {
         #expect(throws: EngineError.self) { try engine.flush() }
     }
 
+    @Test func theCatalogueOfVersionOneIsReadAndWrittenAsItWas() throws {
+        let golden = URL(fileURLWithPath: #filePath)
+            .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+            .appending(path: "Fixtures/formats/engine-catalogue/1/catalogue.hex")
+        let bytes = try String(contentsOf: golden, encoding: .utf8).split(separator: "\n")
+            .flatMap { $0.split(separator: " ").dropFirst().compactMap { UInt8($0, radix: 16) } }
+        let written = try TestFolder()
+        let engine = try Engine.open(written.engine)
+        _ = try engine.createTable(TableDefinition(name: "t"))
+        try engine.close()
+        let path = "/engine-catalogue"
+        #expect(try [UInt8](Data(contentsOf: URL(fileURLWithPath: written.engine + path))) == bytes)
+        let read = try TestFolder()
+        try FileManager.default.createDirectory(
+            atPath: read.engine, withIntermediateDirectories: true)
+        try Data(bytes).write(to: URL(fileURLWithPath: read.engine + path))
+        let reopened = try Engine.open(read.engine)
+        #expect(reopened.allTables.map(\.name) == ["t"])
+        try reopened.close()
+    }
+
     @Test func aDamagedCatalogueIsRefused() throws {
         let folder = try TestFolder()
         let engine = try Engine.open(folder.engine)

@@ -81,6 +81,28 @@ extension EnginePropertyTests {
         }
     }
 
+    /// Rows of many cells lie in pieces: collections of hundreds of elements, hundreds of columns.
+    @Test(arguments: 300..<306)
+    func engineWithWideRowsAnswersLikeTheTwin(seed: Int) throws {
+        try runAgainstTwin(seed: UInt64(seed), steps: 400, restarts: true) { generator in
+            generator.keys = 2
+            generator.clusterings = 3
+            generator.elements = 1_500
+            generator.moreColumns = seed % 2 == 0 ? 0 : 200
+        }
+    }
+
+    @Test(arguments: 310..<313)
+    func engineThatPurgesWideRowsAnswersLikeTheTwin(seed: Int) throws {
+        try runAgainstTwin(
+            seed: UInt64(seed), steps: 300, restarts: true, gcGrace: testGcGrace
+        ) { generator in
+            generator.keys = 2
+            generator.clusterings = 3
+            generator.elements = 1_500
+        }
+    }
+
     func runAgainstTwin(
         seed: UInt64, steps: Int, restarts: Bool, gcGrace: Int64 = 1_000_000,
         _ adjust: (inout Generator) -> Void = { _ in }

@@ -238,6 +238,84 @@ import Testing
         #expect(try reader.read(everything) == (try expected()))
     }
 
+    /// A segment that was closed: several records, the end mark, and what a later one says is synced.
+    @Test func closedSegmentsOfVersionOne() throws {
+        let harness = harness()
+        harness.configuration.commitLogSegmentBytes = 400
+        harness.configuration.maximumMutationBytes = 1 << 16
+        try harness.open()
+        for _ in 0..<6 {
+            try harness.apply(mutation())
+            harness.engine?.requestSync()
+            try harness.settle()
+        }
+        let files = [1, 2].map { FileName("g1s0-commitlog-\($0).log") }
+        let reader = self.harness()
+        reader.incarnation = 2
+        for (file, name) in zip(files, ["closed", "successor"]) {
+            let inode = MemoryFiles.Inode()
+            inode.bytes = try check(
+                try #require(harness.files.names[file]).bytes, "commit-log/1/\(name).hex")
+            reader.files.names[file] = inode
+        }
+        let read = try LogInspection.commitLog(files[0], reader.files) { _ in }
+        #expect(read["closed"] == .bool(true))
+        try reader.open()
+        #expect(reader.engine?.replayReport.records ?? 0 > 2)
+        #expect(try reader.read(everything) == (try expected()))
+    }
+
+    /// Every kind of edit with nothing at zero.
+    @Test func manifestEditsOfVersionOne() throws {
+        let file = FileName("g1s0-manifest-7.log")
+        func entry(_ number: UInt64, level: UInt8) -> ManifestEntry {
+            ManifestEntry(
+                number: number, table: testTable, level: level, repairedAt: 1_700_000_000_123,
+                pendingRepair: UniqueID(high: 0xA1, low: 0xA2),
+                originHost: UniqueID(high: 0xB1, low: 0xB2),
+                position: LogPosition(segment: 3, offset: 4_096), createdAt: 1_700_000_000)
+        }
+        let records: [[ManifestEdit]] = [
+            [.clear, .nextNumber(300)],
+            [.add(entry(17, level: 2)), .add(entry(299, level: 0))],
+            [.remove(number: 299), .flushed(testTable, LogPosition(segment: 5, offset: 64))],
+            [.flushed(otherTable, LogPosition(segment: 6, offset: 65)), .dropTable(otherTable)],
+        ]
+        var bytes = ManifestFile.header(file)
+        for record in records {
+            bytes += ManifestFile.record(record, file) + ManifestFile.mark(file)
+        }
+        let golden = try check(bytes, "manifest/1/edits.hex")
+        let files = MemoryFiles()
+        let inode = MemoryFiles.Inode()
+        inode.bytes = golden
+        files.names[file] = inode
+        var expected = ManifestState()
+        expected.entries = [17: entry(17, level: 2)]
+        expected.flushed = [testTable: LogPosition(segment: 5, offset: 64)]
+        expected.nextNumber = 300
+        #expect(try ManifestFile.load(file, from: files) == expected)
+    }
+
+    @Test func snapshotManifestsOfVersionOne() throws {
+        let key = SnapshotKey(tag: "before upgrade", table: testTable, part: "g1s0")
+        let manifest = SnapshotManifest(
+            key: key, keyspace: "Ks", table: "t", parts: 2,
+            createdAt: WallTime(microseconds: 1_764_000_000_000_000),
+            expiresAt: WallTime(microseconds: 1_764_086_400_000_000), isEphemeral: true,
+            columns: SnapshotManifest.columns(of: try #require(testSchema().table("ks", "t"))),
+            files: [
+                .init(
+                    name: SnapshotName.file(key, .data(1)), source: "g1s0-sst-17.db",
+                    bytes: 81_920, digest: 2_774_901_234, partitions: 512),
+                .init(
+                    name: SnapshotName.file(key, .data(2)), source: "", bytes: 400, digest: 7,
+                    partitions: 1),
+            ])
+        let golden = try check([UInt8](manifest.text.utf8), "snapshot/1/manifest.hex")
+        #expect(golden.withUnsafeBytes { SnapshotManifest($0) } == manifest)
+    }
+
     @Test func sstableAndManifestOfVersionOne() throws {
         let harness = harness()
         try harness.open()

@@ -180,7 +180,7 @@ final class HintWorld {
     }
 
     @Test func damageLosesTheRestOfItsFileAndIsCounted() throws {
-        for place in 0..<52 {
+        for place in 0..<76 {
             let world = HintWorld()
             try world.open()
             world.add(host, 1)
@@ -188,14 +188,47 @@ final class HintWorld {
             try world.settle()
             let file = try #require(world.files.names.keys.first)
             let inode = try #require(world.files.names[file])
-            try #require(inode.bytes.count == 52)
+            try #require(inode.bytes.count == 76)
             inode.bytes[place] ^= 0x10
             try world.open()
             world.add(host, 3)
             try world.settle()
             let found = try world.takeAll(host)
-            #expect(found == (place < 26 ? [] : numbers(1..<2)) + numbers(3..<4), "byte \(place)")
+            #expect(found == (place < 50 ? [] : numbers(1..<2)) + numbers(3..<4), "byte \(place)")
             #expect(world.store?.damagedFileCount == 1, "byte \(place)")
         }
+    }
+
+    @Test func aFileCutShortAnywhereLosesWhatIsBehindTheCutAlone() throws {
+        for length in 0..<76 {
+            let world = HintWorld()
+            try world.open()
+            world.add(host, 1)
+            world.add(host, 2)
+            try world.settle()
+            let file = try #require(world.files.names.keys.first)
+            world.files.names[file]?.bytes.removeLast(76 - length)
+            try world.open()
+            #expect(try world.takeAll(host) == (length < 50 ? [] : numbers(1..<2)), "\(length)")
+            try world.settle()
+            #expect(world.files.names.isEmpty)
+        }
+    }
+
+    @Test func aFileOfANewerVersionIsRefusedByName() throws {
+        let world = HintWorld()
+        try world.open()
+        world.add(host, 1)
+        try world.settle()
+        let file = try #require(world.files.names.keys.first)
+        let inode = try #require(world.files.names[file])
+        let head = ByteWriter()
+        head.append(inode.bytes)
+        head.overwriteLittleEndian(at: 4, UInt32(2))
+        head.overwriteLittleEndian(
+            at: 16, CRC32C.checksum(head[ByteRange(offset: 0, count: 16)]))
+        inode.bytes = head.array
+        #expect(throws: StorageError.newerFormat(file: file, version: 2)) { try world.open() }
+        #expect(world.files.names[file] != nil)
     }
 }

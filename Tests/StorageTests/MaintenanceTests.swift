@@ -180,6 +180,29 @@ import Testing
         }
     }
 
+    /// A start removes what a crash left half made, not a backup that it cannot read.
+    @Test func aStartKeepsSnapshotsOfANewerVersionAndDamagedOnes() throws {
+        let files = MemoryFiles()
+        func put(_ tag: String, _ manifest: String?) {
+            let key = SnapshotKey(tag: tag, table: testTable, part: "g1s0")
+            for content in [SnapshotName.Content.data(1), .manifest] {
+                if content == .manifest, manifest == nil { continue }
+                let inode = MemoryFiles.Inode()
+                inode.bytes = content == .manifest ? Array((manifest ?? "").utf8) : [1]
+                files.names[SnapshotName.file(key, content)] = inode
+            }
+        }
+        put("newer", "coterie-snapshot 2\nshards 7\ncrc32c 12\n")
+        put("damaged", "coterie-snapshot 1\ntag x\ncrc32c 12\n")
+        put("torn", "coterie-snapshot 1\ntag torn\ncrc32c 1")
+        put("headless", nil)
+        _ = try SnapshotFolder.recover(files, now: WallTime(microseconds: 0))
+        let left = Set(files.names.keys.compactMap { SnapshotName.parse($0)?.key.tag })
+        #expect(left == ["newer", "damaged"])
+        #expect(files.names.count == 4)
+        #expect(try SnapshotFolder.list(files).isEmpty)
+    }
+
     @Test func truncationAndDropLeaveSnapshotsOfFilesAndMemory() throws {
         let harness = try harness()
         try fill(harness, 60)

@@ -76,9 +76,11 @@ final class MemtableScan: PartitionScan {
         key = node.key
         if offersSingles, node.isPlain, node.rowCount == 1, let rows = node.rows {
             let record = RowRecord(rows)
-            single = SingleRow(key: record.key, row: record.row)
-            self.node = node
-            return
+            if !record.isWide {
+                single = SingleRow(key: record.key, row: record.row)
+                self.node = node
+                return
+            }
         }
         try open(node)
     }
@@ -94,8 +96,8 @@ final class MemtableScan: PartitionScan {
     private func open(_ node: PartitionNode) throws(StorageError) {
         single = nil
         deletion = node.deletion
-        staticRow = node.staticRow?.row ?? UnsafeRawBufferPointer(start: nil, count: 0)
         source.open(node, in: memtable)
+        staticRow = try source.staticRow() ?? UnsafeRawBufferPointer(start: nil, count: 0)
         try source.seek(lower: nil, upper: nil, reversed: false)
     }
 }

@@ -4,6 +4,8 @@
 //     add --> unwritten bytes --endTick--> active file of the target --full--> closed files
 //     nextBatch <-- decoded records <-- block reads <-- files, oldest first
 //
+//     file   := header | record*
+//     header := magic u32 "CTHN" | version u32 | number u64 | CRC32C u32 of these | zero u32
 //     record := length u32 | CRC32C u32 of what follows, seeded with the file's number
 //               | created i64 | expires i64 | mutation          (microseconds since 1970)
 //
@@ -38,6 +40,9 @@ package struct HintStoreStart {
 /// The hints of one shard.
 package final class HintStore {
     private static let blockBytes = 64 << 10
+    static let magic: UInt32 = 0x4E48_5443
+    static let formatVersion: UInt32 = 1
+    static let fileHeaderBytes = 24
     private static let headerBytes = 8
     private static let stampBytes = 16
     private static let maximumRecordBytes = 64 << 20
@@ -82,20 +87,56 @@ package final class HintStore {
 
     private init(_ start: HintStoreStart) { self.start = start }
 
-    /// Finds the files of former lives.
+    /// Finds the files of former lives. A file of a newer version is refused by name: to deliver the rest
+    /// and drop it would lose what a newer node has promised to keep.
     package static func open(
         _ start: HintStoreStart, files: any FileSystem, clock: ClockReading
-    ) throws(DiskFailure) -> HintStore {
+    ) throws(StorageError) -> HintStore {
         let store = HintStore(start)
-        for name in try files.list() {
+        let names = try storing { () throws(DiskFailure) in try files.list() }
+        for name in names {
             guard let (host, number) = store.parse(name) else { continue }
             let target = store.target(host)
+            let size = try storing { () throws(DiskFailure) in try files.size(of: name) }
+            try refuseNewer(name, size: size, files)
             target.files.append(
-                File(number: number, name: name, size: try files.size(of: name), isCreated: true))
+                File(number: number, name: name, size: size, isCreated: true))
             store.nextNumber = max(store.nextNumber, number + 1)
         }
         for target in store.targetsByHost.values { target.files.sort { $0.number < $1.number } }
         return store
+    }
+
+    static func refuseNewer(
+        _ name: FileName, size: Int, _ files: any FileSystem
+    ) throws(StorageError) {
+        guard size >= fileHeaderBytes else { return }
+        let head = ByteWriter(capacity: fileHeaderBytes)
+        try storing { () throws(DiskFailure) in
+            try files.read(name, at: 0, count: fileHeaderBytes, into: head)
+        }
+        let bytes = head.bytes
+        guard bytes.count == fileHeaderBytes else { return }
+        func word(_ offset: Int) -> UInt32 {
+            UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
+        }
+        let isSound =
+            word(0) == magic
+            && word(16) == CRC32C.checksum(UnsafeRawBufferPointer(rebasing: bytes[..<16]))
+        if isSound, word(4) > formatVersion {
+            throw .newerFormat(file: name, version: word(4))
+        }
+    }
+
+    /// What every file of today's version begins with.
+    static func header(number: UInt64) -> [UInt8] {
+        let writer = ByteWriter(capacity: fileHeaderBytes)
+        writer.appendLittleEndian(magic)
+        writer.appendLittleEndian(formatVersion)
+        writer.appendLittleEndian(number)
+        writer.appendLittleEndian(CRC32C.checksum(writer.bytes))
+        writer.appendLittleEndian(UInt32(0))
+        return writer.array
     }
 
     private func parse(_ name: FileName) -> (HostID, UInt64)? {
@@ -137,7 +178,8 @@ package final class HintStore {
         target host: HostID, mutation: [UInt8], createdAt: WallTime, expiresAt: WallTime
     ) {
         let target = target(host)
-        let size = Self.headerBytes + Self.stampBytes + mutation.count
+        let size =
+            Self.fileHeaderBytes + Self.headerBytes + Self.stampBytes + mutation.count
         guard target.bytes + size <= start.maximumBytesPerHost else {
             droppedCount += 1
             return
@@ -146,6 +188,10 @@ package final class HintStore {
             rotate(target)
         }
         let record = target.unwritten
+        let number = target.files.last?.number ?? 0
+        if record.count == 0, target.files.last?.size == 0 {
+            record.append(Self.header(number: number))
+        }
         let begin = record.count
         record.appendLittleEndian(UInt32(Self.stampBytes + mutation.count))
         record.appendLittleEndian(UInt32(0))
@@ -153,7 +199,6 @@ package final class HintStore {
         record.appendLittleEndian(createdAt.microseconds)
         record.appendLittleEndian(expiresAt.microseconds)
         record.append(mutation)
-        let number = target.files.last?.number ?? 0
         record.overwriteLittleEndian(
             at: begin + 4,
             CRC32C.checksum(
@@ -187,8 +232,8 @@ package final class HintStore {
         while let file = target.files.first {
             var batch: [[UInt8]] = []
             var offset = 0
-            var isDamaged = false
-            while batch.count < maximum {
+            var isDamaged = !passHeader(target, file)
+            while batch.count < maximum, target.delivered > 0 {
                 switch record(in: target.block, at: offset, number: file.number) {
                 case .whole(let expires, let mutation, let next):
                     if expires > clock.wall.microseconds { batch.append(mutation) }
@@ -219,6 +264,15 @@ package final class HintStore {
             }
         }
         return []
+    }
+
+    /// Takes the header off the first file's block once it is there; false if it is damaged.
+    private func passHeader(_ target: Target, _ file: File) -> Bool {
+        guard target.delivered == 0, target.block.count >= Self.fileHeaderBytes else { return true }
+        guard target.block.starts(with: Self.header(number: file.number)) else { return false }
+        target.delivered = Self.fileHeaderBytes
+        target.block.removeFirst(Self.fileHeaderBytes)
+        return true
     }
 
     private enum Record {

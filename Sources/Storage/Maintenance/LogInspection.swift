@@ -158,7 +158,11 @@ package enum LogInspection {
         let buffer = try load(file, files)
         let bytes = buffer.bytes
         let number = file.text.dropLast(5).split(separator: "-").last.flatMap { UInt64($0) } ?? 0
-        var offset = 0
+        try HintStore.refuseNewer(file, size: bytes.count, files)
+        guard bytes.starts(with: HintStore.header(number: number)) else {
+            throw .corruption(CorruptionError(file: file, offset: 0, detail: "damaged header"))
+        }
+        var offset = HintStore.fileHeaderBytes
         var count = 0
         while bytes.count - offset >= 24 {
             let length = Int(

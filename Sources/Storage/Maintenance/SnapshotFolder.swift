@@ -87,17 +87,33 @@ package enum SnapshotFolder {
         return keys.count
     }
 
+    /// The snapshots whose manifest was written to its end: those that can be read, and those that a newer
+    /// version has made or whose manifest is damaged. They are somebody's backup.
+    private static func finished(
+        _ files: any FileSystem
+    ) throws(DiskFailure) -> Set<SnapshotKey> {
+        var keys: Set<SnapshotKey> = []
+        for name in try files.list() {
+            guard let (key, content) = SnapshotName.parse(name), content == .manifest else {
+                continue
+            }
+            let buffer = ByteWriter(capacity: 1 << 10)
+            try files.read(name, at: 0, count: try files.size(of: name), into: buffer)
+            if SnapshotManifest.isFinished(buffer.bytes) { keys.insert(key) }
+        }
+        return keys
+    }
+
     /// Before the first step of a node: removes what a crash left half made, ephemeral snapshots, those
     /// whose time has come, and files of imports that did not end. Returns when the next one's comes.
     package static func recover(
         _ files: any FileSystem, now: WallTime
     ) throws(DiskFailure) -> WallTime? {
-        var whole: Set<SnapshotKey> = []
-        for summary in try list(files) { whole.insert(summary.manifest.key) }
+        let finished = try finished(files)
         var hasChanged = false
         for name in try files.list() {
             var isRest = name.text.hasPrefix(stagingLead)
-            if let (key, _) = SnapshotName.parse(name), !whole.contains(key) { isRest = true }
+            if let (key, _) = SnapshotName.parse(name), !finished.contains(key) { isRest = true }
             guard isRest else { continue }
             try files.remove(name)
             hasChanged = true

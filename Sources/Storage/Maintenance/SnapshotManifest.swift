@@ -204,6 +204,15 @@ package struct SnapshotManifest: Equatable, Sendable {
         self.files = files
     }
 
+    /// Whether a manifest of any version was written to its end: its last line is a checksum, right or not.
+    static func isFinished(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        let newline = UInt8(ascii: "\n")
+        guard bytes.last == newline else { return false }
+        let body = bytes.dropLast()
+        let last = body.suffix(from: (body.lastIndex(of: newline) ?? -1) + 1)
+        return last.starts(with: "crc32c ".utf8)
+    }
+
     /// Reads a manifest; nil if it is not whole, because a node died while it wrote it.
     package init?(_ bytes: UnsafeRawBufferPointer) {
         guard let text = String(validating: bytes, as: UTF8.self), text.hasSuffix("\n"),

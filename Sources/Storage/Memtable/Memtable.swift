@@ -1,7 +1,8 @@
 // The newest data of one table, in memory: what the commit log holds and no SSTable does yet.
 //
 // A write is merged on arrival: a row that exists is replaced in place if the merged row fits its
-// record, else a new record is made and the old one counted as garbage. Deletions of partitions and
+// record, else a new record is made and the old one counted as garbage; a row of many cells is kept in
+// pieces instead (`WideRow`). Deletions of partitions and
 // ranges are kept beside the rows and shadow them when they are read, so a range deletion costs no walk.
 //
 // A frozen memtable never changes again; its flush job reads it on another thread while reads go on.
@@ -16,6 +17,8 @@ final class Memtable {
     private let arena: Arena
     private let directory: PartitionDirectory
     private var rangeLists: [RangeList] = [RangeList()]
+    /// Made for the first row that is wide.
+    private var wideRowSpace: WideRowSpace?
     private(set) var isFrozen = false
     /// The log position of the first mutation in here that is in the log.
     private(set) var firstPosition: LogPosition?
@@ -136,15 +139,32 @@ final class Memtable {
     private func merged(
         _ record: RowRecord, _ row: UnsafeRawBufferPointer, _ scratch: ByteWriter
     ) throws(MalformedBytes) -> RowRecord {
+        if record.isWide {
+            return try WideRow.merge(record, try RowView(row), in: arena, spaceForWideRows())
+        }
         scratch.removeAll()
         guard try RowMerge.merge(try RowView(record.row), try RowView(row), into: scratch) else {
             return record
+        }
+        if scratch.count >= WideRow.thresholdBytes {
+            let merged = try RowView(scratch.bytes)
+            if try WideRow.suits(merged) {
+                garbageBytes += RowRecord.headerBytes + record.keyCount + record.capacity
+                return try WideRow.make(key: record.key, merged, in: arena, spaceForWideRows())
+            }
         }
         if record.replaceInPlace(scratch.bytes) { return record }
         garbageBytes += RowRecord.headerBytes + record.keyCount + record.capacity
         // A row that grew once grows again: leave it a quarter more.
         return RowRecord.make(
             key: record.key, row: scratch.bytes, slack: scratch.count / 4, in: arena)
+    }
+
+    private func spaceForWideRows() -> WideRowSpace {
+        if let wideRowSpace { return wideRowSpace }
+        let space = WideRowSpace()
+        wideRowSpace = space
+        return space
     }
 
     private func addRanges(_ ranges: [RangeTombstone], to node: PartitionNode) {
@@ -208,85 +228,6 @@ final class Memtable {
         if index == 0 { return [] }
         if !isFrozen { settle(index) }
         return rangeLists[index].merged
-    }
-}
-
-/// The rows of one partition of a memtable, as a source of a merge. Pooled: `open` begins anew.
-final class MemtableRowSource: RowSource {
-    private var node: PartitionNode?
-    private var allRanges: [RangeTombstone] = []
-    private var place: RowTree.Place?
-    private var lower: [UInt8]?
-    private var upper: [UInt8]?
-    private var isReversed = false
-
-    func open(_ node: PartitionNode, in memtable: Memtable) {
-        self.node = node
-        allRanges = memtable.ranges(of: node)
-        state = .end
-    }
-
-    override func seek(
-        lower: [UInt8]?, upper: [UInt8]?, reversed: Bool
-    ) throws(StorageError) {
-        ranges = allRanges
-        self.lower = lower
-        self.upper = upper
-        isReversed = reversed
-        place = nil
-        state = .end
-        guard let node, let rows = node.rows else { return }
-        if node.rowCount == 1 {
-            let record = RowRecord(rows)
-            if let lower, compare(record.key, lower) < 0 { return }
-            if let upper, compare(record.key, upper) >= 0 { return }
-            show(record)
-            return
-        }
-        var place: RowTree.Place
-        if reversed {
-            if let upper {
-                place = upper.withUnsafeBytes { RowTree.lowerBound($0, root: rows) }
-                place.moveBackward()
-            } else {
-                place = RowTree.last(root: rows)
-            }
-        } else if let lower {
-            place = lower.withUnsafeBytes { RowTree.lowerBound($0, root: rows) }
-        } else {
-            place = RowTree.first(root: rows)
-        }
-        self.place = place
-        showPlace()
-    }
-
-    override func advance() throws(StorageError) {
-        guard place != nil else {
-            state = .end
-            return
-        }
-        if isReversed { place?.moveBackward() } else { place?.moveForward() }
-        showPlace()
-    }
-
-    private func showPlace() {
-        guard let record = place?.record else {
-            state = .end
-            return
-        }
-        if isReversed, let lower, compare(record.key, lower) < 0 {
-            state = .end
-        } else if !isReversed, let upper, compare(record.key, upper) >= 0 {
-            state = .end
-        } else {
-            show(record)
-        }
-    }
-
-    private func show(_ record: RowRecord) {
-        key = record.key
-        row = record.row
-        state = .row
     }
 }
 

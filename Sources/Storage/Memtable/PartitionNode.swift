@@ -2,10 +2,11 @@
 //
 //     node   := token i64 | key length u32 | row count u32 | rows (pointer) | deletion i64, u32
 //               | range list u32 | static row (pointer) | key bytes
-//     record := capacity u32 | row length u32 | key length u32 | - u32 | key bytes | row bytes
+//     record := capacity u32 | row length u32 | key length u32 | is wide u32 | key bytes | row bytes
 //
 // `rows` is null without rows, the record itself for a single row (most tables have no clustering
-// columns and must not pay for a tree), else the root of a `RowTree`.
+// columns and must not pay for a tree), else the root of a `RowTree`. A row of many cells is wide: what
+// lies in its record is not its bytes but where they are (`WideRow`).
 
 internal import Encoding
 internal import Model
@@ -26,7 +27,18 @@ struct RowRecord {
     var key: UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(start: base + Self.headerBytes, count: keyCount)
     }
+    /// Whether the row lies in pieces.
+    @inline(__always)
+    var isWide: Bool { base.load(fromByteOffset: 12, as: UInt32.self) != 0 }
+    /// The row's bytes, of a record that is not wide.
+    @inline(__always)
     var row: UnsafeRawBufferPointer {
+        precondition(!isWide, "the row lies in pieces")
+        return contents
+    }
+    /// What lies here in whichever form.
+    @inline(__always)
+    var contents: UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(start: base + Self.headerBytes + keyCount, count: rowCount)
     }
 
@@ -37,7 +49,8 @@ struct RowRecord {
         let record = RowRecord(arena.allocate(headerBytes + key.count + row.count + slack))
         record.base.storeBytes(of: UInt32(row.count + slack), as: UInt32.self)
         record.base.storeBytes(of: UInt32(row.count), toByteOffset: 4, as: UInt32.self)
-        record.base.storeBytes(of: UInt32(key.count), toByteOffset: 8, as: UInt32.self)
+        record.base.storeBytes(
+            of: UInt64(UInt32(key.count)).littleEndian, toByteOffset: 8, as: UInt64.self)
         if let source = key.baseAddress {
             (record.base + headerBytes).copyMemory(from: source, byteCount: key.count)
         }
@@ -48,7 +61,10 @@ struct RowRecord {
         return record
     }
 
-    /// Overwrites the row if the record has room for it.
+    /// The contents say where the row is. Once, when the record is made.
+    func markWide() { base.storeBytes(of: 1, toByteOffset: 12, as: UInt32.self) }
+
+    /// Overwrites the contents if the record has room for them.
     func replaceInPlace(_ row: UnsafeRawBufferPointer) -> Bool {
         guard row.count <= capacity, let source = row.baseAddress else { return false }
         base.storeBytes(of: UInt32(row.count), toByteOffset: 4, as: UInt32.self)

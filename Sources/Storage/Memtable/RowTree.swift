@@ -111,6 +111,18 @@ enum RowTree {
             index >= 0 && index < leaf.count ? leaf.record(index) : nil
         }
 
+        /// The record here, where there is one for certain.
+        var knownRecord: RowRecord {
+            guard let record else { preconditionFailure("a place past the end of its tree") }
+            return record
+        }
+
+        /// Puts another record with the same key here.
+        func replaceRecord(by record: RowRecord) {
+            precondition(index >= 0 && index < leaf.count)
+            leaf.records[index] = UInt(bitPattern: record.base)
+        }
+
         mutating func moveForward() {
             index += 1
             if index >= leaf.count, let next = leaf.next {
@@ -137,6 +149,21 @@ enum RowTree {
         if place.index == node.count, let next = node.next {
             place = Place(leaf: next, index: 0)
         }
+        return place
+    }
+
+    /// The last record whose key is at most `key`.
+    static func floor(_ key: UnsafeRawBufferPointer, root: UnsafeMutableRawPointer) -> Place {
+        let prefix = prefix(key)
+        var node = TreeNode(root)
+        while !node.isLeaf { node = node.child(node.childIndex(prefix, key)) }
+        var place = Place(leaf: node, index: node.lowerBound(prefix, key))
+        if place.index < node.count, node.prefixes[place.index] == prefix,
+            equalBytes(node.record(place.index).key, key)
+        {
+            return place
+        }
+        place.moveBackward()
         return place
     }
 

@@ -166,8 +166,8 @@ final class ReadRunner {
             if mayBeSimple, lone.memtable == nil, reader.sources.isEmpty {
                 lone.memtable = (memtable, node)
             } else {
-                settle(&lone, token)
-                add(node, memtable)
+                try settle(&lone, token)
+                try add(node, memtable)
             }
         }
         if !view.sstables.isEmpty, try readFiles(run, token, key, mayBeSimple, &lone) {
@@ -175,13 +175,13 @@ final class ReadRunner {
         }
         if let (_, node) = lone.memtable, try readSimply(run, node) { return .whole }
         if let file = lone.file, try readSimply(run, token, key, file.fragment) { return .whole }
-        settle(&lone, token)
+        try settle(&lone, token)
         return try finishPartition(run, token: token, key: key, behind: nil)
     }
 
     /// The lone source becomes one of several.
-    private func settle(_ lone: inout LoneSource, _ token: Int64) {
-        if let (memtable, node) = lone.memtable { add(node, memtable) }
+    private func settle(_ lone: inout LoneSource, _ token: Int64) throws(StorageError) {
+        if let (memtable, node) = lone.memtable { try add(node, memtable) }
         if let file = lone.file { add(file.fragment, file.sstable, file.block, file.place, token) }
         lone = LoneSource()
     }
@@ -236,7 +236,7 @@ final class ReadRunner {
                 if mayBeSimple, lone.memtable == nil, lone.file == nil, reader.sources.isEmpty {
                     lone.file = (sstable, index, place, fragment)
                 } else {
-                    settle(&lone, token)
+                    try settle(&lone, token)
                     add(fragment, sstable, index, place, token)
                 }
                 break
@@ -280,7 +280,9 @@ final class ReadRunner {
         bound.begin(needed: reading.columns)
         do throws(MalformedBytes) {
             if let (_, node) = lone.memtable {
-                guard node.rowCount == 1, let rows = node.rows else { return false }
+                guard node.rowCount == 1, let rows = node.rows, !RowRecord(rows).isWide else {
+                    return false
+                }
                 try bound.add(try RowView(RowRecord(rows).row), needed: reading.columns)
             } else if let file = lone.file {
                 guard let bytes = try file.fragment.onlyRow?.row else { return false }
@@ -309,6 +311,7 @@ final class ReadRunner {
             run.limits.rows > 0, run.limits.partitionRows > 0
         else { return false }
         let record = RowRecord(rows)
+        if record.isWide { return false }
         do throws(MalformedBytes) {
             try reader.readSingleRow(
                 token: node.token, key: node.key, rowKey: record.key, row: record.row,
@@ -354,12 +357,12 @@ final class ReadRunner {
         return outcome
     }
 
-    func add(_ node: PartitionNode, _ memtable: Memtable) {
+    func add(_ node: PartitionNode, _ memtable: Memtable) throws(StorageError) {
         let source = nextMemtableSource()
         source.open(node, in: memtable)
         reader.sources.append(source)
         if !node.deletion.isNone { reader.deletion = reader.deletion.merged(with: node.deletion) }
-        if let row = node.staticRow { reader.staticRows.append(row.row) }
+        if let row = try source.staticRow() { reader.staticRows.append(row) }
     }
 
     func add(

@@ -280,7 +280,7 @@ extension ReadRunner {
         beginPartition()
         for index in heads.indices where heads[index].isAt(token, key) {
             if index < memtables.count {
-                if let node = memtables[index].node { add(node, memtables[index].memtable) }
+                if let node = memtables[index].node { try add(node, memtables[index].memtable) }
                 continue
             }
             let cursor = keyCursors[index - memtables.count]

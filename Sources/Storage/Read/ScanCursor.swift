@@ -43,7 +43,7 @@ struct MemtableHead {
     var single: (key: UnsafeRawBufferPointer, row: UnsafeRawBufferPointer)? {
         guard let node, node.rowCount == 1, node.isPlain, let rows = node.rows else { return nil }
         let record = RowRecord(rows)
-        return (record.key, record.row)
+        return record.isWide ? nil : (record.key, record.row)
     }
 }
 

@@ -50,6 +50,10 @@ struct Generator {
     var valueBytes = 12
     /// A counter's tombstone holds down later counts until it is purged: not for tests that purge.
     var deletesCounters = true
+    /// Among how many elements a collection's are drawn. Many: rows write up to 400 of them at once.
+    var elements = 3
+    /// Rows may have so many simple columns more.
+    var moreColumns = 0
     /// No collections and no counters.
     var hasOnlySimpleColumns = false
 
@@ -115,17 +119,45 @@ struct Generator {
                         column: 6, flags: .complexDeletion, timestamp: gone.timestamp,
                         localDeletionTime: gone.localDeletionTime), into: raw)
             }
-            for path in 0..<3 where random.chance(1, outOf: 2) {
-                try [UInt8(path)].withUnsafeBytes { path in
-                    try cell(6, timestamp, writer, raw, path: path)
-                }
-            }
+            try elements(of: 6, timestamp, writer, raw)
         }
         if !isStatic, !hasOnlySimpleColumns, random.chance(1, outOf: 4) { counter(7, writer, raw) }
+        if isStatic, elements > 3 { try elements(of: 8, timestamp, writer, raw) }
+        if !isStatic, moreColumns > 0 {
+            let isWhole = random.chance(1, outOf: 20)
+            // Their numbers take one byte at first and more later.
+            for column in 0..<moreColumns where isWhole || random.chance(1, outOf: 40) {
+                try cell(UInt32(100 + column * 3), timestamp, writer, raw)
+            }
+        }
         // Canonical bytes, as every real writer makes them.
         let canonical = ByteWriter()
         _ = try RowMerge.filter(try RowView(raw.bytes), shadow: .none, into: canonical)
         return canonical.array
+    }
+
+    private mutating func elements(
+        of column: UInt32, _ timestamp: Int64, _ writer: RowWriter, _ raw: ByteWriter
+    ) throws {
+        if elements <= 3 {
+            for path in 0..<elements where random.chance(1, outOf: 2) {
+                try [UInt8(path)].withUnsafeBytes { path in
+                    try cell(column, timestamp, writer, raw, path: path)
+                }
+            }
+            return
+        }
+        let count = [1, 1, 2, 20, 400][Int(random.below(5))]
+        var paths: Set<[UInt8]> = []
+        for _ in 0..<count {
+            let number = random.below(UInt64(elements))
+            var path = [UInt8(truncatingIfNeeded: number >> 8), UInt8(truncatingIfNeeded: number)]
+            if number % 7 == 0 { path += Array("a longer path".utf8) }
+            paths.insert(path)
+        }
+        for path in paths.sorted(by: { compareBytes($0, $1) < 0 }) {
+            try path.withUnsafeBytes { try cell(column, timestamp, writer, raw, path: $0) }
+        }
     }
 
     private mutating func cell(

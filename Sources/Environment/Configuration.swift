@@ -138,7 +138,7 @@ package struct Configuration: Equatable, Sendable {
     }
 
     package struct Clients: Equatable, Sendable {
-        package var maximumFrameBytes = 256 << 20
+        package var maximumFrameBytes = 16 << 20
         package var maximumPreparedStatements = 10_000
         /// Of the texts of prepared statements and what their plans are taken to need, in each shard.
         package var maximumPreparedBytes = 32 << 20

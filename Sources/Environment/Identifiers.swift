@@ -46,6 +46,17 @@ package struct ConnectionID: Hashable, Comparable, Sendable {
     @inlinable package static func < (left: ConnectionID, right: ConnectionID) -> Bool {
         left.value < right.value
     }
+    @inlinable package static func == (left: ConnectionID, right: ConnectionID) -> Bool {
+        left.value == right.value
+    }
+
+    @inlinable package func hash(into hasher: inout Hasher) { hasher.combine(value) }
+
+    /// What a dictionary asks for: connections are counted, so spreading the numbers is enough.
+    @inlinable package func _rawHashValue(seed: Int) -> Int {
+        let mixed = (value ^ UInt64(bitPattern: Int64(seed))) &* 0x9E37_79B9_7F4A_7C15
+        return Int(truncatingIfNeeded: mixed ^ (mixed >> 32))
+    }
 }
 
 /// An IP address and a port.

@@ -12,6 +12,15 @@
 
 public import Encoding
 
+/// Names of values. An object, since few requests have any and all copy the values: one reference costs less
+/// than an optional array.
+@usableFromInline
+final class BoundNames: Sendable {
+    let names: [String]
+
+    init(_ names: [String]) { self.names = names }
+}
+
 /// The bound values of one statement, as a table over somebody else's bytes.
 public struct BoundValues {
     /// One bound value.
@@ -34,8 +43,12 @@ public struct BoundValues {
     @usableFromInline var stored: Int
     /// How many values are bound.
     @inlinable public var count: Int { stored }
+    @usableFromInline var boundNames: BoundNames?
     /// The names that the client gave to the values, one each, or nil if it bound by position.
-    public var names: [String]?
+    public var names: [String]? {
+        get { boundNames?.names }
+        set { boundNames = newValue.map { BoundNames($0) } }
+    }
 
     /// No values.
     public init() {
@@ -72,7 +85,7 @@ public struct BoundValues {
         var slice = self
         slice.first = first + bounds.lowerBound
         slice.stored = bounds.count
-        slice.names = names.map { Array($0[bounds]) }
+        if let names { slice.names = Array(names[bounds]) }
         return slice
     }
 
@@ -96,7 +109,7 @@ public struct BoundValues {
         self.base = base
         first = 0
         stored = 0
-        names = nil
+        boundNames = nil
     }
 
     /// Binds the bytes of `range`, counted from `base`; only on a table that is no slice.

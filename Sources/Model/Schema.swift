@@ -11,6 +11,22 @@ package struct TableID: Hashable, Comparable, Sendable, CustomStringConvertible 
     package let value: UniqueID
     package init(_ value: UniqueID) { self.value = value }
     package static func < (left: TableID, right: TableID) -> Bool { left.value < right.value }
+    @inlinable package static func == (left: TableID, right: TableID) -> Bool {
+        left.value.low == right.value.low && left.value.high == right.value.high
+    }
+
+    @inlinable package func hash(into hasher: inout Hasher) {
+        hasher.combine(value.high)
+        hasher.combine(value.low)
+    }
+
+    /// What a dictionary asks for. Ids are made by nodes, not by clients: mixing their bits is enough, at a tenth
+    /// of a keyed hash, which three look-ups of every request would pay.
+    @inlinable package func _rawHashValue(seed: Int) -> Int {
+        var mixed = (value.high ^ UInt64(bitPattern: Int64(seed))) &* 0x9E37_79B9_7F4A_7C15
+        mixed = (mixed ^ (mixed >> 32) ^ value.low) &* 0x9E37_79B9_7F4A_7C15
+        return Int(truncatingIfNeeded: mixed ^ (mixed >> 32))
+    }
     package var description: String { value.description }
 }
 
@@ -119,7 +135,8 @@ package final class TableSchema: Sendable {
     /// The number that the next new column gets.
     package let nextColumnID: UInt32
 
-    /// Whether the columns beside the key are counters. A table stays one when the last of them is dropped.
+    /// Whether the columns beside the key are counters. A table stays one when the last of them is dropped. Asked
+    /// by every request.
     package let isCounter: Bool
 
     private let columnsByName: [String: ColumnSchema]

@@ -94,6 +94,19 @@ package final class FrameDecoder {
         partial.count - partialPosition + (payload.count - payloadPosition) + (message?.count ?? 0)
     }
 
+    /// How large the frame is that has begun and whose rest is to come, as far as its header tells; 0 if
+    /// there is none.
+    package var awaitedBytes: Int {
+        let begun: UnsafeRawBufferPointer
+        switch framing {
+        case .plain: begun = UnsafeRawBufferPointer(rebasing: partial.bytes[partialPosition...])
+        case .segments: begun = message?.bytes ?? UnsafeRawBufferPointer(start: nil, count: 0)
+        }
+        guard begun.count >= FrameHeader.size else { return 0 }
+        let length = Int32(bigEndian: begun.loadUnaligned(fromByteOffset: 5, as: Int32.self))
+        return FrameHeader.size + max(0, Int(length))
+    }
+
     /// Hands in the next bytes, which must stay where they are until `finish`.
     package func feed(_ chunk: UnsafeRawBufferPointer) {
         precondition(self.chunk.isEmpty || hasFailed, "the previous chunk is not finished")

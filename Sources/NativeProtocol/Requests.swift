@@ -37,11 +37,12 @@ package struct StatementText {
 
     /// A copy, checked to be UTF-8.
     package func string() throws(CQLError) -> String {
-        guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw .protocolError("Cannot decode string as UTF8: the statement is not UTF-8")
-        }
+        guard let text = String(validating: bytes, as: UTF8.self) else { throw Self.notUTF8 }
         return text
     }
+
+    package static let notUTF8 = CQLError.protocolError(
+        "Cannot decode string as UTF8: the statement is not UTF-8")
 }
 
 /// STARTUP: the connection's options.
@@ -234,6 +235,13 @@ package struct BatchStatement {
 package struct BatchRequest {
     package let kind: BatchKind
     package let statements: [BatchStatement]
+
+    /// The texts among its statements.
+    package var texts: [StatementText] {
+        statements.compactMap { part in
+            if case .text(let text) = part.statement { text } else { nil }
+        }
+    }
 
     /// Reads the body; all values and the parameters of the whole go to `parameters`.
     package init(

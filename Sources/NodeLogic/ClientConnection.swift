@@ -57,6 +57,13 @@ final class ClientConnection {
     var hasFramesWaiting = false
     /// Not read from because writing lags (`Shard+Backpressure`).
     var isHeld = false
+    /// Frames that were received stay in the decoder until others had their turn (`Shard+Turns`).
+    var isWaitingForTurn = false
+    /// The room that the frame which is being received has taken, or waits for (`Shard+RequestBytes`).
+    var receivingBytes = 0
+    var isWaitingForRoom = false
+    /// What the world was told last.
+    var isReading = true
     /// Closed by us: nothing more is read, what waits is sent.
     var isClosing = false
     /// The role that is logged in; nil for a client that nobody asked.

@@ -180,7 +180,7 @@ extension Shard {
         guard let connection = connections[id], !connection.isHeld else { return }
         connection.isHeld = true
         heldConnections.append(id)
-        if !connection.isPaused { outbox.effects.append(.clientReading(id, false)) }
+        updateReading(connection)
     }
 
     /// So many requests are under way that a client should not send more.
@@ -203,7 +203,7 @@ extension Shard {
                 continue
             }
             connection.isHeld = false
-            if !connection.isPaused { outbox.effects.append(.clientReading(id, true)) }
+            updateReading(connection)
         }
         heldConnections = waiting
     }

@@ -14,12 +14,16 @@ extension Shard {
         takeFrames(connection, bytes)
     }
 
-    /// Handles the connection's whole frames, until more answers wait than its client may leave unread:
-    /// the frames behind that stay in the decoder until the socket has taken some. So a client that asks
-    /// much and reads little costs no more memory than that, and no step is all its own.
+    /// Handles the connection's whole frames, until more answers wait than its client may leave unread, or
+    /// its turn is over: the frames behind that stay in the decoder until the socket has taken some, or to
+    /// the next step. So a client that asks much and reads little costs no more memory than that, and
+    /// no step is all its own.
     private func takeFrames(_ connection: ClientConnection, _ bytes: UnsafeRawBufferPointer) {
         let limit = configuration.clients.pauseReadingAboveBytes
+        let end = workDone + Self.turnCost
         connection.hasFramesWaiting = false
+        // A chunk that was on its way when the turn was over finds the connection in the line already.
+        let isInLine = connection.isWaitingForTurn
         connection.decoder.feed(bytes)
         do throws(FrameError) {
             while !connection.isClosing {
@@ -27,7 +31,12 @@ extension Shard {
                     connection.hasFramesWaiting = true
                     break
                 }
+                if isInLine || workDone > end {
+                    waitForTurn(connection)
+                    break
+                }
                 guard let frame = try connection.decoder.next() else { break }
+                workDone += Cost.request
                 handle(frame, connection)
             }
         } catch {
@@ -35,6 +44,22 @@ extension Shard {
             close(connection)
         }
         connection.decoder.finish()
+        if connection.decoder.bufferedBytes > 0 || connection.receivingBytes > 0 {
+            makeRoom(connection)
+        }
+        updateReading(connection)
+    }
+
+    private func waitForTurn(_ connection: ClientConnection) {
+        guard !connection.isWaitingForTurn else { return }
+        connection.isWaitingForTurn = true
+        waitingConnections.append(connection)
+    }
+
+    /// The connection's turn has come.
+    func goOn(_ connection: ClientConnection) {
+        connection.isWaitingForTurn = false
+        takeFrames(connection, UnsafeRawBufferPointer(start: nil, count: 0))
     }
 
     /// Sends what waits and then ends the connection.
@@ -56,7 +81,7 @@ extension Shard {
             flush(connection, into: outbox)
             if connection.isClosing {
                 outbox.effects.append(.clientClose(connection.id))
-                connections[connection.id] = nil
+                forget(connection.id)
             }
         }
         dirtyConnections.removeAll(keepingCapacity: true)
@@ -74,10 +99,13 @@ extension Shard {
         // Compression may have made less of the answers than had stopped the connection.
         if connection.unsentBytes > limit || connection.hasFramesWaiting, !connection.isPaused {
             connection.isPaused = true
-            if !connection.isHeld {
-                target.effects.append(.clientReading(connection.id, false))
-            }
+            updateReading(connection)
         }
+    }
+
+    func forget(_ id: ConnectionID) {
+        guard let connection = connections.removeValue(forKey: id) else { return }
+        giveBackRoom(of: connection)
     }
 
     func clientWritable(_ id: ConnectionID) {
@@ -88,9 +116,7 @@ extension Shard {
         if connection.hasFramesWaiting {
             takeFrames(connection, UnsafeRawBufferPointer(start: nil, count: 0))
         }
-        if !connection.isHeld, !connection.hasFramesWaiting {
-            outbox.effects.append(.clientReading(id, true))
-        }
+        if !connection.hasFramesWaiting { updateReading(connection) }
     }
 
     private func handle(_ frame: Frame, _ connection: ClientConnection) {
@@ -147,6 +173,7 @@ extension Shard {
     private func checkLoad() throws(CQLError) {
         guard
             writes.count + reads.count + conditionals.count + increments.count
+                + longRequests.count
                 < configuration.requests.maximumInFlight
         else {
             throw .overloaded(

@@ -3,6 +3,9 @@
 // it is free again; one that asked for it (`THROW_ON_OVERLOAD`) is refused instead. A request that is alone is
 // always taken, however large it is.
 //
+// A large frame takes its room when its header has come: an address whose large frames would be more together
+// than it may have under way waits with some of them until others are whole. Small frames never wait.
+//
 // Cost for each request: two comparisons, two additions, two subtractions.
 
 internal import Environment
@@ -13,6 +16,9 @@ internal import NativeProtocol
 final class AddressLoad {
     @exclusivity(unchecked) var bytes = 0
     @exclusivity(unchecked) var connections = 0
+    /// Of large frames that are being received, and the connections whose frames wait for room.
+    @exclusivity(unchecked) var receivingBytes = 0
+    @exclusivity(unchecked) var waiting: [ClientConnection] = []
 }
 
 extension Shard {
@@ -34,6 +40,42 @@ extension Shard {
         let load = AddressLoad()
         addressLoads[address] = load
         return load
+    }
+
+    /// Frames above this size take room while they are received.
+    static let largeFrameBytes = 256 << 10
+
+    /// Takes room for the frame that the connection is receiving, gives back that of the one before, or
+    /// reads no more from the client until there is room.
+    func makeRoom(_ connection: ClientConnection) {
+        let awaited = connection.decoder.awaitedBytes
+        let wanted = awaited > Self.largeFrameBytes ? awaited : 0
+        guard wanted != connection.receivingBytes else { return }
+        giveBackRoom(of: connection)
+        guard wanted > 0, !connection.isWaitingForRoom else { return }
+        let load = connection.load
+        if load.receivingBytes == 0 || load.receivingBytes + wanted <= addressBytesLimit {
+            load.receivingBytes += wanted
+            connection.receivingBytes = wanted
+        } else {
+            connection.isWaitingForRoom = true
+            load.waiting.append(connection)
+        }
+    }
+
+    /// The frame is whole, or its client has gone: those go on that have waited for its room.
+    func giveBackRoom(of connection: ClientConnection) {
+        guard connection.receivingBytes > 0 else { return }
+        let load = connection.load
+        load.receivingBytes -= connection.receivingBytes
+        connection.receivingBytes = 0
+        let waiting = load.waiting
+        load.waiting = []
+        for other in waiting where connections[other.id] === other {
+            other.isWaitingForRoom = false
+            makeRoom(other)
+            updateReading(other)
+        }
     }
 
     /// Refuses a request for which there is no room, or reads no more from its client.

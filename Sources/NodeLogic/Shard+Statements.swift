@@ -48,21 +48,29 @@ extension Shard {
         client.began = now.monotonic
         holdBytes(of: frame, client, connection)
         beginTrace(frame, client, connection)
+        handleStatement(frame, client, connection)
+    }
+
+    /// Handles a frame whose request is counted already.
+    func handleStatement(
+        _ frame: Frame, _ client: ClientRequest, _ connection: ClientConnection
+    ) {
         canonicalValues.removeAll()
+        let version = frame.header.version
         do {
             let body = try frame.requestBody()
-            switch header.opcode {
+            switch frame.header.opcode {
             case .query:
-                let request = try QueryRequest(body, header.version, parameters: &parameters)
-                try query(request, client, connection)
+                let request = try QueryRequest(body, version, parameters: &parameters)
+                try query(request, frame, client, connection)
             case .prepare:
-                try prepare(try PrepareRequest(body, header.version), client, connection)
+                try prepare(try PrepareRequest(body, version), frame, client, connection)
             case .execute:
-                let request = try ExecuteRequest(body, header.version, parameters: &parameters)
+                let request = try ExecuteRequest(body, version, parameters: &parameters)
                 try execute(request, client, connection)
             default:
-                let request = try BatchRequest(body, header.version, parameters: &parameters)
-                try batch(request, client, connection)
+                let request = try BatchRequest(body, version, parameters: &parameters)
+                try batch(request, frame, client, connection)
             }
         } catch {
             answer(client, error: error)
@@ -72,18 +80,35 @@ extension Shard {
     func plan(
         _ text: String, keyspace: String?
     ) throws(CQLError) -> PreparedPlan {
+        workDone += Cost.ofText(bytes: text.utf8.count)
         let parsed = try Parser.parse(text)
         return try Planner.plan(
             parsed, schema: cluster.schema, keyspace: keyspace,
             datacenters: cluster.topology.datacenters)
     }
 
+    /// A statement's text and its plan.
+    private func planned(
+        _ text: StatementText, keyspace: String?
+    ) throws(CQLError) -> (text: String, plan: PreparedPlan) {
+        if let known = planned?[text] { return (known.text, try known.plan.get()) }
+        let text = try text.string()
+        return (text, try plan(text, keyspace: keyspace))
+    }
+
+    /// The keyspace in which a request names its tables.
+    private func keyspace(_ named: String?, _ connection: ClientConnection) -> String? {
+        if let planned { planned.keyspace } else { named ?? connection.keyspace }
+    }
+
     private func query(
-        _ request: QueryRequest, _ client: ClientRequest, _ connection: ClientConnection
+        _ request: QueryRequest, _ frame: Frame, _ client: ClientRequest,
+        _ connection: ClientConnection
     ) throws(CQLError) {
-        let text = try request.text.string()
+        let keyspace = keyspace(parameters.keyspace, connection)
+        if planElsewhere([request.text], keyspace: keyspace, frame, client) { return }
+        let (text, plan) = try planned(request.text, keyspace: keyspace)
         client.trace?.describe("Execute CQL3 query", query: text, as: parameters)
-        let plan = try plan(text, keyspace: parameters.keyspace ?? connection.keyspace)
         let values = try checked(plan.ordered(parameters.values), plan)
         statementCounts.regular += 1
         try execute(
@@ -91,21 +116,24 @@ extension Shard {
     }
 
     private func prepare(
-        _ request: PrepareRequest, _ client: ClientRequest, _ connection: ClientConnection
+        _ request: PrepareRequest, _ frame: Frame, _ client: ClientRequest,
+        _ connection: ClientConnection
     ) throws(CQLError) {
-        let text = try request.text.string()
+        let keyspace = keyspace(request.keyspace, connection)
+        if planElsewhere([request.text], keyspace: keyspace, frame, client) { return }
+        let known = planned?[request.text]
+        let text = if let known { known.text } else { try request.text.string() }
         client.trace?.describe("Preparing CQL3 query", query: text)
-        let keyspace = request.keyspace ?? connection.keyspace
-        let id = PreparedStatements.id(text: text, keyspace: keyspace)
-        let known = id.withBytes { prepared.find($0) }
-        if let known, known.plan.epoch == cluster.schema.epoch, !known.isOutdated {
-            answer(client, prepared: known.answer)
+        let id = known?.id ?? PreparedStatements.id(text: text, keyspace: keyspace)
+        let former = id.withBytes { prepared.find($0) }
+        if let former, former.plan.epoch == cluster.schema.epoch, !former.isOutdated {
+            answer(client, prepared: former.answer)
             return
         }
         try prepared.check(text)
+        let (_, plan) = try planned(request.text, keyspace: keyspace)
         let statement = PreparedStatement(
-            id: id, text: text, keyspace: keyspace, plan: try plan(text, keyspace: keyspace),
-            former: known)
+            id: id, text: text, keyspace: keyspace, plan: plan, former: former)
         keep(statement)
         answer(client, prepared: statement.answer)
     }
@@ -236,7 +264,7 @@ extension Shard {
             try checkChange(change, client)
             client.creator = connection.role
             startSchemaChange(
-                text, keyspace: parameters.keyspace ?? connection.keyspace, client)
+                text, keyspace: keyspace(parameters.keyspace, connection), client)
         case .roles(let statement): startRoles(statement, by: connection.role, client)
         }
     }
@@ -250,16 +278,18 @@ extension Shard {
     // MARK: Writing
 
     private func batch(
-        _ request: BatchRequest, _ client: ClientRequest, _ connection: ClientConnection
+        _ request: BatchRequest, _ frame: Frame, _ client: ClientRequest,
+        _ connection: ClientConnection
     ) throws(CQLError) {
+        let keyspace = keyspace(parameters.keyspace, connection)
+        if planElsewhere(request.texts, keyspace: keyspace, frame, client) { return }
         client.trace?.describe("Execute batch of CQL3 queries", as: parameters)
         var parts: [BoundModification] = []
         for part in request.statements {
             let plan: PreparedPlan
             switch part.statement {
             case .text(let text):
-                plan = try self.plan(
-                    try text.string(), keyspace: parameters.keyspace ?? connection.keyspace)
+                plan = try planned(text, keyspace: keyspace).plan
             case .prepared(let id): plan = try statement(id).plan
             }
             guard case .modification(let modification) = plan.plan else {
@@ -303,8 +333,9 @@ extension Shard {
                     client)
                 return
             }
-            let result = try select.execute(
-                overRows: systemRows(of: select.table), values, context)
+            let known = systemRows(of: select.table)
+            workDone += Cost.ofMadeRows(known.count)
+            let result = try select.execute(overRows: known, values, context)
             answer(client) { encoder in
                 var writer = RowsWriter(
                     encoder, client.version, stream: client.stream, columns,
@@ -332,11 +363,17 @@ extension Shard {
         drive(client, run)
     }
 
-    /// Starts the select's reads until one has to wait or it has all it needs.
+    /// Starts the select's reads until one has to wait, it has all it needs, or its turn is over.
     func drive(_ client: ClientRequest, _ run: SelectRun) {
         run.isDriving = true
+        let end = workDone + Self.turnCost
         repeat {
+            if workDone > end {
+                waitingSelects.append(client)
+                break
+            }
             run.readEnded = false
+            workDone += Cost.read
             do throws(CQLError) {
                 guard let command = try run.execution.nextCommand() else {
                     finishSelect(client, run)
@@ -360,6 +397,7 @@ extension Shard {
         }
         guard let run = client.select else { return }
         do throws(CQLError) {
+            workDone += Cost.ofResult(bytes: result.bytes.count)
             try run.execution.consume(result)
         } catch {
             readFailed(client, error)
@@ -402,6 +440,7 @@ extension Shard {
     ) throws(CQLError) {
         let (columns, rows) = try request.answer(
             schema: cluster.schema, cluster: clusterDescription(for: request))
+        workDone += Cost.ofMadeRows(rows.count)
         answerRows(client, RowsMetadata(columns), rows)
     }
 

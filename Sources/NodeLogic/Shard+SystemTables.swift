@@ -17,7 +17,7 @@ extension Shard {
 
     /// All rows of a system table in the order of its keys, each in the order of `SELECT *`.
     func systemRows(of table: TableSchema) -> [SystemRow] {
-        if let rows = SystemSchema.rows(of: table, describing: cluster.schema) { return rows }
+        if let rows = schemaRows(of: table) { return rows }
         switch (table.keyspace, table.name) {
         case ("system", "local"): return [localRow(table)]
         case ("system", "peers"):
@@ -34,6 +34,19 @@ extension Shard {
                 }, 1)
         default: return []
         }
+    }
+
+    /// Rows that describe the schema, made once for each epoch: every driver that connects reads all of them.
+    private func schemaRows(of table: TableSchema) -> [SystemRow]? {
+        let epoch = cluster.schema.epoch
+        if madeRows.epoch == epoch, let known = madeRows.byTable[table.id] { return known }
+        guard let rows = SystemSchema.rows(of: table, describing: cluster.schema) else {
+            return nil
+        }
+        workDone += Cost.ofMadeRows(rows.count * 4)
+        if madeRows.epoch != epoch { madeRows = MadeRows(epoch: epoch) }
+        if rows.count <= MadeRows.maximumCount { madeRows.byTable[table.id] = rows }
+        return rows
     }
 
     private var otherNodes: [NodeDescription] {
@@ -119,4 +132,13 @@ extension Shard {
         return ClusterDescription(
             name: cluster.name, snitch: "GossipingPropertyFileSnitch", rangeOwnership: ownership)
     }
+}
+
+/// Rows of the schema's tables, as they are in one epoch.
+struct MadeRows {
+    /// Larger tables are made anew each time, so that they take no memory meanwhile.
+    static let maximumCount = 20_000
+
+    var epoch: UInt64
+    var byTable: [TableID: [SystemRow]] = [:]
 }

@@ -67,6 +67,14 @@ package final class Shard {
     var parameters = QueryParameters()
     /// Of the request that is being handled.
     var canonicalValues: [CanonicalValues] = []
+    /// Those who wait for the next step (`Shard+Turns`).
+    var waitingConnections: [ClientConnection] = []
+    var waitingSelects: [ClientRequest] = []
+    /// What requests have cost in this life, about.
+    var workDone = 0
+    /// Long statements (`Shard+LongStatements`), and the plans of those that are being executed.
+    var longRequests = LongRequests()
+    var planned: PlannedFrame?
 
     // Roles and permissions (`Authentication/`).
     var authorities = AuthorityCache()
@@ -155,6 +163,7 @@ package final class Shard {
     let digestScratch = ByteWriter(capacity: 4096)
     let bodyScratch = ByteWriter(capacity: 4096)
     let sink = MutationSink()
+    var madeRows = MadeRows(epoch: 0)
     /// Plans of statements of our own, by their text.
     var internalPlans: [String: PreparedPlan] = [:]
     var nextTimeUUID: UInt64 = 0
@@ -233,6 +242,7 @@ package final class Shard {
     package func step(_ inbox: Inbox, clock reading: ClockReading, outbox: Outbox) {
         now = reading
         self.outbox = outbox
+        takeTurns()
         for event in inbox.events { receive(event, inbox.bytes) }
         expireRequests()
         tickHints()
@@ -251,7 +261,7 @@ package final class Shard {
                 maximumFrameBytes: configuration.clients.maximumFrameBytes)
         case .clientBytes(let id, let range): receiveClient(id, bytes[range])
         case .clientWritable(let id): clientWritable(id)
-        case .clientClosed(let id): connections[id] = nil
+        case .clientClosed(let id): forget(id)
         case .peerConnected(let host): linkChanged(host, isUp: true)
         case .peerDisconnected(let host): linkChanged(host, isUp: false)
         case .peerMessage(let range): receivePeer(bytes[range], fromShard: false)
@@ -260,7 +270,11 @@ package final class Shard {
             guard id.incarnation == incarnation else { return }
             mayHaveNewLoad = true
             if case .jobEnded(_, let job, let failure) = event {
-                if passwordJobEnded(id, job, failure) || adminJobEnded(id, job, failure) { return }
+                if passwordJobEnded(id, job, failure) || adminJobEnded(id, job, failure)
+                    || planningJobEnded(id, job)
+                {
+                    return
+                }
             }
             do {
                 if try storage.receive(event, clock: now, outbox: outbox) {
@@ -308,7 +322,7 @@ package final class Shard {
             storage.nextWake, hints.nextWake, deadlines.next, control?.nextWake,
             hints.isEmpty ? nil : nextHintCheck, held.isEmpty ? nil : storage.nextAdmission,
             mayHaveBatches && !isReadingBatches ? nextBatchCheck : nil,
-            latched.isEmpty ? nil : now.monotonic,
+            latched.isEmpty && !hasTurnsWaiting ? nil : now.monotonic,
             storage.completedMaintenance.isEmpty ? nil : now.monotonic,
             control?.snapshotExpiry == nil ? nil : control?.nextSnapshotCheck,
         ]

@@ -108,7 +108,7 @@ final class ClientConnection: ChannelDuplexHandler {
         }
         if unreportedBytes >= Self.writableNoticeBytes || isReadingPaused {
             unreportedBytes = 0
-            runner.receive(.clientWritable(id))
+            runner.receiveLater(.clientWritable(id), isUrgent: isReadingPaused)
         }
     }
 
@@ -121,7 +121,7 @@ final class ClientConnection: ChannelDuplexHandler {
         }
         if !isOn, unreportedBytes > 0, !isWaitingForSocket {
             unreportedBytes = 0
-            runner.receive(.clientWritable(id))
+            runner.receiveLater(.clientWritable(id), isUrgent: isReadingPaused)
         }
     }
 

@@ -88,7 +88,9 @@ final class ShardRunner: @unchecked Sendable {
     private var wakeAt: Instant?
     private var armedFor: Instant?
     private var armedTimer: NIOScheduledCallback?
+    private static let shortestWait = Instant.Span(nanoseconds: 20_000)
     private var isTickScheduled = false
+    private var hasLateEvents = false
     private var isStopped = false
 
     init(index: ShardIndex, eventLoop: any EventLoop, parts: NodeParts) {
@@ -137,6 +139,14 @@ final class ShardRunner: @unchecked Sendable {
     func receive(_ event: Event) {
         inbox.events.append(event)
         scheduleTick()
+    }
+
+    /// Takes an event that came of carrying out a step; one that is not urgent comes with the next step,
+    /// whenever that is. It is worth a look at the sockets before: a client that asks for much would
+    /// keep all others waiting with such events alone.
+    func receiveLater(_ event: Event, isUrgent: Bool) {
+        inbox.events.append(event)
+        if isUrgent { hasLateEvents = true }
     }
 
     /// Takes an event from any thread.
@@ -276,9 +286,11 @@ final class ShardRunner: @unchecked Sendable {
         postStaged()
         // One system call for all reads of the step.
         if let blocks, blocks.submit() { blocksEnded() }
-        wakeAt = outbox.wakeAt
+        let now = SystemClocks.monotonic()
+        wakeAt = hasLateEvents ? now : outbox.wakeAt
+        hasLateEvents = false
         outbox.removeAll()
-        arm(now: SystemClocks.monotonic())
+        arm(now: now)
     }
 
     private func carryOut(_ effect: Effect) {
@@ -402,8 +414,10 @@ final class ShardRunner: @unchecked Sendable {
     /// Makes sure that a tick comes at `wakeAt`. A timer that is set for an earlier time stays: it
     /// costs less to wake once in vain than to set a timer anew in each tick.
     private func arm(now: Instant) {
-        guard let wakeAt else { return }
-        if wakeAt <= now { return scheduleTick() }
+        guard var wakeAt else { return }
+        // A tick that is asked for at once comes behind a look at the sockets, which a task of the loop
+        // would not wait for: it runs all tasks, and what they add, before it looks.
+        wakeAt = max(wakeAt, now + Self.shortestWait)
         if let armedFor, armedFor <= wakeAt { return }
         armedTimer?.cancel()
         armedFor = wakeAt

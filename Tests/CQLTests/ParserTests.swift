@@ -243,6 +243,34 @@ private func table(_ name: String, in keyspace: String? = nil) -> QualifiedName 
         }
     }
 
+    @Test func longListsAreReadPieceByPiece() throws {
+        let many = 5_000
+        func list(_ item: String) -> String {
+            Array(repeating: item, count: many).joined(separator: ", ")
+        }
+        let markers = try Parser.parse("SELECT * FROM t WHERE k IN (\(list("?")))").bindMarkers
+        #expect(markers.count == many)
+        // Each of these is read twice: as a type or as names first, and then as what it is.
+        for text in [
+            "SELECT * FROM t WHERE (\(list("a"))) = (\(list("1")))",
+            "INSERT INTO t (a) VALUES ((tuple<\(list("int"))>) ?)",
+        ] {
+            #expect(throws: Never.self) { try Parser.parse(text) }
+        }
+        #expect(throws: CQLError.self) {
+            try Parser.parse("INSERT INTO t (a) VALUES ((tuple<\(list("int"))) 1)")
+        }
+    }
+
+    @Test func aMistakeAtTheBeginningIsToldWhateverFollows() {
+        for word in ["SELECT ", "x"] {
+            let end = String(repeating: word, count: 100_000)
+            let error = #expect(throws: CQLError.self) { try Parser.parse("SELEC \(end)") }
+            #expect(error?.message.hasPrefix("line 1:0 no viable alternative") == true)
+            #expect(error?.message.utf8.count ?? 0 < 2_000)
+        }
+    }
+
     @Test func randomlyChangedStatementsNeverTrap() {
         let words = [
             "SELECT", "FROM", "WHERE", "INSERT", "INTO", "VALUES", "(", ")", ",", "a", "b", "=",

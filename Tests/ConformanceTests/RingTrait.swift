@@ -1,5 +1,5 @@
-// A ring of three nodes around a whole suite of tests: started before the first, stopped and removed
-// after the last, whatever happens.
+// A ring of nodes around a whole suite of tests: started before the first, stopped and removed after the
+// last, whatever happens.
 
 import Foundation
 import Testing
@@ -8,6 +8,7 @@ import Testing
 struct ConformanceRing: Sendable {
     let installation: TestInstallation
     let folder: String
+    let nodes: Int
 
     /// The ring of the current suite.
     @TaskLocal static var current: ConformanceRing?
@@ -32,7 +33,7 @@ struct ConformanceRing: Sendable {
 
 /// Gives a suite a ring of its own.
 struct RingTrait: SuiteTrait, TestScoping {
-    var nodes = 3
+    let nodes: Int
 
     func provideScope(
         for test: Test, testCase: Test.Case?,
@@ -41,7 +42,7 @@ struct RingTrait: SuiteTrait, TestScoping {
         let installation = try await TestInstallation.prepare()
         let folder = FileManager.default.temporaryDirectory
             .appendingPathComponent("coterie-conformance-\(UUID().uuidString)").path
-        let ring = ConformanceRing(installation: installation, folder: folder)
+        let ring = ConformanceRing(installation: installation, folder: folder, nodes: nodes)
         let up = try await ring.command(
             "up", ["--nodes", String(nodes)], timeoutSeconds: 150)
         print("conformance: \(up.output.trimmingCharacters(in: .whitespacesAndNewlines))")
@@ -86,6 +87,6 @@ extension RingTrait {
 }
 
 extension Trait where Self == RingTrait {
-    /// A ring of three nodes for the whole suite.
-    static var ringOfThree: RingTrait { RingTrait() }
+    /// A ring of so many nodes for the whole suite.
+    static func ring(of nodes: Int) -> RingTrait { RingTrait(nodes: nodes) }
 }

@@ -4,17 +4,19 @@
 // `1d` is a duration, `1e5` a float, and eight hexadecimal digits and a dash begin a UUID only if the
 // whole UUID is there. A sign belongs to a number that follows it directly, so `x-3` is two tokens.
 //
-// Every byte sequence gives tokens or a syntax error; nothing traps. Cost: one pass, and one String for
-// each token that carries text.
+// Every byte sequence gives tokens or a syntax error; nothing traps. The parser takes tokens as it goes on:
+// a statement that is refused at its beginning is not read to its end. Cost: one pass, and one String for
+// each token that carries more than fifteen bytes of text.
 
 internal import Model
 
 /// Turns the text of one statement into tokens.
 struct Lexer {
-    /// How many tokens a statement may have: they are all kept until it is parsed.
-    static let maximumTokens = 2_000_000
+    /// How many tokens a statement may have: each may become a term, which takes more room than its text.
+    static let maximumTokens = 1_000_000
 
     private let bytes: [UInt8]
+    private var count = 0
     private var offset = 0
     private var line = 1
     private var lineStart = 0
@@ -30,14 +32,18 @@ struct Lexer {
     static func tokens(of bytes: [UInt8]) throws(CQLError) -> [LexicalToken] {
         var lexer = Lexer(bytes)
         var tokens: [LexicalToken] = []
-        while true {
-            let token = try lexer.next()
-            guard tokens.count < maximumTokens else {
-                throw .syntax("\(token.position) the statement has over \(maximumTokens) tokens")
-            }
-            tokens.append(token)
-            if token.kind == .end { return tokens }
+        while tokens.last?.kind != .end { tokens.append(try lexer.next()) }
+        return tokens
+    }
+
+    /// The next token; `.end` behind the last one.
+    mutating func next() throws(CQLError) -> LexicalToken {
+        let token = try read()
+        count += 1
+        guard count <= Self.maximumTokens else {
+            throw .syntax("\(token.position) the statement has over \(Self.maximumTokens) tokens")
         }
+        return token
     }
 
     // MARK: Places
@@ -63,6 +69,11 @@ struct Lexer {
         .syntax("\(position(at: index)) \(reason)")
     }
 
+    /// The text of bytes that are known to be ASCII.
+    private func ascii(_ start: Int, _ end: Int) -> String {
+        String(decoding: bytes[start..<end], as: UTF8.self)
+    }
+
     private func text(_ start: Int, _ end: Int) throws(CQLError) -> String {
         guard let text = String(validating: bytes[start..<end], as: UTF8.self) else {
             throw .syntax("the statement is not valid UTF-8")
@@ -72,7 +83,7 @@ struct Lexer {
 
     // MARK: Tokens
 
-    private mutating func next() throws(CQLError) -> LexicalToken {
+    private mutating func read() throws(CQLError) -> LexicalToken {
         try skipBlanks()
         let start = offset
         let place = position(at: start)
@@ -81,9 +92,9 @@ struct Lexer {
                 kind: .end, start: start, end: start, position: place, text: "<EOF>")
         }
         let first = bytes[start]
-        func token(_ kind: LexicalToken.Kind, _ end: Int) throws(CQLError) -> LexicalToken {
+        func token(_ kind: LexicalToken.Kind, _ end: Int) -> LexicalToken {
             LexicalToken(
-                kind: kind, start: start, end: end, position: place, text: try text(start, end))
+                kind: kind, start: start, end: end, position: place, text: ascii(start, end))
         }
         if first == UInt8(ascii: "'") {
             return try quoted(UInt8(ascii: "'"), .string, place)
@@ -99,7 +110,7 @@ struct Lexer {
         }
         if Self.isHexadecimal(first), let end = endOfUUID(start) {
             offset = end
-            return try token(.uuid, end)
+            return token(.uuid, end)
         }
         if Self.isLetter(first) { return try word(place) }
         let isSigned = first == UInt8(ascii: "-")
@@ -107,11 +118,11 @@ struct Lexer {
         if isSigned {
             if let end = endOfISODuration(start) {
                 offset = end
-                return try token(.duration, end)
+                return token(.duration, end)
             }
             if let (kind, end) = negativeConstant(start) {
                 offset = end
-                return try token(kind, end)
+                return token(kind, end)
             }
         }
         return try symbol(place)
@@ -153,7 +164,9 @@ struct Lexer {
         _ mark: UInt8, _ kind: LexicalToken.Kind, _ place: SourcePosition
     ) throws(CQLError) -> LexicalToken {
         let start = offset
+        // What of the content was copied, because a doubled mark stands in it.
         var content: [UInt8] = []
+        var copied = start + 1
         var index = start + 1
         while true {
             guard index < bytes.count else {
@@ -162,15 +175,19 @@ struct Lexer {
             }
             if bytes[index] == mark {
                 guard byte(index + 1) == mark else { break }
+                content += bytes[copied...index]
                 index += 1
+                copied = index + 1
             }
-            content.append(bytes[index])
             index += 1
         }
         offset = index + 1
-        guard let text = String(validating: content, as: UTF8.self) else {
-            throw failure("the text is not valid UTF-8", at: start)
-        }
+        let rest = bytes[copied..<index]
+        let text =
+            content.isEmpty
+            ? String(validating: rest, as: UTF8.self)
+            : String(validating: content + rest, as: UTF8.self)
+        guard let text else { throw failure("the text is not valid UTF-8", at: start) }
         return LexicalToken(kind: kind, start: start, end: offset, position: place, text: text)
     }
 
@@ -203,10 +220,7 @@ struct Lexer {
                 text: try text(start, endOfDuration))
         }
         offset = end
-        let folded = bytes[start..<end].map {
-            (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) ? $0 | 0x20 : $0
-        }
-        let name = String(decoding: folded, as: UTF8.self)
+        let name = folded(start, end)
         let kind: LexicalToken.Kind
         if name == "true" || name == "false" {
             kind = .boolean
@@ -218,24 +232,36 @@ struct Lexer {
         return LexicalToken(kind: kind, start: start, end: end, position: place, text: name)
     }
 
+    /// A word in lower case.
+    private func folded(_ start: Int, _ end: Int) -> String {
+        String(unsafeUninitializedCapacity: end - start) { target in
+            for index in start..<end {
+                let letter = bytes[index]
+                let isUpper = (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(letter)
+                target[index - start] = isUpper ? letter | 0x20 : letter
+            }
+            return end - start
+        }
+    }
+
     private mutating func number(_ place: SourcePosition) throws(CQLError) -> LexicalToken {
         let start = offset
         let unsigned = bytes[start] == UInt8(ascii: "-") ? start + 1 : start
-        func token(_ kind: LexicalToken.Kind, _ end: Int) throws(CQLError) -> LexicalToken {
+        func token(_ kind: LexicalToken.Kind, _ end: Int) -> LexicalToken {
             LexicalToken(
-                kind: kind, start: start, end: end, position: place, text: try text(start, end))
+                kind: kind, start: start, end: end, position: place, text: ascii(start, end))
         }
         if bytes[start] == UInt8(ascii: "0"), byte(start + 1) | 0x20 == UInt8(ascii: "x") {
             var end = start + 2
             while Self.isHexadecimal(byte(end)) { end += 1 }
             offset = end
-            return try token(.hexadecimal, end)
+            return token(.hexadecimal, end)
         }
         var end = unsigned
         while Self.isDigit(byte(end)) { end += 1 }
         if let endOfUnits = endOfUnitDuration(unsigned) {
             offset = endOfUnits
-            return try token(.duration, endOfUnits)
+            return token(.duration, endOfUnits)
         }
         var isFloat = false
         if byte(end) == UInt8(ascii: "."), byte(end + 1) != UInt8(ascii: ".") {
@@ -255,22 +281,16 @@ struct Lexer {
             }
         }
         offset = end
-        return try token(isFloat ? .float : .integer, end)
+        return token(isFloat ? .float : .integer, end)
     }
 
     private mutating func symbol(_ place: SourcePosition) throws(CQLError) -> LexicalToken {
         let start = offset
-        let pair = String(decoding: [byte(start), byte(start + 1)], as: UTF8.self)
-        if start + 1 < bytes.count, let symbol = Symbol(rawValue: pair) {
-            offset = start + 2
+        if let symbol = Symbol.at(byte(start), byte(start + 1)) {
+            offset = start + symbol.rawValue.utf8.count
             return LexicalToken(
-                kind: .symbol(symbol), start: start, end: offset, position: place, text: pair)
-        }
-        let single = String(decoding: [byte(start)], as: UTF8.self)
-        if let symbol = Symbol(rawValue: single) {
-            offset = start + 1
-            return LexicalToken(
-                kind: .symbol(symbol), start: start, end: offset, position: place, text: single)
+                kind: .symbol(symbol), start: start, end: offset, position: place,
+                text: symbol.rawValue)
         }
         var end = start + 1
         while end < bytes.count, bytes[end] & 0xC0 == 0x80 { end += 1 }

@@ -27,6 +27,34 @@ enum Symbol: String, Sendable {
     case dot = "."
     case range = ".."
     case questionMark = "?"
+
+    /// The longest mark that begins with these two bytes.
+    static func at(_ first: UInt8, _ second: UInt8) -> Symbol? {
+        let isEqual = second == UInt8(ascii: "=")
+        switch first {
+        case UInt8(ascii: "("): return .leftParenthesis
+        case UInt8(ascii: ")"): return .rightParenthesis
+        case UInt8(ascii: "["): return .leftBracket
+        case UInt8(ascii: "]"): return .rightBracket
+        case UInt8(ascii: "{"): return .leftBrace
+        case UInt8(ascii: "}"): return .rightBrace
+        case UInt8(ascii: "<"): return isEqual ? .lessOrEqual : .less
+        case UInt8(ascii: ">"): return isEqual ? .greaterOrEqual : .greater
+        case UInt8(ascii: "="): return .equal
+        case UInt8(ascii: "!"): return isEqual ? .notEqual : nil
+        case UInt8(ascii: "+"): return isEqual ? .plusEqual : .plus
+        case UInt8(ascii: "-"): return isEqual ? .minusEqual : .minus
+        case UInt8(ascii: "*"): return .star
+        case UInt8(ascii: "/"): return .slash
+        case UInt8(ascii: "%"): return .percent
+        case UInt8(ascii: ","): return .comma
+        case UInt8(ascii: ";"): return .semicolon
+        case UInt8(ascii: ":"): return .colon
+        case UInt8(ascii: "."): return second == UInt8(ascii: ".") ? .range : .dot
+        case UInt8(ascii: "?"): return .questionMark
+        default: return nil
+        }
+    }
 }
 
 /// A place in a statement: lines from 1, columns from 0, in characters, as Cassandra counts them.

@@ -185,19 +185,20 @@ extension Parser {
 
     /// `(type)` before a selector. `(name)` alone is a selector in parentheses.
     private mutating func acceptSelectorTypeHint() throws(CQLError) -> TypeSyntax? {
-        let start = index
-        guard let type = try acceptTypeHint() else { return nil }
-        switch current.kind {
-        case .symbol(.leftParenthesis), .symbol(.leftBracket), .symbol(.leftBrace),
-            .symbol(.questionMark), .symbol(.colon), .string, .integer, .float, .boolean,
-            .duration, .uuid, .hexadecimal, .identifier, .quotedName, .keyword(.null),
-            .keyword(.token):
-            return type
-        case .keyword(.nan), .keyword(.infinity), .negativeNaN, .negativeInfinity: return type
-        case .keyword(let keyword) where !keyword.isReserved && keyword != .as: return type
-        default:
-            index = start
-            return nil
+        try returning { (parser, start) throws(CQLError) in
+            guard let type = try parser.acceptTypeHint() else { return nil }
+            switch parser.current.kind {
+            case .symbol(.leftParenthesis), .symbol(.leftBracket), .symbol(.leftBrace),
+                .symbol(.questionMark), .symbol(.colon), .string, .integer, .float, .boolean,
+                .duration, .uuid, .hexadecimal, .identifier, .quotedName, .keyword(.null),
+                .keyword(.token):
+                return type
+            case .keyword(.nan), .keyword(.infinity), .negativeNaN, .negativeInfinity: return type
+            case .keyword(let keyword) where !keyword.isReserved && keyword != .as: return type
+            default:
+                parser.goBack(to: start)
+                return nil
+            }
         }
     }
 
@@ -376,23 +377,22 @@ extension Parser {
         return columns
     }
 
+    /// Whether nothing but names stands in the parentheses that begin here.
+    private mutating func startsColumnTuple() -> Bool {
+        returning { (parser, start) in
+            defer { parser.goBack(to: start) }
+            parser.advance()
+            while parser.nameHere() != nil || parser.current.kind == .emptyQuotedName {
+                parser.advance()
+                if !parser.accept(.comma) { return parser.at(.rightParenthesis) }
+            }
+            return false
+        }
+    }
+
     /// `(a, b) > (1, 2)`, or a relation in parentheses.
     private mutating func parseParenthesisedRelation() throws(CQLError) -> Relation {
-        let start = index
-        var isTuple = true
-        advance()
-        while isTuple {
-            guard nameHere() != nil || current.kind == .emptyQuotedName else {
-                isTuple = false
-                break
-            }
-            advance()
-            if accept(.comma) { continue }
-            isTuple = at(.rightParenthesis)
-            break
-        }
-        index = start
-        guard isTuple else {
+        guard startsColumnTuple() else {
             advance()
             let relation = try nested { (parser) throws(CQLError) in try parser.parseRelation() }
             try expect(.rightParenthesis)

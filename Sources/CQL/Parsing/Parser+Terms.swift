@@ -218,16 +218,17 @@ extension Parser {
         case .identifier, .quotedName, .keyword: break
         default: return nil
         }
-        let start = index
         let markers = bindMarkers.count
-        advance()
-        // Whether this is a type is seen only by trying: its failure means a tuple or a call.
-        guard let type = optionalType(), accept(.rightParenthesis) else {
-            index = start
-            bindMarkers.removeLast(bindMarkers.count - markers)
-            return nil
+        return try returning { (parser, start) throws(CQLError) in
+            parser.advance()
+            // Whether this is a type is seen only by trying: its failure means a tuple or a call.
+            guard let type = parser.optionalType(), parser.accept(.rightParenthesis) else {
+                parser.goBack(to: start)
+                parser.bindMarkers.removeLast(parser.bindMarkers.count - markers)
+                return nil
+            }
+            return type
         }
-        return type
     }
 
     private mutating func optionalType() -> TypeSyntax? {

@@ -17,17 +17,31 @@ package struct Parser {
     /// as brackets are, and whatever walks over it walks by recursion.
     static let maximumOperators = 200
 
+    /// How many tokens are read at a time, how many of them stay ahead of the place, and how many behind.
+    private static let (portion, ahead, behind) = (64, 16, 64)
+    /// How much of the text around a mistake its error shows.
+    private static let shownBytes = 256
+
     let bytes: [UInt8]
-    let tokens: [LexicalToken]
-    var index = 0
+    private var lexer: Lexer
+    /// The tokens around the place; as many as `dropped` were before them.
+    private var tokens: [LexicalToken] = []
+    private var dropped = 0
+    /// What stopped the lexer. A mistake behind it would be one of the tokens that are missing.
+    private var lexicalFailure: CQLError?
+    /// The number of the token that is looked at.
+    private(set) var index = 0
+    /// How many rules may yet go back: no token is dropped meanwhile.
+    private var returnPoints = 0
     var depth = 0
     /// Those of the outermost expression that is being read.
     var operators = 0
     var bindMarkers: [String?] = []
 
-    init(_ bytes: [UInt8]) throws(CQLError) {
+    init(_ bytes: [UInt8]) {
         self.bytes = bytes
-        self.tokens = try Lexer.tokens(of: bytes)
+        lexer = Lexer(bytes)
+        readAhead()
     }
 
     /// The one statement that `text` holds, with an optional semicolon at its end.
@@ -37,28 +51,83 @@ package struct Parser {
 
     /// The one statement that the UTF-8 `bytes` hold.
     package static func parse(utf8 bytes: [UInt8]) throws(CQLError) -> ParsedStatement {
-        var parser = try Parser(bytes)
+        var parser = Parser(bytes)
         let statement = try parser.parseStatement()
         while parser.accept(.semicolon) {}
         guard parser.current.kind == .end else {
             throw parser.failure("missing EOF at '\(parser.spelling(parser.current))'")
         }
+        if let failure = parser.lexicalFailure { throw failure }
         return ParsedStatement(statement: statement, bindMarkers: parser.bindMarkers)
     }
 
     // MARK: Tokens
 
-    var current: LexicalToken { tokens[index] }
+    var current: LexicalToken { tokens[index - dropped] }
 
-    func token(ahead count: Int) -> LexicalToken { tokens[min(index + count, tokens.count - 1)] }
+    /// One of the next few tokens.
+    func token(ahead count: Int) -> LexicalToken {
+        precondition(count < Self.ahead)
+        return tokens[min(index - dropped + count, tokens.count - 1)]
+    }
 
     mutating func advance() {
-        if index < tokens.count - 1 { index += 1 }
+        guard index - dropped < tokens.count - 1 else { return }
+        index += 1
+        if tokens.count - (index - dropped) <= Self.ahead { readAhead() }
+    }
+
+    /// Reads more tokens, if there are any, and drops those that nobody asks for any more.
+    private mutating func readAhead() {
+        guard tokens.last?.kind != .end else { return }
+        let done = index - dropped - Self.behind
+        if returnPoints == 0, done > 0 {
+            tokens.removeFirst(done)
+            dropped += done
+        }
+        do throws(CQLError) {
+            for _ in 0..<Self.portion {
+                let token = try lexer.next()
+                tokens.append(token)
+                if token.kind == .end { return }
+            }
+        } catch {
+            lexicalFailure = error
+            let place = tokens.last?.end ?? 0
+            tokens.append(
+                LexicalToken(
+                    kind: .end, start: place, end: place,
+                    position: tokens.last?.position ?? SourcePosition(line: 1, column: 0),
+                    text: ""))
+        }
+    }
+
+    /// Runs `rule`, which may call `goBack` to the place where it began.
+    mutating func returning<Result, Failure>(
+        _ rule: (inout Parser, _ start: Int) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        returnPoints += 1
+        defer { returnPoints -= 1 }
+        return try rule(&self, index)
+    }
+
+    mutating func goBack(to start: Int) {
+        precondition(returnPoints > 0 && start >= dropped && start <= index)
+        index = start
     }
 
     func spelling(_ token: LexicalToken) -> String {
-        token.kind == .end
-            ? "<EOF>" : String(decoding: bytes[token.start..<token.end], as: UTF8.self)
+        token.kind == .end ? "<EOF>" : shown(token.start, token.end)
+    }
+
+    /// The text from `start` to `end`, but no more of it than an error needs.
+    private func shown(_ start: Int, _ end: Int) -> String {
+        guard end - start > Self.shownBytes else {
+            return String(decoding: bytes[start..<end], as: UTF8.self)
+        }
+        var cut = start + Self.shownBytes
+        while cut > start, bytes[cut] & 0xC0 == 0x80 { cut -= 1 }
+        return String(decoding: bytes[start..<cut], as: UTF8.self) + "..."
     }
 
     func at(_ symbol: Symbol) -> Bool { current.kind == .symbol(symbol) }
@@ -100,7 +169,7 @@ package struct Parser {
     // MARK: Errors
 
     func failure(_ reason: String) -> CQLError {
-        .syntax("\(current.position) \(reason) (\(snippet))")
+        lexicalFailure ?? .syntax("\(current.position) \(reason) (\(snippet))")
     }
 
     func mismatch(_ expected: String) -> CQLError {
@@ -113,13 +182,14 @@ package struct Parser {
 
     /// The tokens around the place, with the offending one in brackets.
     private var snippet: String {
-        let first = max(0, index - 10)
-        let last = min(tokens.count - 1, index + 10)
-        var text = first > 0 ? "..." : ""
-        text += String(decoding: bytes[tokens[first].start..<current.start], as: UTF8.self)
-        text += "[" + String(decoding: bytes[current.start..<current.end], as: UTF8.self) + "]"
-        guard index < last else { return text }
-        text += String(decoding: bytes[current.end..<tokens[last].end], as: UTF8.self)
+        let place = index - dropped
+        let first = max(0, place - 10)
+        let last = min(tokens.count - 1, place + 10)
+        var text = dropped + first > 0 ? "..." : ""
+        text += shown(tokens[first].start, current.start)
+        text += "[" + shown(current.start, current.end) + "]"
+        guard place < last else { return text }
+        text += shown(current.end, tokens[last].end)
         return text + (last < tokens.count - 1 ? "..." : "")
     }
 

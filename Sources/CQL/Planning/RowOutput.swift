@@ -3,8 +3,9 @@
 internal import Encoding
 internal import Model
 
-/// Collects a query's rows in the form of the native protocol.
-struct RowOutput {
+/// Collects a query's rows in the form of the native protocol. Not copyable: it holds a dozen references, and each
+/// select would copy it twice.
+struct RowOutput: ~Copyable {
     /// What is known of a column of the current row.
     struct Slot {
         /// nil for null.
@@ -35,38 +36,38 @@ struct RowOutput {
     let rows = ByteWriter()
     private(set) var rowCount = 0
     private var accumulators: [Accumulator]
-    private lazy var scratch = ByteWriter()
+    /// Rows in memory of our own, if there are any.
+    private var scratch: ByteWriter?
 
     init(
         _ plan: SelectPlan, _ values: BoundValues, _ context: ExecutionContext, limit: Int
     ) throws(CQLError) {
-        self.plan = plan
-        self.context = context
-        self.limit = limit
-        slots = Array(repeating: Slot(), count: plan.columns.count)
+        var resolved = plan.selectors
         if plan.selectsTerms {
-            var resolved: [PlannedSelector] = []
-            for selector in plan.selectors {
-                resolved.append(try selector.resolved(values, context))
+            for index in resolved.indices {
+                resolved[index] = try resolved[index].resolved(values, context)
             }
-            selectors = resolved
-        } else {
-            selectors = plan.selectors
         }
         var expressions: [PlannedSelector] = []
         for expression in plan.grouping?.expressions ?? [] {
             expressions.append(try expression.resolved(values, context))
         }
-        groupExpressions = expressions
-        accumulators = []
+        var aggregates: [Accumulator] = []
         for aggregate in plan.aggregates {
-            accumulators.append(
+            aggregates.append(
                 Accumulator(
                     PlannedAggregate(
                         kind: aggregate.kind,
                         argument: try aggregate.argument?.resolved(values, context),
                         type: aggregate.type)))
         }
+        self.plan = plan
+        self.context = context
+        self.limit = limit
+        slots = Array(repeating: Slot(), count: plan.columns.count)
+        selectors = resolved
+        groupExpressions = expressions
+        accumulators = aggregates
     }
 
     /// Notes when the parts of the column were written.
@@ -89,6 +90,8 @@ struct RowOutput {
 
     /// Makes the row current, in memory of our own. False if it does not satisfy the filters.
     mutating func set(_ row: SystemRow, _ filters: [BoundFilter]) throws(CQLError) -> Bool {
+        let scratch = scratch ?? ByteWriter()
+        self.scratch = scratch
         scratch.removeAll()
         var ranges: [ByteRange?] = []
         for value in row {
@@ -113,8 +116,11 @@ struct RowOutput {
     mutating func emit() throws(CQLError) {
         if isAggregating {
             for index in accumulators.indices {
-                let argument = accumulators[index].aggregate.argument
-                accumulators[index].add(try argument.map(evaluate) ?? nil)
+                var value: [UInt8]?
+                if let argument = accumulators[index].aggregate.argument {
+                    value = try evaluate(argument)
+                }
+                accumulators[index].add(value)
             }
             return
         }

@@ -11,7 +11,7 @@ from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import NoHostAvailable
 
 import wire
-from harness import Environment, Failed
+from harness import Environment, Failed, asserted_refusal
 from ring import Ring
 
 SETTINGS = [
@@ -47,8 +47,17 @@ class AuthEnvironment(Environment):
             text = str(error)
             if phrase not in text or "code=0100" not in text:
                 raise Failed(f"expected code=0100 and {phrase!r}, got {text!r}") from None
+            asserted_refusal(phrase)
             return
         raise Failed(f"{role} was let in")
+
+
+def refused(frame, code, phrase):
+    """Fails unless the answer is an ERROR with that code and that phrase."""
+    found, text = error_of(frame)
+    if found != code or phrase not in text:
+        raise Failed(f"expected {hex(code)} with {phrase!r}, got {hex(found)} with {text!r}")
+    asserted_refusal(phrase)
 
 
 def auth_ring(env, nodes=1, settings=("authorizer=CassandraAuthorizer",)):

@@ -1,7 +1,8 @@
 """The command of the conformance tests.
 
     conformance.py up   --binary COTERIE --data DIR --nodes N    start a ring
-    conformance.py run  --binary COTERIE --data DIR SUITE...     run suites against it
+    conformance.py run  --binary COTERIE --data DIR SUITE...     run suites against it; with --needing 3 only
+                                                                 what one node is not enough for
     conformance.py down --binary COTERIE --data DIR              stop it
     conformance.py table --binary COTERIE --data DIR             what ran, by statement
     conformance.py list                                          the suites
@@ -33,6 +34,7 @@ def main():
     parser.add_argument("--nodes", type=int, default=3)
     parser.add_argument("--shards", type=int)
     parser.add_argument("--set", action="append", default=[], metavar="key=value")
+    parser.add_argument("--needing", type=int, default=1, help="only behaviours that need so many nodes")
     parser.add_argument("--only", help="only behaviours whose name holds this text")
     arguments = parser.parse_intermixed_args()
     if arguments.verb == "list":
@@ -58,7 +60,7 @@ def main():
             print(ring.down().strip())
             return 0
         if arguments.verb == "table":
-            print("\n".join(table.lines(arguments.data, SUITES)))
+            print("\n".join(table.lines(arguments.data, SUITES, len(ring.addresses) == 1)))
             return 0
         if not ring.addresses:
             raise RingError(f"there is no ring in {arguments.data}")
@@ -79,7 +81,7 @@ def run(ring, arguments):
         ring.heal()
         begin = time.monotonic()
         count = harness.load(suite)
-        failures = harness.run(ring, suite, arguments.only)
+        failures = harness.run(ring, suite, arguments.only, arguments.needing)
         failed += failures
         print(
             f"# {suite}: {count} behaviours, {failures} failed, "

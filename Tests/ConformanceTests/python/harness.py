@@ -6,6 +6,10 @@ Output, one line per behaviour, for the Swift test that started us:
     ok <suite>: <name>
     FAIL <suite>: <name>: <reason>
     skip <suite>: <name>: <reason>          a client that is not installed here
+    elsewhere <suite>: <name>: <reason>     it needs more nodes than this ring has
+
+A behaviour runs against one node unless it says `@needs(3)`; a suite of which nearly all needs more says `NODES = 3`,
+and `@needs(1)` where it does not.
 
 Exit code 0 if all held, 3 if some failed, 1 if the suite could not run at all.
 
@@ -28,14 +32,30 @@ from cassandra.query import tuple_factory
 logging.getLogger("cassandra").setLevel(logging.CRITICAL)
 
 _behaviours = []
+# What was asserted since the running behaviour began.
+_asserted = {"refusals": 0}
 
 
 class Behaviour:
-    """A check: its name, its function, the statement it is about if that is known, and whether it asserts the code
-    and the phrase of a refusal."""
+    """A check: its name, its function, the statement it is about if that is known, and how many nodes it needs."""
 
-    def __init__(self, name, function, statement=None, is_refusal=False):
-        self.name, self.function, self.statement, self.is_refusal = name, function, statement, is_refusal
+    def __init__(self, name, function, statement=None):
+        self.name, self.function, self.statement = name, function, statement
+        self.nodes = getattr(function, "nodes", None)
+
+
+def needs(nodes):
+    """Declares how many nodes a behaviour needs; stands below `@behaviour`."""
+    def mark(function):
+        function.nodes = nodes
+        return function
+    return mark
+
+
+def asserted_refusal(phrase):
+    """Notes that an answer was held against the code and a phrase of a refusal: only what was is counted as one."""
+    if phrase:
+        _asserted["refusals"] += 1
 
 
 class Failed(Exception):
@@ -51,8 +71,7 @@ def behaviour(function):
     about is its attribute `statement`, or begins its name, or is found by what it executes."""
     name = function.__name__.replace("_", " ")
     _behaviours.append(Behaviour(
-        name, function, getattr(function, "statement", None) or table.statement_of(name),
-        "refused" in name or "protocol error" in name))
+        name, function, getattr(function, "statement", None) or table.statement_of(name)))
     return function
 
 
@@ -67,8 +86,7 @@ def refusals(cases, prepare=None):
                 exception, fill(phrase, names), lambda: env.session.execute(fill(statement, names)))
 
         kind = table.statement_of(statement) or "anything else"
-        _behaviours.append(Behaviour(
-            f"refused: {kind}: {name}", check, kind, bool(phrase) and exception is not Exception))
+        _behaviours.append(Behaviour(f"refused: {kind}: {name}", check, kind))
 
 
 def fill(text, names):
@@ -141,6 +159,14 @@ class Environment:
         self._clusters.append(cluster)
         return cluster
 
+    def nodes(self):
+        """The numbers of all nodes."""
+        return range(1, len(self.ring.addresses) + 1)
+
+    def several(self):
+        """Three coordinators: different ones if there are so many."""
+        return [number % len(self.ring.addresses) + 1 for number in range(3)]
+
     def only(self, node, **options):
         """A session whose coordinator is always the node with that number, and which never retries."""
         address = self.ring.addresses[node - 1]
@@ -199,6 +225,8 @@ class Environment:
         except exception as error:
             if phrase.lower() not in str(error).lower():
                 raise Failed(f"expected a message with {phrase!r}, got {str(error)!r}") from None
+            if exception is not Exception:
+                asserted_refusal(phrase)
             return error
         except Exception as error:
             raise Failed(
@@ -219,18 +247,24 @@ class Environment:
         self._session = None
 
 
-def run(ring, suite, only=None):
-    """Runs the registered behaviours and returns how many failed."""
+def run(ring, suite, only=None, needing=1):
+    """Runs the registered behaviours and returns how many failed. Those that need fewer than `needing` nodes are left
+    to the run on one."""
     environment = Environment(ring, suite)
     failed = 0
     done = []
     executed = record_statements()
     for behaviour in _behaviours:
         name = behaviour.name
-        if only and only not in name:
+        if only and only not in name or behaviour.nodes < needing:
+            continue
+        if behaviour.nodes > len(ring.addresses):
+            print(f"elsewhere {suite}: {name}: it needs {behaviour.nodes} nodes", flush=True)
+            done.append((suite, behaviour.statement or "", "elsewhere", name))
             continue
         begin = time.monotonic()
         executed.clear()
+        _asserted["refusals"] = 0
         try:
             behaviour.function(environment)
         except Skipped as reason:
@@ -250,7 +284,7 @@ def run(ring, suite, only=None):
             slow = f" ({seconds:.1f} s)" if seconds > 2 else ""
             print(f"ok {suite}: {name}{slow}", flush=True)
             statement = behaviour.statement or table.SUBJECTS.get(suite) or table.most_telling(executed)
-            done.append((suite, statement, behaviour.is_refusal, name))
+            done.append((suite, statement, "refusal" if _asserted["refusals"] else "behaviour", name))
     environment.close()
     if not only:
         table.note(ring.folder, suite, done)
@@ -286,5 +320,7 @@ def load(suite):
     """Imports a suite, which registers its behaviours."""
     _behaviours.clear()
     sys.modules.pop("suite_" + suite, None)
-    __import__("suite_" + suite)
+    module = __import__("suite_" + suite)
+    for behaviour in _behaviours:
+        behaviour.nodes = behaviour.nodes or getattr(module, "NODES", 1)
     return len(_behaviours)

@@ -7,7 +7,7 @@ from cassandra import ConsistencyLevel, InvalidRequest, Unavailable
 from cassandra.protocol import SyntaxException
 from cassandra.query import BatchStatement, BatchType, SimpleStatement
 
-from harness import behaviour, equal, eventually, refusals, true
+from harness import behaviour, equal, eventually, needs, refusals, true
 
 
 def plain(env):
@@ -203,6 +203,7 @@ def batches_go_over_every_protocol_version(env):
 
 
 @behaviour
+@needs(3)
 def every_consistency_is_taken_by_a_logged_batch(env):
     for level in (
             ConsistencyLevel.ANY, ConsistencyLevel.ONE, ConsistencyLevel.TWO, ConsistencyLevel.QUORUM,
@@ -221,7 +222,7 @@ def the_batch_log_is_empty_when_batches_are_through(env):
     env.execute(f"BEGIN BATCH {inserts} APPLY BATCH")
 
     def check():
-        for node in (1, 2, 3):
+        for node in env.nodes():
             equal(list(env.only(node).execute("SELECT id FROM system.batches")), [])
     eventually(check, 20, 0.5)
 
@@ -234,6 +235,7 @@ def the_batch_log_cannot_be_written_by_clients(env):
 
 
 @behaviour
+@needs(3)
 def batches_are_whole_when_their_coordinator_is_killed(env):
     table = env.table("k int PRIMARY KEY, number int")
     session = env.only(1)
@@ -276,6 +278,7 @@ def batches_are_whole_when_their_coordinator_is_killed(env):
 
 
 @behaviour
+@needs(3)
 def without_enough_replicas_nothing_of_a_batch_is_written(env):
     some = keys(env, 3)
     inserts = "".join(f"INSERT INTO {plain(env)} (k, v) VALUES ({k}, {k}); " for k in some)
@@ -295,6 +298,7 @@ def without_enough_replicas_nothing_of_a_batch_is_written(env):
 
 
 @behaviour
+@needs(3)
 def a_batch_works_with_one_node_down(env):
     some = keys(env, 3)
     inserts = "".join(f"INSERT INTO {plain(env)} (k, v) VALUES ({k}, {k}); " for k in some)

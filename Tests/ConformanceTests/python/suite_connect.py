@@ -7,7 +7,7 @@ from cassandra import InvalidRequest, ProtocolVersion
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, NoHostAvailable
 
 import wire
-from harness import Failed, behaviour, equal, true
+from harness import Failed, asserted_refusal, behaviour, equal, true
 from wire import Closed, Wire
 
 
@@ -46,6 +46,7 @@ def protocol_error(frame, *phrases):
     equal(code, wire.PROTOCOL_ERROR, f"code of the error {text!r}")
     for phrase in phrases:
         true(phrase.lower() in text.lower(), f"{phrase!r} is not in {text!r}")
+        asserted_refusal(phrase)
     return text
 
 

@@ -5,7 +5,7 @@ import threading
 from cassandra import ConsistencyLevel, InvalidRequest, Unavailable
 from cassandra.query import BatchStatement, BatchType, SimpleStatement, UNSET_VALUE
 
-from harness import behaviour, equal, eventually, refusals, true
+from harness import behaviour, equal, eventually, needs, refusals, true
 
 
 def counters(env):
@@ -164,6 +164,7 @@ def a_static_counter_belongs_to_its_partition(env):
 
 
 @behaviour
+@needs(3)
 def every_node_counts_and_all_agree(env):
     k = keys(env)
     for node in (1, 2, 3):
@@ -185,7 +186,7 @@ def every_node_counts_and_all_agree(env):
 @behaviour
 def increments_at_once_are_all_counted(env):
     k = keys(env)
-    sessions = [env.only(node) for node in (1, 2, 3)]
+    sessions = [env.only(node) for node in env.several()]
     failures = []
 
     def work(session):
@@ -205,6 +206,7 @@ def increments_at_once_are_all_counted(env):
 
 
 @behaviour
+@needs(3)
 def every_consistency_counts(env):
     k = keys(env)
     for level in (
@@ -350,6 +352,7 @@ def the_drivers_metadata_know_counters(env):
 
 
 @behaviour
+@needs(3)
 def what_a_dead_node_missed_reaches_it(env):
     k = keys(env)
     env.ring.kill(3)
@@ -367,6 +370,7 @@ def what_a_dead_node_missed_reaches_it(env):
 
 
 @behaviour
+@needs(3)
 def counts_survive_a_kill_of_every_node(env):
     k = keys(env)
     for node in (1, 2, 3):
@@ -380,6 +384,7 @@ def counts_survive_a_kill_of_every_node(env):
 
 
 @behaviour
+@needs(3)
 def without_enough_replicas_nothing_is_counted(env):
     k = keys(env)
     env.ring.kill(2)

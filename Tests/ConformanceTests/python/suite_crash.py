@@ -10,6 +10,8 @@ from cassandra.query import SimpleStatement
 
 from harness import behaviour, equal, eventually, true
 
+NODES = 3
+
 WRITERS, KEYS_OF_WRITER, KILLS = 4, 40, 3
 
 

@@ -6,7 +6,7 @@ import time
 from cassandra import ConsistencyLevel
 
 import wire
-from harness import behaviour, equal, eventually, true
+from harness import behaviour, equal, eventually, needs, true
 from wire import Wire
 
 
@@ -74,6 +74,7 @@ def a_statement_that_changes_nothing_is_not_announced(env):
 
 
 @behaviour
+@needs(3)
 def a_change_made_through_another_node_is_announced(env):
     session = env.only(len(env.ring.addresses))
     env.session
@@ -102,6 +103,7 @@ def a_connection_that_did_not_register_is_told_nothing(env):
 
 
 @behaviour
+@needs(3)
 def a_node_that_dies_and_returns_is_announced_down_and_up(env):
     env.session
     node = len(env.ring.addresses)
@@ -116,6 +118,7 @@ def a_node_that_dies_and_returns_is_announced_down_and_up(env):
 
 
 @behaviour
+@needs(3)
 def the_driver_follows_a_node_down_and_up(env):
     cluster = env.cluster(schema_metadata_enabled=False)
     session = cluster.connect(env.keyspace)

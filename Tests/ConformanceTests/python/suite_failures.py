@@ -11,6 +11,8 @@ from cassandra.query import SimpleStatement
 
 from harness import Failed, behaviour, equal, eventually, true
 
+NODES = 3
+
 LEVEL = ConsistencyLevel.name_to_value
 
 

@@ -3,7 +3,7 @@
 from cassandra import ConsistencyLevel, InvalidRequest, ReadFailure
 from cassandra.query import SimpleStatement
 
-from harness import behaviour, equal, true
+from harness import asserted_refusal, behaviour, equal, true
 from wire import ERROR, QUERY, RESULT, Wire
 
 
@@ -412,7 +412,7 @@ def a_read_behind_few_tombstones_is_not_warned_of(env):
 
 @behaviour
 def a_read_behind_too_many_tombstones_fails_with_their_reason(env):
-    for number in (1, 2, 3):
+    for number in env.nodes():
         env.only(number).execute(
             "UPDATE system_views.settings SET value = '1200' "
             "WHERE name = 'tombstone_failure_threshold'")
@@ -425,7 +425,7 @@ def a_read_behind_too_many_tombstones_fails_with_their_reason(env):
         equal(len(list(node(env).execute(
             f"SELECT * FROM {deleted(env)} WHERE k = 1 AND c < 1000"))), 0)
     finally:
-        for number in (1, 2, 3):
+        for number in env.nodes():
             env.only(number).execute(
                 "UPDATE system_views.settings SET value = '100000' "
                 "WHERE name = 'tombstone_failure_threshold'")
@@ -433,7 +433,7 @@ def a_read_behind_too_many_tombstones_fails_with_their_reason(env):
 
 @behaviour
 def a_scan_behind_too_many_tombstones_fails_too(env):
-    for number in (1, 2, 3):
+    for number in env.nodes():
         env.only(number).execute(
             "UPDATE system_views.settings SET value = '1200' "
             "WHERE name = 'tombstone_failure_threshold'")
@@ -442,7 +442,7 @@ def a_scan_behind_too_many_tombstones_fails_too(env):
             f"SELECT * FROM {deleted(env)}", consistency_level=ConsistencyLevel.ONE)))
         true(1 in set((error.error_code_map or {}).values()), error.error_code_map)
     finally:
-        for number in (1, 2, 3):
+        for number in env.nodes():
             env.only(number).execute(
                 "UPDATE system_views.settings SET value = '100000' "
                 "WHERE name = 'tombstone_failure_threshold'")
@@ -473,6 +473,7 @@ def a_client_that_asked_for_it_is_refused_when_too_much_is_under_way(env):
     true(0 < len(refusals) < 12, f"{len(refusals)} of 12 were refused")
     equal(set(refusals), {(
         0x1001, "Server is in overloaded state. Cannot accept more requests at this point")})
+    asserted_refusal("Server is in overloaded state")
 
 
 @behaviour

@@ -1,5 +1,7 @@
 """What is too large: each is either done at a bounded cost or refused with a text that says what is too much."""
 
+import os
+import shutil
 import struct
 
 from cassandra import InvalidRequest
@@ -7,7 +9,8 @@ from cassandra.protocol import SyntaxException
 from cassandra.query import BatchStatement, BatchType, SimpleStatement
 
 import wire
-from harness import behaviour, equal, true
+from harness import Environment, asserted_refusal, behaviour, equal, true
+from ring import Ring
 from wire import Wire
 
 
@@ -148,9 +151,48 @@ def keys_of_several_columns_are_measured_by_their_values(env):
 
 @behaviour
 def a_mutation_that_no_log_takes_is_refused(env):
-    name = env.table("k int PRIMARY KEY, v blob")
-    statement = env.session.prepare(f"INSERT INTO {name} (k, v) VALUES (1, ?)")
-    env.refused(InvalidRequest, "oversized mutation", lambda: env.execute(statement, (b"x" * 40_000_000,)))
+    folder = os.path.join(env.ring.folder, "of-limits")
+    ring = Ring.up(env.ring.binary, folder, 1, settings=["native_transport_max_frame_size=64MiB"])
+    own = Environment(ring, "limits")
+    try:
+        name = own.table("k int PRIMARY KEY, v blob")
+        statement = own.session.prepare(f"INSERT INTO {name} (k, v) VALUES (1, ?)")
+        own.refused(InvalidRequest, "oversized mutation", lambda: own.execute(statement, (b"x" * 40_000_000,)))
+        alive(own)
+    finally:
+        own.close()
+        ring.down()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@behaviour
+def a_frame_over_16_mebibytes_is_refused(env):
+    for version in (4, 5):
+        with Wire(env.ring.addresses[0], env.ring.port, version) as connection:
+            connection.start()
+            data = struct.pack(">BBhBi", version, 0, 1, wire.QUERY, (16 << 20) + 1)
+            connection.raw(data if version < 5 else wire.segment(data + b"x" * 100, is_self_contained=False))
+            refused(connection.receive(), wire.PROTOCOL_ERROR, "Request is too big: length 16777217 exceeds")
+
+
+def refused(frame, code, phrase):
+    equal(frame.opcode, wire.ERROR)
+    equal(frame.error[0], code)
+    true(phrase in frame.error[1], frame.error)
+    asserted_refusal(phrase)
+
+
+@behaviour
+def a_mistake_at_the_beginning_of_a_megabyte_is_told_at_once(env):
+    env.refused(SyntaxException, "line 1:0", lambda: env.execute("SELEC " + "x, " * 300_000))
+    alive(env)
+
+
+@behaviour
+def more_tokens_than_a_million_are_refused(env):
+    env.refused(
+        SyntaxException, "the statement has over 1000000 tokens",
+        lambda: env.execute(f"INSERT INTO {small(env)} (k, v) VALUES (1, [{'1,' * 600_000}1])"))
     alive(env)
 
 
@@ -197,14 +239,14 @@ def two_thousand_prepared_statements_are_kept_or_prepared_again(env):
 
 
 @behaviour
-def a_frame_that_announces_256_megabytes_costs_nothing(env):
+def a_frame_that_announces_16_megabytes_costs_nothing(env):
     with Wire(env.ring.addresses[0], env.ring.port) as connection:
         connection.start()
         connections = []
         for _ in range(20):
             other = Wire(env.ring.addresses[0], env.ring.port)
             other.start()
-            other.raw(struct.pack(">BBhBi", 4, 0, 1, wire.QUERY, 200_000_000) + b"x" * 1000)
+            other.raw(struct.pack(">BBhBi", 4, 0, 1, wire.QUERY, 16_000_000) + b"x" * 1000)
             connections.append(other)
         connection.query("SELECT key FROM system.local")
         equal(connection.receive().kind, 2)

@@ -6,7 +6,7 @@ from cassandra import ConsistencyLevel, InvalidRequest
 from cassandra.policies import WhiteListRoundRobinPolicy
 from cassandra.query import BatchStatement, BatchType, SimpleStatement, UNSET_VALUE
 
-from harness import behaviour, equal, refusals, true
+from harness import behaviour, equal, needs, refusals, true
 
 
 def lists(env):
@@ -284,6 +284,7 @@ def changes_at_once_through_one_node_leave_a_list_of_the_same_length(env):
 
 
 @behaviour
+@needs(3)
 def every_consistency_of_reads_is_taken(env):
     for level in (
             ConsistencyLevel.ONE, ConsistencyLevel.TWO, ConsistencyLevel.QUORUM,

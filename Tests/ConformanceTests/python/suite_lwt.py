@@ -7,7 +7,7 @@ from cassandra.cluster import EXEC_PROFILE_DEFAULT
 from cassandra.protocol import SyntaxException
 from cassandra.query import BatchStatement, BatchType, SimpleStatement, UNSET_VALUE
 
-from harness import behaviour, equal, eventually, refusals, true
+from harness import behaviour, equal, eventually, needs, refusals, true
 
 
 def plain(env):
@@ -637,6 +637,7 @@ def the_same_condition_may_stand_twice_for_a_row(env):
 # Consistency, contention, protocol
 
 @behaviour
+@needs(3)
 def a_serial_read_sees_what_was_applied_through_another_node(env):
     t, k = plain(env), keys(env)
     sessions = [env.only(node) for node in (1, 2, 3)]
@@ -683,6 +684,7 @@ def local_serial_works_for_writes(env):
 
 
 @behaviour
+@needs(3)
 def every_commit_consistency_is_taken(env):
     t = plain(env)
     for level in (
@@ -696,6 +698,7 @@ def every_commit_consistency_is_taken(env):
 
 
 @behaviour
+@needs(3)
 def of_many_that_insert_at_once_exactly_one_wins(env):
     t, k = plain(env), keys(env)
     sessions = [env.only(node) for node in (1, 2, 3)]
@@ -727,7 +730,7 @@ def of_many_that_insert_at_once_exactly_one_wins(env):
 def increments_by_compare_and_set_lose_nothing(env):
     t, k = plain(env), keys(env)
     env.execute(f"INSERT INTO {t} (k, v) VALUES ({k}, 0) IF NOT EXISTS")
-    sessions = [env.only(node) for node in (1, 2, 3)]
+    sessions = [env.only(node) for node in env.several()]
     done = [0, 0, 0]
     unknown = [0, 0, 0]
 
@@ -940,6 +943,7 @@ refusals([
 
 
 @behaviour
+@needs(3)
 def without_a_majority_nothing_is_tried(env):
     t, k = plain(env), keys(env)
     env.ring.kill(2)

@@ -13,7 +13,7 @@ from cassandra.cqlengine.usertype import UserType
 from cassandra.query import dict_factory
 from cassandra.util import Date, Duration, Time
 
-from harness import Failed, behaviour, equal, true
+from harness import Failed, asserted_refusal, behaviour, equal, true
 
 KEYSPACE = "conformance_mapper"
 
@@ -138,6 +138,7 @@ def refused(exception, phrase, action):
     except exception as error:
         if phrase.lower() not in str(error).lower():
             raise Failed(f"{phrase!r} is not in {str(error)!r}") from None
+        asserted_refusal(phrase)
         return
     raise Failed(f"expected {exception.__name__} with {phrase!r}")
 

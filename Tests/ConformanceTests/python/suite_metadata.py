@@ -2,10 +2,11 @@
 
 import uuid
 
+from cassandra import ConsistencyLevel
 from cassandra.metadata import Murmur3Token, SimpleStrategy, NetworkTopologyStrategy
-from cassandra.query import dict_factory
+from cassandra.query import SimpleStatement, dict_factory
 
-from harness import behaviour, equal, eventually, true
+from harness import behaviour, equal, eventually, needs, true
 
 SYSTEM_COLUMNS = {
     ("system", "local"): """
@@ -153,6 +154,7 @@ def the_drivers_tokens_are_the_servers(env):
 
 
 @behaviour
+@needs(3)
 def the_replicas_of_a_key_are_as_many_as_the_replication_factor(env):
     session = metadata(env).connect()
     for factor in (1, 2):
@@ -166,6 +168,7 @@ def the_replicas_of_a_key_are_as_many_as_the_replication_factor(env):
 
 
 @behaviour
+@needs(3)
 def a_node_does_not_list_itself_among_its_peers(env):
     for node, address in enumerate(env.ring.addresses, 1):
         peers = dictionaries(env, "SELECT * FROM system.peers_v2", node)
@@ -234,7 +237,9 @@ def check_system_table(keyspace, table, text):
         for column in text.replace("\n", " ").split(","):
             name, kind = column.split()
             expected[name] = kind.replace(";", ", ")
-        rows = list(env.session.execute(f"SELECT * FROM {keyspace}.{table} LIMIT 1").column_names)
+        rows = list(env.session.execute(SimpleStatement(
+            f"SELECT * FROM {keyspace}.{table} LIMIT 1",
+            consistency_level=ConsistencyLevel.ONE)).column_names)
         missing = sorted(set(expected) - set(rows))
         equal(missing, [], "missing columns")
         schema = "system_virtual_schema" if "virtual" in keyspace else "system_schema"

@@ -8,16 +8,17 @@ from cassandra.protocol import SyntaxException
 from cassandra.query import BatchStatement, BatchType, SimpleStatement
 
 from auth_ring import auth_ring
-from harness import Failed, behaviour as registered, equal, eventually, fill, true
+from harness import Failed, behaviour as registered, equal, eventually, fill, needs, true
 
 
 def behaviour(function):
     """A behaviour of the suite's own ring."""
     def check(env):
-        own = auth_ring(env, nodes=3)
+        own = auth_ring(env, nodes=len(env.ring.addresses))
         prepare(own)
         function(own)
     check.__name__ = function.__name__
+    check.nodes = getattr(function, "nodes", 1)
     registered(check)
     return function
 
@@ -27,7 +28,8 @@ def prepare(own):
     def make():
         own.session
         own.execute("ALTER KEYSPACE system_auth WITH replication = "
-                    "{'class': 'SimpleStrategy', 'replication_factor': 3}")
+                    "{'class': 'SimpleStrategy', 'replication_factor': "
+                    f"{len(own.ring.addresses)}}}")
         # What is there has one replica: reading it at ALL repairs the others.
         for table in ("roles", "role_permissions"):
             own.session.execute(SimpleStatement(
@@ -46,7 +48,7 @@ def refused(group, cases, role="none"):
     """Each `(name, statement, exception, phrase)` is refused for that role; `$ks` is the keyspace."""
     for name, statement, exception, phrase in cases:
         def check(env, statement=statement, exception=exception, phrase=phrase):
-            own = auth_ring(env, nodes=3)
+            own = auth_ring(env, nodes=len(env.ring.addresses))
             prepare(own)
             names = {"ks": own.keyspace}
             session = own.of(role) if role else own.session
@@ -246,7 +248,7 @@ ALLOWED = [
 
 def register_allowed(name, grant, statements, refused_statements):
     def check(env):
-        own = auth_ring(env, nodes=3)
+        own = auth_ring(env, nodes=len(env.ring.addresses))
         prepare(own)
         names = {"ks": own.keyspace}
         _, session = role(own, grant)
@@ -575,6 +577,7 @@ refused("the system's keyspaces, by a superuser", [
 
 
 @behaviour
+@needs(3)
 def the_replication_of_roles_is_altered_and_shown(own):
     rows = own.rows("SELECT replication FROM system_schema.keyspaces "
                     "WHERE keyspace_name = 'system_auth'")
@@ -583,6 +586,7 @@ def the_replication_of_roles_is_altered_and_shown(own):
 
 
 @behaviour
+@needs(3)
 def a_role_is_known_while_a_node_is_down(own):
     name, _ = role(own, "SELECT ON t")
     own.ring.kill(3)

@@ -6,7 +6,7 @@ import wire
 from cassandra import ConsistencyLevel, InvalidRequest, Unauthorized
 from cassandra.protocol import SyntaxException
 
-from harness import behaviour, equal, eventually, true
+from harness import behaviour, equal, eventually, needs, true
 
 
 @behaviour
@@ -61,6 +61,7 @@ def too_many_values_are_refused(env):
 
 
 @behaviour
+@needs(3)
 def a_statement_that_one_node_forgot_is_prepared_again(env):
     name = env.table("k int PRIMARY KEY, v int")
     session = env.only(2)

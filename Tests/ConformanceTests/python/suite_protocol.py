@@ -6,7 +6,7 @@ import struct
 import lz4.block
 
 import wire
-from harness import Failed, behaviour, equal, true
+from harness import Failed, asserted_refusal, behaviour, equal, true
 from wire import Closed, Wire
 
 VERSIONS = (3, 4, 5)
@@ -69,6 +69,7 @@ def error(frame, code, *phrases):
     equal(hex(found), hex(code), f"code of {text!r}")
     for phrase in phrases:
         true(phrase.lower() in text.lower(), f"{phrase!r} is not in {text!r}")
+        asserted_refusal(phrase)
     return frame.content[6 + len(text.encode()):]
 
 

@@ -4,7 +4,7 @@ from cassandra import ConsistencyLevel, InvalidRequest
 from cassandra.protocol import SyntaxException
 from cassandra.query import SimpleStatement
 
-from harness import behaviour, equal, refusals, true
+from harness import behaviour, equal, needs, refusals, true
 
 
 def wide(env):
@@ -436,6 +436,7 @@ def filtering_finds_elements_of_frozen_collections(env):
 
 
 @behaviour
+@needs(3)
 def reads_at_every_level_answer_when_all_nodes_are_up(env):
     name = many(env)
     for level in ("ONE", "TWO", "THREE", "QUORUM", "ALL", "LOCAL_ONE", "LOCAL_QUORUM"):
@@ -446,6 +447,7 @@ def reads_at_every_level_answer_when_all_nodes_are_up(env):
 
 
 @behaviour
+@needs(3)
 def a_read_through_each_node_sees_what_was_written_at_quorum(env):
     name = env.table("k int PRIMARY KEY, v int")
     for k in range(30):

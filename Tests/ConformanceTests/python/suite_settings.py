@@ -6,7 +6,7 @@ import tempfile
 
 from cassandra import InvalidRequest, Unauthorized
 
-from harness import behaviour, equal, eventually, refusals, true
+from harness import asserted_refusal, behaviour, equal, eventually, needs, refusals, true
 
 
 def node(env):
@@ -113,6 +113,7 @@ def a_setting_may_be_changed_by_a_prepared_statement(env):
 
 
 @behaviour
+@needs(3)
 def a_change_holds_on_its_node_only(env):
     other = env.only(2)
     change(env, "cas_backoff", "5ms")
@@ -220,6 +221,7 @@ def file_refused(name, text, *phrases):
         equal(code, 1)
         for phrase in phrases:
             true(phrase in errors, f"{phrase!r} is not in {errors!r}")
+            asserted_refusal(phrase)
 
     check.__name__ = "a_file_is_refused_for_" + name
     return behaviour(check)

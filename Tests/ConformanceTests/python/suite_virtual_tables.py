@@ -6,7 +6,7 @@ from cassandra import ConsistencyLevel, InvalidRequest, Unauthorized
 from cassandra.query import SimpleStatement
 
 from wire import Wire
-from harness import behaviour, equal, eventually, refusals, true
+from harness import behaviour, equal, eventually, needs, refusals, true
 
 
 def node(env):
@@ -252,7 +252,8 @@ def estimates_of_sizes_add_up_to_the_partitions(env):
         "FROM system.size_estimates WHERE keyspace_name = %s AND table_name = %s",
         (env.keyspace, name))
     equal(len(found), 16)
-    true(0 < sum(row[3] for row in found) <= 20, found)
+    # An estimate: the partitions of a file are told by a sketch, and one node has them all.
+    true(0 < sum(row[3] for row in found) <= 24, found)
     true(any(row[2] > 500 for row in found), found)
     tokens = rows(env, "SELECT tokens FROM system.local")[0][0]
     equal({row[1] for row in found}, set(tokens))
@@ -368,6 +369,7 @@ def thread_pools_have_the_names_of_Cassandra(env):
 
 
 @behaviour
+@needs(3)
 def gossip_shows_every_node(env):
     found = rows(env, "SELECT address, port, dc, rack, host_id, status, \"schema\", generation "
                  "FROM system_views.gossip_info")
@@ -380,6 +382,7 @@ def gossip_shows_every_node(env):
 
 
 @behaviour
+@needs(3)
 def messages_with_other_nodes_are_counted(env):
     used(env)
     for table, column in (("internode_inbound", "received"), ("internode_outbound", "sent")):
@@ -390,6 +393,7 @@ def messages_with_other_nodes_are_counted(env):
 
 
 @behaviour
+@needs(3)
 def hints_for_a_node_that_is_down_are_shown(env):
     name = used(env)
     host = list(env.only(3).execute("SELECT host_id FROM system.local"))[0][0]

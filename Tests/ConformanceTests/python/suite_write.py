@@ -7,7 +7,7 @@ from cassandra.protocol import SyntaxException
 from cassandra.query import BatchStatement, BatchType, SimpleStatement
 from cassandra.query import UNSET_VALUE
 
-from harness import behaviour, equal, eventually, refusals, true
+from harness import behaviour, equal, eventually, needs, refusals, true
 
 
 def simple(env):
@@ -435,6 +435,7 @@ def a_batch_over_several_tables_writes_all(env):
 
 
 @behaviour
+@needs(3)
 def writes_at_every_level_are_acknowledged_when_all_nodes_are_up(env):
     name, k = simple(env), keys(env)
     for level in ("ANY", "ONE", "TWO", "THREE", "QUORUM", "ALL", "LOCAL_ONE", "LOCAL_QUORUM",

@@ -1,7 +1,7 @@
 """Counts what the suites prove, statement by statement, so that a statement without behaviours is seen.
 
 A behaviour is a pair of statement and rule: repeats over types or numbers count once. A refusal counts if its code and a
-phrase are asserted.
+phrase were asserted while it ran. What needs several nodes is counted by the run that has them.
 """
 
 import os
@@ -35,7 +35,7 @@ _repeats = re.compile(r"\b(" + "|".join(TYPES) + r")\b(<[^ ]*>)?|'[^']*'|[0-9]+"
 
 def statement_of(text):
     """The statement that a text begins with, or nothing."""
-    words = re.sub(r"\s+", " ", text.strip()).upper()
+    words = re.sub(r"\s+", " ", text[:500].strip()).upper()
     if words.startswith(("BEGIN ", "BATCH")):
         return "BATCH"
     words = re.sub(r"^CREATE (CUSTOM|OR REPLACE) ", "CREATE ", words).replace("DESC ", "DESCRIBE ")
@@ -61,8 +61,7 @@ def note(folder, suite, done):
     """Keeps what held of a suite, in place of its earlier run."""
     path = os.path.join(folder, "behaviours.tsv")
     rows = [row for row in read(path) if row[0] != suite]
-    rows += [(suite, statement, "refusal" if is_refusal else "behaviour", name)
-             for suite, statement, is_refusal, name in done]
+    rows += done
     with open(path, "w") as file:
         file.writelines("\t".join(row).replace("\n", " ") + "\n" for row in rows)
 
@@ -74,9 +73,11 @@ def read(path):
         return [tuple(line.rstrip("\n").split("\t", 3)) for line in file]
 
 
-def lines(folder, suites):
-    """The table, and what is missing in it."""
-    rows = read(os.path.join(folder, "behaviours.tsv"))
+def lines(folder, suites, is_whole):
+    """The table, and what is missing in it if it is to be whole."""
+    noted = read(os.path.join(folder, "behaviours.tsv"))
+    rows = [row for row in noted if row[2] != "elsewhere"]
+    elsewhere = len(noted) - len(rows)
     distinct = {(statement, kind, _repeats.sub("*", name)) for _, statement, kind, name in rows}
     subjects = {statement for statement, _, _ in distinct}
     order = STATEMENTS + sorted(subjects - set(STATEMENTS))
@@ -89,7 +90,11 @@ def lines(folder, suites):
         result.append(f"# {subject:28} {total:10} {refusals:9}")
     refusals = sum(1 for _, kind, _ in distinct if kind == "refusal")
     result.append(f"# {'together':28} {len(distinct):10} {refusals:9}   ({len(rows)} with repeats over types)")
-    left = sorted(set(suites) - {row[0] for row in rows})
+    if elsewhere:
+        result.append(f"# {'need several nodes, not run here':28} {elsewhere:6}")
+    left = sorted(set(suites) - {row[0] for row in noted})
+    if not is_whole:
+        return result
     if left:
         result.append("# not run, so not counted: " + ", ".join(left))
         return result

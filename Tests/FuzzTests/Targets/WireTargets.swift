@@ -61,6 +61,8 @@ enum WireTargets {
                     if side == .server { decode(frame) } else { _ = try Response(frame) }
                 }
             }
+            // What a shard asks between chunks.
+            precondition(decoder.awaitedBytes >= 0 && decoder.bufferedBytes >= 0)
         }
     }
 

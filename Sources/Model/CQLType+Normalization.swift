@@ -33,16 +33,23 @@ extension CQLType {
             switch walk.next() {
             case .part(let part):
                 guard partType(index).isNormal(part) else { return false }
-                switch self {
-                case .set(let key, _), .map(let key, _, _) where index.isMultiple(of: 2):
+                if let key = sortKey(ofPart: index) {
                     if let last, key.compare(last, part) >= 0 { return false }
                     last = part
-                default: break
                 }
             case .null: break
             case .end, .malformed: return true
             }
             index += 1
+        }
+    }
+
+    /// By what type a part is sorted: an element of a set, or a key of a map.
+    private func sortKey(ofPart index: Int) -> CQLType? {
+        switch self {
+        case .set(let element, _): element
+        case .map(let key, _, _): index.isMultiple(of: 2) ? key : nil
+        default: nil
         }
     }
 

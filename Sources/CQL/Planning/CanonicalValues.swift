@@ -5,7 +5,7 @@
 // many keys: they are put in order, without repeats, before anything looks at them. Cost: a check and one
 // comparison for each element that is in order already; statements without such a marker are not looked at.
 
-package import Encoding
+internal import Encoding
 package import Model
 
 /// A statement's values with sets and maps in order, and the memory that holds them. The values are good

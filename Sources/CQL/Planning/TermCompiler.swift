@@ -170,7 +170,8 @@ struct TermCompiler {
             planned.append(
                 try compile(argument, as: argumentType, for: "arg\(place)(\(function.name))"))
         }
-        return .function(function.function, planned, place: nextCall())
+        return .function(
+            function.function, planned, place: nextCall(), name: function.plainName)
     }
 
     // MARK: What a term may be

@@ -134,11 +134,12 @@ def what_one_connection_prepares_every_connection_of_the_node_executes(env):
 def what_a_dropped_table_had_prepared_is_forgotten_also_after_a_kill(env):
     name = f"{env.keyspace}.{env.table('k int PRIMARY KEY')}"
     stays = f"{env.keyspace}.{env.table('k int PRIMARY KEY, v int')}"
+    untouched = f"{env.keyspace}.{env.table('k int PRIMARY KEY')}"
     with by_wire(env, 3) as connection:
         connection.start()
         gone = prepare(connection, f"SELECT k FROM {name}")
         altered = prepare(connection, f"SELECT v FROM {stays}")
-        other = prepare(connection, f"SELECT k FROM {stays}")
+        other = prepare(connection, f"SELECT k FROM {untouched}")
         env.execute(f"DROP TABLE {name}")
         env.execute(f"ALTER TABLE {stays} DROP v")
         equal(eventually(lambda: true_of(execute(connection, gone), wire.ERROR), 5).error[0], 0x2500)

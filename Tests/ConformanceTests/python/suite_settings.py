@@ -301,8 +301,7 @@ def a_node_starts_from_cassandras_own_file(env):
                  "--address", address, "--admin-port", "17199"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
-            cluster = env.cluster(contact_points=[address], port=9042)
-            session = eventually(cluster.connect, 20)
+            session = eventually(lambda: env.cluster(contact_points=[address], port=9042).connect(), 20)
             values = dict(tuple(row) for row in session.execute("SELECT name, value FROM system_views.settings"))
             equal((values["cluster_name"], values["max_hint_window"]), ("Test Cluster", "3h"))
             equal(values["truncate_request_timeout"], "60000ms")

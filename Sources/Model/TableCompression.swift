@@ -95,7 +95,8 @@ package struct TableCompression: Hashable, Sendable {
         canonical["crc_check_chance"] = nil
         canonical["class"] = name
         canonical["chunk_length_in_kb"] = String(value.chunkBytes >> 10)
-        if value.minimumRatio == 0 { canonical["min_compress_ratio"] = nil }
+        canonical["min_compress_ratio"] =
+            value.minimumRatio == 0 ? nil : JavaNumberText.text(value.minimumRatio)
         return (value, canonical)
     }
 

@@ -244,7 +244,8 @@ extension Shard {
             run.result = (result, stop)
             step = proposal.conclude()
         case .change(let request, _):
-            guard stop == nil else {
+            // What lies behind the first live row is not asked for.
+            guard stop == nil || request.readsFirstRow else {
                 fail(run, .serverError("the rows of the conditions are too large to be judged"))
                 return
             }

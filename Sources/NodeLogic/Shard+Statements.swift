@@ -164,11 +164,12 @@ extension Shard {
             knownMetadataID: request.resultMetadataID.map { [UInt8]($0) }, client, connection)
     }
 
-    /// The clock, fixed for the whole request.
+    /// The clock, fixed for the whole request: the client may state what its writes are stamped with, but
+    /// not in which order its list elements come nor what `now()` is.
     private func executionContext() -> ExecutionContext {
         let issued = clock.next(wall: now.wall)
         return ExecutionContext(
-            timestamp: parameters.timestamp ?? issued,
+            timestamp: parameters.timestamp ?? issued, clock: issued,
             nowInSeconds: parameters.nowInSeconds.map(Int64.init) ?? now.wall.seconds,
             random: (UInt64(bitPattern: issued) ^ host.value.high, UInt64(index.value)))
     }

@@ -145,6 +145,30 @@ import Testing
     }
 
     /// Random changes against plain Swift collections.
+    @Test func listElementsLieByTheCoordinatorsClock() throws {
+        var bench = try Bench("CREATE TABLE t (k int PRIMARY KEY, l list<int>, u timeuuid)")
+        for number in 1...4 {
+            bench.clientTimestamp = Int64(1_000 - number)
+            try bench.run("UPDATE t SET l = l + [\(number)] WHERE k = 1")
+            try bench.run("UPDATE t SET l = [\(-number)] + l WHERE k = 1")
+        }
+        #expect(try bench.run("SELECT l FROM t") == ["[-4, -3, -2, -1, 1, 2, 3, 4]"])
+        try bench.run("INSERT INTO t (k, u) VALUES (2, now())")
+        #expect(
+            try bench.run("SELECT to_unix_timestamp(u), writetime(u) FROM t WHERE k = 2") == [
+                "1000,996"
+            ])
+    }
+
+    @Test func aBatchPrependsBeforeWhatItHasPrepended() throws {
+        var bench = try Bench("CREATE TABLE t (k int PRIMARY KEY, l list<int>)")
+        try bench.run(
+            "BEGIN BATCH UPDATE t SET l = [1, 2] + l WHERE k = 1; UPDATE t SET l = [3, 4] + l WHERE"
+                + " k = 1; UPDATE t SET l = l + [5] WHERE k = 1; UPDATE t SET l = l + [6] WHERE k = 1;"
+                + " APPLY BATCH")
+        #expect(try bench.run("SELECT l FROM t") == ["[3, 4, 1, 2, 5, 6]"])
+    }
+
     @Test(arguments: [1, 2, 3] as [UInt64])
     func randomChangesEqualPlainCollections(seed: UInt64) throws {
         var random = SplitMix(seed: seed)

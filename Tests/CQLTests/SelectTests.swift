@@ -314,7 +314,7 @@ import Testing
             (
                 "SELECT * FROM t WHERE p = 1 AND (d, c) > ('x', 1)",
                 "Clustering columns must appear in the PRIMARY KEY order in multi-column relations:"
-                    + " (d, c)"
+                    + " (d, c) > ('x', 1)"
             ),
             (
                 "SELECT * FROM t WHERE p = 1 AND (c, d) > (1)",

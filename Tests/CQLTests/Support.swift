@@ -218,6 +218,8 @@ struct Bench {
     var store = TinyStore()
     var now: Int64 = 1_700_000_000
     private var clock: Int64 = 1_000_000
+    /// What the client states as its writes' timestamp with its requests.
+    var clientTimestamp: Int64?
 
     init(_ statements: String...) throws {
         schema = try SchemaBench.withKeyspace()
@@ -225,7 +227,8 @@ struct Bench {
     }
 
     var context: ExecutionContext {
-        ExecutionContext(timestamp: clock, nowInSeconds: now, random: (1, 2))
+        ExecutionContext(
+            timestamp: clientTimestamp ?? clock, clock: clock, nowInSeconds: now, random: (1, 2))
     }
 
     /// Runs a statement. A SELECT gives its rows, each value formatted; null is `null`.

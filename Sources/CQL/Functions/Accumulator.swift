@@ -1,7 +1,8 @@
 // Aggregates: one value out of many.
 //
 // Sums have the type of what is summed and wrap around as it does; an average of whole numbers is cut to a
-// whole number. Floating point is summed with Kahan's compensation, as Cassandra's is. Null is skipped by
+// whole number. Floating point is summed with Kahan's compensation, as Cassandra's is; for an average the sum
+// goes on as a decimal where it is too large for a double. Null is skipped by
 // all but `count(*)`; over nothing at all, counts, sums and averages are zero, minima and maxima null.
 
 internal import Model
@@ -31,6 +32,8 @@ struct Accumulator {
         case whole(WholeNumber)
         case decimal(DecimalNumber)
         case real(sum: Double, compensation: Double, simple: Double)
+        /// Finite numbers whose sum is too large for a double.
+        case beyondReal(DecimalNumber)
     }
 
     let aggregate: PlannedAggregate
@@ -101,13 +104,34 @@ struct Accumulator {
                 return
             }
             sum = .decimal(next)
+        case (.beyondReal(let total), .real(let value)):
+            // An infinity, or what is no number, is the sum whatever came before.
+            guard let value = DecimalNumber(value) else {
+                sum = .real(sum: value, compensation: 0, simple: value)
+                return
+            }
+            addBeyondReal(total, value)
         case (.real(let total, let compensation, let simple), .real(let value)):
             let corrected = value - compensation
             let next = total + corrected
+            if aggregate.kind == .average, next.isInfinite, let total = DecimalNumber(total),
+                let value = DecimalNumber(value)
+            {
+                addBeyondReal(total, value)
+                return
+            }
             sum = .real(
                 sum: next, compensation: (next - total) - corrected, simple: simple + value)
         default: return
         }
+    }
+
+    private mutating func addBeyondReal(_ total: DecimalNumber, _ value: DecimalNumber) {
+        guard let next = DecimalNumber.sum(total, value) else {
+            failure = .invalid("avg() of numbers that are too far apart")
+            return
+        }
+        sum = .beyondReal(next)
     }
 
     /// The result.
@@ -137,6 +161,10 @@ struct Accumulator {
             if divisor == 1 { return total.serialized }
             let by = DecimalNumber(unscaled: WholeNumber(divisor), scale: 0)
             return total.divided(by: by, scale: total.scale, toEven: true)?.serialized
+        case .beyondReal(let total):
+            let by = DecimalNumber(unscaled: WholeNumber(divisor), scale: 0)
+            return total.divided(by: by, scale: total.scale, toEven: true)
+                .flatMap { Number.real($0.double).bytes(as: type) }
         case .real(let total, let compensation, let simple):
             var result = total - compensation
             // Compensation spoils infinities, which the simple sum has right.

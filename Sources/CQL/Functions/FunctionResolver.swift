@@ -70,11 +70,16 @@ struct FunctionSignature: Sendable {
     let result: CQLType
 
     init(_ name: String, _ function: ScalarFunction, _ arguments: [CQLType], _ result: CQLType) {
-        self.name = "system." + name
+        self.name = Self.keyspace + name
         self.function = function
         self.arguments = arguments
         self.result = result
     }
+
+    private static let keyspace = "system."
+
+    /// The name without its keyspace.
+    var plainName: String { String(name.dropFirst(Self.keyspace.count)) }
 
     /// As error texts show it.
     var description: String {

@@ -51,17 +51,17 @@ enum ScalarFunction: Equatable, Sendable {
             let (high, low) = context.randomBits(at: place)
             // The low 14 bits of the clock sequence and the node are random.
             return TimeUUID.bytes(
-                milliseconds: context.timestamp / 1_000,
-                hundredNanoseconds: (context.timestamp % 1_000) * 10 + Int64(high % 10),
+                milliseconds: context.clock / 1_000,
+                hundredNanoseconds: (context.clock % 1_000) * 10 + Int64(high % 10),
                 low: (low & 0x3FFF_FFFF_FFFF_FFFF) | 0x8000_0000_0000_0000 | 0x0100_0000_0000)
         case .uuid:
             let (high, low) = context.randomBits(at: place)
             return UniqueID(randomHigh: high, low: low).bytes
-        case .currentTimestamp: return Self.bytes(context.timestamp / 1_000)
-        case .currentDate: return TimeFunctions.date(milliseconds: context.timestamp / 1_000)
+        case .currentTimestamp: return Self.bytes(context.clock / 1_000)
+        case .currentDate: return TimeFunctions.date(milliseconds: context.clock / 1_000)
         case .currentTime:
             let day: Int64 = 86_400_000_000
-            return Self.bytes((context.timestamp % day + day) % day * 1_000)
+            return Self.bytes((context.clock % day + day) % day * 1_000)
         case .toJSON(let type): return Array(JSONText.text(arguments.first ?? nil, type).utf8)
         case .mask(let function, let type): return try function.evaluate(arguments, type)
         default: break

@@ -176,14 +176,25 @@ extension Parser {
             if accept(.leftBracket) {
                 let key = try parseTerm()
                 try expect(.rightBracket)
-                relations.append(try parseColumnRelation(.element(column, key)))
+                relations.append(try parseColumnCondition(.element(column, key)))
             } else if accept(.dot) {
-                relations.append(try parseColumnRelation(.field(column, try parseName())))
+                relations.append(try parseColumnCondition(.field(column, try parseName())))
             } else {
-                relations.append(try parseColumnRelation(.column(column)))
+                relations.append(try parseColumnCondition(.column(column)))
             }
         } while accept(.and)
         return .relations(relations)
+    }
+
+    /// What follows a column in IF: a comparison or IN, and CONTAINS behind whole columns.
+    private mutating func parseColumnCondition(
+        _ target: Relation.Target
+    ) throws(CQLError) -> Relation {
+        switch (current.kind, target) {
+        case (.symbol, _), (.keyword(.in), _), (.keyword(.contains), .column):
+            return try parseColumnRelation(target)
+        default: throw noAlternative
+        }
     }
 
     private func startsBatchPart(_ token: LexicalToken) -> Bool {

@@ -166,13 +166,15 @@ extension ModificationPlan {
         }
         let writer = sink.partitionKey
         writer.removeAll()
+        var length = 0
         for index in bound.partitionKey.indices {
             let value = try keyValue(bound.partitionKey[index], values, table.partitionKey, index)
-            if value.count > PartitionKey.maximumLength {
-                try PartitionKeyBuilder.check(value.count)
-            }
+            length += value.count
+            // Refused below, when the whole length is known.
+            guard length <= PartitionKey.maximumLength else { continue }
             PartitionKey.appendComponent(value, into: writer)
         }
+        if length > PartitionKey.maximumLength { try PartitionKeyBuilder.check(length) }
         if writer.count > PartitionKey.maximumLength { try PartitionKeyBuilder.check(writer.count) }
         return writer.bytes
     }

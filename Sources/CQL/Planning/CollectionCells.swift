@@ -10,8 +10,11 @@
 // (decimals, for example) the cell's value begins with a u32 length and the value as it was written.
 //
 // Writing the whole collection deletes what is older by a deletion one microsecond before the new cells,
-// as Cassandra does it. Elements appended to a list are sorted by the request's time, prepended ones (side
-// 0x40) by its complement and before all others.
+// as Cassandra does it. Elements appended to a list are sorted by the coordinator's clock when the request
+// came, whatever its write timestamp, and by their place in the request; prepended ones (side 0x40) by the
+// clock's complement, and before all others. The places of a request's prepended elements fall from operation
+// to operation, because each lies before the earlier ones, and rise inside of one (`ListPlaces`). The time of
+// a conditional request is its ballot's, so that elements lie in the order in which it was decided.
 //
 // **Invariant.** The cells of one column are sorted by path and have no repeats.
 
@@ -48,6 +51,24 @@ enum CellOperation: Sendable {
     }
 }
 
+/// Numbers the list elements of a request, all its statements together.
+struct ListPlaces {
+    private var appended: UInt32 = 0
+    private var prepended: UInt32 = .max
+
+    /// The place of one more element behind all others.
+    mutating func append() -> UInt32 {
+        defer { appended &+= 1 }
+        return appended
+    }
+
+    /// The place of the first of `count` elements before all others; the next ones follow it.
+    mutating func prepend(_ count: Int) -> UInt32 {
+        prepended &-= UInt32(truncatingIfNeeded: count)
+        return prepended
+    }
+}
+
 /// The cells that operations on one column make.
 struct CollectionCells {
     /// What is deleted before the cells: everything up to that timestamp.
@@ -61,16 +82,15 @@ struct CollectionCells {
     private let values: BoundValues
     private let context: ExecutionContext
     private let timestamp: Int64
-    /// The number of the next list element.
-    private(set) var place: UInt32
+    private(set) var places: ListPlaces
     /// The list's elements as they are, for operations that have to know.
     private let current: [(path: [UInt8], value: [UInt8])]
 
     init(
         _ column: ColumnSchema, _ values: BoundValues, _ context: ExecutionContext,
-        timestamp: Int64, place: UInt32, current: [(path: [UInt8], value: [UInt8])] = []
+        timestamp: Int64, places: ListPlaces, current: [(path: [UInt8], value: [UInt8])] = []
     ) {
-        self.place = place
+        self.places = places
         self.current = current
         self.column = column
         self.values = values
@@ -94,8 +114,11 @@ struct CollectionCells {
             if let bytes = try bytes(term) { try append(bytes) }
         case .prepend(let term):
             guard let bytes = try bytes(term) else { return }
-            for element in try Self.parts(bytes, column.type, column.name) {
-                cells.append((listPath(isPrepended: true), element))
+            let elements = try Self.parts(bytes, column.type, column.name)
+            let first = places.prepend(elements.count)
+            for (offset, element) in elements.enumerated() {
+                let place = first &+ UInt32(truncatingIfNeeded: offset)
+                cells.append((listPath(place, isPrepended: true), element))
             }
         case .remove(let term):
             guard let bytes = try bytes(term) else { return }
@@ -104,7 +127,7 @@ struct CollectionCells {
                 cells.append((Self.path(part, element), nil))
             }
         case .put(let key, let value):
-            let keyBytes = try part(key, "map key")
+            let keyBytes = try elementBytes(key)
             switch try value.evaluate(values, context) {
             case .unset: return
             case .null: cells.append((Self.path(keyBytes, elementType), nil))
@@ -112,9 +135,8 @@ struct CollectionCells {
                 cells.append((Self.path(keyBytes, elementType), keeping(keyBytes, bytes)))
             }
         case .removeElement(let key):
-            var what = "set element"
-            if case .map = column.type { what = "map key" }
-            cells.append((Self.path(try part(key, what), elementType), nil))
+            let bytes = try elementBytes(key)
+            cells.append((Self.path(bytes, elementType), nil))
         case .setField(let index, let term):
             switch try term.evaluate(values, context) {
             case .unset: return
@@ -130,7 +152,6 @@ struct CollectionCells {
             case .bytes(let bytes): cells.append((path, bytes))
             }
         case .removeIndex(let index):
-            // A deletion of what was not said deletes nothing.
             if try index.evaluate(values, context) == .unset { return }
             cells.append((try path(at: index, verb: "delete", preposition: "from"), nil))
         case .removeValues(let term):
@@ -182,12 +203,13 @@ struct CollectionCells {
         cells = sorted
     }
 
-    /// The key or element that is written or deleted.
-    private func part(_ term: PlannedTerm, _ what: String) throws(CQLError) -> [UInt8] {
+    /// The key of a map or the element of a set that a statement names.
+    private func elementBytes(_ term: PlannedTerm) throws(CQLError) -> [UInt8] {
+        let kind = if case .map = column.type { "map key" } else { "set element" }
         switch try term.evaluate(values, context) {
         case .bytes(let bytes): return bytes
-        case .null: throw .invalid("Invalid null \(what)")
-        case .unset: throw .invalid("Invalid unset \(what)")
+        case .null: throw .invalid("Invalid null \(kind)")
+        case .unset: throw .invalid("Invalid unset \(kind)")
         }
     }
 
@@ -214,7 +236,7 @@ struct CollectionCells {
             }
         case .list:
             for part in try Self.parts(bytes, column.type, column.name) {
-                cells.append((listPath(isPrepended: false), part))
+                cells.append((listPath(places.append(), isPrepended: false), part))
             }
         case .userDefined(let definition, _):
             for (index, field) in try Self.fields(bytes, column.type, definition).enumerated() {
@@ -285,10 +307,9 @@ struct CollectionCells {
     }
 
     /// Appended elements lie behind all prepended ones; these lie the later the further in front.
-    private mutating func listPath(isPrepended: Bool) -> [UInt8] {
-        let time = UInt64(bitPattern: context.timestamp) ^ (1 << 63)
+    private func listPath(_ place: UInt32, isPrepended: Bool) -> [UInt8] {
+        let time = UInt64(bitPattern: context.clock) ^ (1 << 63)
         let (random, _) = context.randomBits(at: 0)
-        defer { place &+= 1 }
         return [isPrepended ? 0x40 : 0x80] + SystemValue.bigEndian(isPrepended ? ~time : time)
             + SystemValue.bigEndian(place)
             + SystemValue.bigEndian(UInt32(truncatingIfNeeded: random))

@@ -53,7 +53,11 @@ struct ColumnCondition: Sendable {
             switch try term.evaluate(values, context) {
             case .bytes(let bytes): wanted = [bytes]
             case .null: wanted = [nil]
-            case .unset: throw .invalid("Invalid 'unset' value in condition")
+            case .unset:
+                // A collection never contains what is unset; nothing else can be compared with it.
+                guard comparison == .contains || comparison == .containsKey else {
+                    throw .invalid("Invalid 'unset' value in condition")
+                }
             }
         case .values(let terms):
             for term in terms {

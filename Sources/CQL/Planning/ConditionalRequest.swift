@@ -6,6 +6,10 @@
 //
 // All statements of a conditional batch are about one partition. Judging may happen more than once, on
 // newer rows each time, until Paxos has let one proposal through.
+//
+// Conditions on static columns are about the static row, whatever row their statement writes. If there are
+// no others the first live row is read beside it, as Cassandra does: by it the client can tell a partition
+// without static values from none at all. It is shown, and nothing is decided by it.
 
 internal import Encoding
 package import Model
@@ -41,6 +45,8 @@ package final class ConditionalRequest {
     private var conditions: [(clustering: [UInt8]?, condition: RowCondition)] = []
     /// The rows to read, sorted.
     private var slices: [ClusteringSlice] = []
+    /// Whether the first live row is read, because no row is named.
+    package var readsFirstRow: Bool { slices.isEmpty }
 
     /// Checks what depends on the values, and keeps a copy of them. There is at least one statement, and
     /// one of them is conditional.
@@ -106,23 +112,33 @@ package final class ConditionalRequest {
         let plan = part.plan
         guard plan.isConditional || plan.requiresRead else { return }
         let clustering = try clusteringKey(part)
-        if let clustering { addSlice(clustering) }
+        if plan.requiresRead, let clustering { addSlice(clustering) }
         guard let condition = plan.condition else { return }
-        let bound: RowCondition
         switch condition {
-        case .notExists: bound = .notExists
-        case .exists: bound = .exists
+        case .notExists: try add(.notExists, on: clustering)
+        case .exists: try add(.exists, on: clustering)
         case .columns(let conditions):
-            var list: [BoundCondition] = []
+            var ofRow: [BoundCondition] = []
+            var ofStaticRow: [BoundCondition] = []
             for condition in conditions {
-                list.append(try condition.bound(part.values.values, context))
+                let bound = try condition.bound(part.values.values, context)
+                if condition.column.isStatic {
+                    ofStaticRow.append(bound)
+                } else {
+                    ofRow.append(bound)
+                }
             }
-            bound = .columns(list)
+            if !ofRow.isEmpty { try add(.columns(ofRow), on: clustering) }
+            if !ofStaticRow.isEmpty { try add(.columns(ofStaticRow), on: nil) }
         }
+    }
+
+    private func add(_ condition: RowCondition, on clustering: [UInt8]?) throws(CQLError) {
         if let previous = conditions.first(where: { $0.clustering == clustering })?.condition {
-            try Self.checkMix(previous, bound)
+            try Self.checkMix(previous, condition)
         }
-        conditions.append((clustering, bound))
+        conditions.append((clustering, condition))
+        if let clustering { addSlice(clustering) }
     }
 
     private static func checkMix(
@@ -162,11 +178,13 @@ package final class ConditionalRequest {
 
     // MARK: Executing
 
-    /// What to read before judging: the rows that are named, and the static row with them.
+    /// What to read before judging: the rows that are named, or else the first live one, and the static row
+    /// with them.
     package var readCommand: ReadCommand {
         ReadCommand(
-            table: table.id, scope: .partition(token: token, key: key), slices: slices,
-            nowInSeconds: context.nowInSeconds)
+            table: table.id, scope: .partition(token: token, key: key),
+            slices: readsFirstRow ? nil : slices, nowInSeconds: context.nowInSeconds,
+            rowLimit: readsFirstRow ? 1 : .max)
     }
 
     /// Whether all conditions hold.
@@ -204,6 +222,7 @@ package final class ConditionalRequest {
         defer { sink.removeAll() }
         var context = context
         context.timestamp = timestamp
+        context.clock = timestamp
         for part in parts { try part.plan.buildRows(part.values.values, context, into: sink) }
         try sink.mergePartitions()
         guard let entry = sink.entries.first else { return nil }
@@ -251,30 +270,39 @@ package final class ConditionalRequest {
         return (isBatch ? table.partitionKey + table.clustering + named : named, all)
     }
 
-    /// The rows that were read in their order, each in the order of `SELECT *`.
+    /// The rows that were read in their order, each in the order of `SELECT *`. Null stands for columns that
+    /// Cassandra does not read: those that no condition names, unless they are static and a conditional
+    /// statement writes static ones, or are not and some statement names a row.
     private func currentRows(_ current: CurrentRows) throws(MalformedBytes) -> [[[UInt8]?]] {
         let conditional = parts.filter(\.plan.isConditional)
-        let hasRowCondition = conditional.contains { $0.plan.condition?.columns == nil }
-        let showsStatics =
-            hasRowCondition
-            ? conditional.contains { !$0.plan.staticCells.isEmpty }
-            : conditional.contains {
-                $0.plan.condition?.columns?.contains(where: \.isStatic) == true
+        let named = conditional.flatMap { $0.plan.condition?.columns ?? [] }
+        let writesStatics = conditional.contains { !$0.plan.staticCells.isEmpty }
+        let namesRows =
+            table.clustering.isEmpty || parts.contains { !$0.plan.clustering.isEmpty }
+        let columns = table.allColumns
+        let isShown = columns.map { column in
+            switch column.kind {
+            case .partitionKey, .clustering: true
+            case .static: writesStatics || named.contains { $0.id == column.id }
+            case .regular: namesRows || named.contains { $0.id == column.id }
             }
-        let staticSlots = table.allColumns.indices.filter { table.allColumns[$0].isStatic }
+        }
+        func row(_ clustering: [UInt8]?) throws(MalformedBytes) -> [[UInt8]?] {
+            var values = try current.values(table, key, clustering)
+            for slot in values.indices where !isShown[slot] { values[slot] = nil }
+            return values
+        }
         var rows: [[[UInt8]?]] = []
-        for clustering in current.clusteringKeys(key) {
-            rows.append(try current.values(table, key, clustering))
+        for clustering in current.clusteringKeys(key).prefix(readsFirstRow ? 1 : .max) {
+            rows.append(try row(clustering))
         }
-        if rows.isEmpty, showsStatics, current.row(key, nil) != nil {
-            rows.append(try current.values(table, key, nil))
+        if rows.isEmpty {
+            let statics = try row(nil)
+            if columns.indices.contains(where: { columns[$0].isStatic && statics[$0] != nil }) {
+                rows.append(statics)
+            }
         }
-        guard !showsStatics else { return rows }
-        return rows.map { row in
-            var row = row
-            for slot in staticSlots { row[slot] = nil }
-            return row
-        }
+        return rows
     }
 }
 

@@ -2,15 +2,24 @@
 
 /// The time and the random bits of one request, fixed by the coordinator.
 package struct ExecutionContext: Sendable {
-    /// Microseconds since 1970: the write timestamp unless the statement states one, and `now()`.
+    /// Microseconds since 1970: the write timestamp unless the statement states one. The client's, if it
+    /// gave one with the request.
     package var timestamp: Int64
+    /// Microseconds since 1970 by the coordinator's own clock, whatever the client states: for `now()` and
+    /// for the order of list elements.
+    package var clock: Int64
     /// Seconds since 1970, for expiry and deletion times.
     package var nowInSeconds: Int64
     /// Randomness for `uuid()` and for the node part of `now()`.
     package var random: (UInt64, UInt64)
 
-    package init(timestamp: Int64, nowInSeconds: Int64, random: (UInt64, UInt64) = (0, 0)) {
+    /// The clock is the timestamp unless they differ.
+    package init(
+        timestamp: Int64, clock: Int64? = nil, nowInSeconds: Int64,
+        random: (UInt64, UInt64) = (0, 0)
+    ) {
         self.timestamp = timestamp
+        self.clock = clock ?? timestamp
         self.nowInSeconds = nowInSeconds
         self.random = random
     }

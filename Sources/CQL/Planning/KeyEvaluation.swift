@@ -12,15 +12,16 @@ enum PartitionKeyBuilder {
             guard !components[0].isEmpty else { throw .invalid("Key may not be empty") }
             return components[0]
         }
+        try check(components.reduce(0) { $0 + $1.count })
         let writer = ByteWriter()
         for component in components {
-            try check(component.count)
             component.withUnsafeBytes { PartitionKey.appendComponent($0, into: writer) }
         }
         try check(writer.count)
         return writer.array
     }
 
+    /// Checks the bytes of a key: of its values all together first, then as they are serialized.
     static func check(_ count: Int) throws(CQLError) {
         do throws(CQLValueError) {
             try PartitionKey.checkLength(count)

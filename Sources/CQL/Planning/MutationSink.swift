@@ -28,7 +28,7 @@ package final class MutationSink {
     let values = ByteWriter()
 
     /// Numbers the list elements of a request, so that those of one batch keep their order.
-    @exclusivity(unchecked) var listPlace: UInt32 = 0
+    @exclusivity(unchecked) var listPlaces = ListPlaces()
 
     /// What operations on lists by index or value see; set by whoever has read it.
     @exclusivity(unchecked) package var current: CurrentRows?
@@ -39,7 +39,7 @@ package final class MutationSink {
     package func removeAll() {
         bytes.removeAll()
         entries.removeAll(keepingCapacity: true)
-        listPlace = 0
+        listPlaces = ListPlaces()
         current = nil
     }
 

@@ -10,7 +10,8 @@ indirect enum PlannedTerm: Sendable {
     /// Serialized and checked.
     case constant([UInt8])
     case marker(Int, CQLType)
-    case function(ScalarFunction, [PlannedTerm], place: Int)
+    /// The name is for errors.
+    case function(ScalarFunction, [PlannedTerm], place: Int, name: String)
     /// The parts of a tuple or user-defined type; null parts are allowed.
     case fields([PlannedTerm], CQLType)
     /// A list, or the elements of a set or map in order; `type` sorts them.
@@ -47,10 +48,11 @@ indirect enum PlannedTerm: Sendable {
                 try type.check(raw)
                 return .bytes(Array(raw))
             }
-        case .function(let function, let arguments, let place):
+        case .function(let function, let arguments, let place, let name):
             var evaluated: [[UInt8]?] = []
             for argument in arguments {
-                evaluated.append(try argument.bytes(values, context, "function argument"))
+                evaluated.append(
+                    try argument.bytes(values, context, "argument in call to function \(name)"))
             }
             let result = try function.evaluate(evaluated, context, place: place)
             return result.map { .bytes($0) } ?? .null

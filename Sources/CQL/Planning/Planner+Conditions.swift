@@ -79,15 +79,10 @@ extension Planner {
         switch comparison {
         case .equal, .notEqual, .in: break
         case .less, .lessOrEqual, .greater, .greaterOrEqual:
-            guard type.referencesDuration else { return }
+            guard let what = type.durationHolder else { return }
             switch type {
-            case .list, .set, .map:
-                throw .invalid(
-                    "Slice conditions are not supported on collections containing durations")
-            case .tuple:
-                throw .invalid("Slice conditions are not supported on tuples containing durations")
-            case .userDefined:
-                throw .invalid("Slice conditions are not supported on UDTs containing durations")
+            case .list, .set, .map, .tuple, .userDefined:
+                throw .invalid("Slice conditions are not supported on \(what)")
             default:
                 throw .invalid(
                     "Slice conditions ( \(comparison.rawValue) ) are not supported on durations")
@@ -130,8 +125,18 @@ extension Planner {
 }
 
 extension CQLType {
-    /// Whether a duration is the type or a part of it: durations have no order.
-    fileprivate var referencesDuration: Bool {
+    /// What holds durations, which have no order, if the type is one or has one among its parts.
+    var durationHolder: String? {
+        guard referencesDuration else { return nil }
+        return switch self {
+        case .list, .set, .map: "collections containing durations"
+        case .tuple: "tuples containing durations"
+        case .userDefined: "UDTs containing durations"
+        default: "duration columns"
+        }
+    }
+
+    private var referencesDuration: Bool {
         switch self {
         case .duration: true
         case .userDefined(let definition, _):

@@ -17,6 +17,9 @@ extension RestrictionAnalysis {
     mutating func add(
         _ relation: Relation, _ compiler: inout TermCompiler
     ) throws(CQLError) {
+        guard relation.comparison != .notEqual else {
+            throw .invalid("Unsupported \"!=\" relation: \(relation.sourceText)")
+        }
         switch relation.target {
         case .column(let name): try addColumn(try column(name), relation, &compiler)
         case .columns(let names): try addTuple(names, relation, &compiler)
@@ -56,8 +59,71 @@ extension RestrictionAnalysis {
         _ column: ColumnSchema, _ relation: Relation, _ compiler: inout TermCompiler
     ) throws(CQLError) {
         let name = column.name
-        guard !column.type.containsDuration || !relation.comparison.isSlice else {
-            throw .invalid("Slice restrictions are not supported on duration columns")
+        try checkOperator(column, relation)
+        let place = filters.count
+        let target = RowFilter.Target.column(table.slot(of: column), column.type, name)
+        func filter(_ operand: RowFilter.Operand) {
+            filters.append(
+                RowFilter(target: target, comparison: relation.comparison, operand: operand))
+        }
+        if relation.comparison.isContainment {
+            let part = try Self.containedType(column, relation.comparison)
+            filter(
+                .term(
+                    try compiler.compile(
+                        try Self.single(relation.operand), as: part, for: "value(\(name))")))
+            unkeyed.append(place)
+            if case .clustering(let position, _) = column.kind {
+                try checkOrder(position, isSlice: false)
+            }
+            return
+        }
+        if relation.comparison == .notIn {
+            filter(.list(try listOperand(relation.operand, column.type, name, &compiler)))
+            unkeyed.append(place)
+            return
+        }
+        try checkConflict([column], relation.comparison)
+        var entry = byColumn[name] ?? ColumnRelations()
+        switch relation.comparison {
+        case .in:
+            let operand = try listOperand(relation.operand, column.type, name, &compiler)
+            entry.among = operand
+            filter(.list(operand))
+        case .between:
+            guard case .values(let ends) = relation.operand, ends.count == 2 else {
+                throw .invalid("BETWEEN takes two values")
+            }
+            let low = try compiler.compile(ends[0], as: column.type, for: name)
+            let high = try compiler.compile(ends[1], as: column.type, for: name)
+            try Self.addBound(&entry, .greaterOrEqual, low, name)
+            try Self.addBound(&entry, .lessOrEqual, high, name)
+            filter(.list(.terms([low, high])))
+        default:
+            let term = try compiler.compile(
+                try Self.single(relation.operand), as: column.type, for: name)
+            if relation.comparison == .equal {
+                entry.equal = term
+                equalColumns.insert(name)
+            } else {
+                try Self.addBound(&entry, relation.comparison, term, name)
+            }
+            filter(.term(term))
+        }
+        if case .clustering(let position, _) = column.kind {
+            try checkOrder(position, isSlice: relation.comparison.isSlice)
+        }
+        entry.filters.append(place)
+        byColumn[name] = entry
+    }
+
+    /// Whether that relation is possible on columns of that type.
+    private func checkOperator(
+        _ column: ColumnSchema, _ relation: Relation
+    ) throws(CQLError) {
+        let name = column.name
+        if relation.comparison.isSlice, let what = column.type.durationHolder {
+            throw .invalid("Slice restrictions are not supported on \(what)")
         }
         if column.type.isMultiCell {
             if case .userDefined = column.type {
@@ -71,87 +137,19 @@ extension RestrictionAnalysis {
                         + " '\(relation.comparison.rawValue)' relation")
             }
         }
-        if relation.comparison != .notIn, case .clustering(let position, _) = column.kind {
-            try checkOverlap(
-                position..<position + 1, isSlice: relation.comparison.isSlice, isTuple: false)
-        }
-        var entry = byColumn[name] ?? ColumnRelations()
-        let place = filters.count
-        let slot = table.slot(of: column)
-        func filter(_ operand: RowFilter.Operand) -> RowFilter {
-            RowFilter(
-                target: .column(slot, column.type, name), comparison: relation.comparison,
-                operand: operand)
-        }
         switch relation.comparison {
-        case .equal:
-            guard entry.equal == nil, entry.among == nil, entry.lower == nil, entry.upper == nil
-            else {
-                throw Self.moreThanOne(name, "an Equal")
-            }
-            let term = try compiler.compile(
-                try Self.single(relation.operand), as: column.type, for: name)
-            entry.equal = term
-            equalColumns.insert(name)
-            filters.append(filter(.term(term)))
-        case .in:
-            guard entry.equal == nil, entry.among == nil, entry.lower == nil, entry.upper == nil
-            else {
-                throw Self.moreThanOne(name, "a IN")
-            }
-            let operand = try listOperand(relation.operand, column.type, name, &compiler)
-            entry.among = operand
-            filters.append(filter(.list(operand)))
-        case .less, .lessOrEqual, .greater, .greaterOrEqual:
-            guard entry.equal == nil, entry.among == nil else {
-                throw Self.moreThanOne(name, entry.equal == nil ? "a IN" : "an Equal")
-            }
-            let term = try compiler.compile(
-                try Self.single(relation.operand), as: column.type, for: name)
-            try Self.addBound(&entry, relation.comparison, term, name)
-            filters.append(filter(.term(term)))
-        case .between:
-            guard entry.equal == nil, entry.among == nil else {
-                throw Self.moreThanOne(name, entry.equal == nil ? "a IN" : "an Equal")
-            }
-            guard case .values(let ends) = relation.operand, ends.count == 2 else {
-                throw .invalid("BETWEEN takes two values")
-            }
-            let low = try compiler.compile(ends[0], as: column.type, for: name)
-            let high = try compiler.compile(ends[1], as: column.type, for: name)
-            try Self.addBound(&entry, .greaterOrEqual, low, name)
-            try Self.addBound(&entry, .lessOrEqual, high, name)
-            filters.append(filter(.list(.terms([low, high]))))
-        case .contains, .containsKey, .notContains, .notContainsKey:
-            let part = try Self.containedType(column, relation.comparison)
-            let term = try compiler.compile(
-                try Self.single(relation.operand), as: part, for: "value(\(name))")
-            filters.append(filter(.term(term)))
-            unkeyed.append(place)
-            return
         case .isNotNull:
-            throw .invalid(
-                "Unsupported restriction: \(Identifier.quoted(name)) IS NOT NULL")
-        case .notEqual:
-            let value = try Self.single(relation.operand).sourceText
-            throw .invalid("Unsupported \"!=\" relation: \(name) != \(value)")
+            throw .invalid("Unsupported restriction: \(Identifier.quoted(name)) IS NOT NULL")
         case .like:
             let value = try Self.single(relation.operand).sourceText
             throw .invalid(
                 "LIKE restriction is only supported on properly indexed columns."
                     + " \(name) LIKE \(value) is not valid.")
-        case .notIn:
-            guard kind == .select else {
-                throw .invalid(
-                    "Unsupported restriction: \(name) NOT IN in \(kind.rawValue) statements")
-            }
-            let operand = try listOperand(relation.operand, column.type, name, &compiler)
-            filters.append(filter(.list(operand)))
-            unkeyed.append(place)
-            return
+        case .notIn where kind != .select:
+            throw .invalid(
+                "Unsupported restriction: \(name) NOT IN in \(kind.rawValue) statements")
+        default: break
         }
-        entry.filters.append(place)
-        byColumn[name] = entry
     }
 
     private static func containedType(
@@ -176,11 +174,13 @@ extension RestrictionAnalysis {
         guard case .map(let keyType, let valueType, _) = column.type else {
             throw .invalid("Column \(column.name) cannot be used as a map")
         }
-        guard kind == .select else {
-            throw .invalid("Non PRIMARY KEY columns found in where clause: \(column.name)")
-        }
         guard relation.comparison == .equal else {
             throw .invalid("Only EQ relations are supported on map entries")
+        }
+        guard column.type.isMultiCell else {
+            throw .invalid(
+                "Map-entry equality predicates on frozen map column \(column.name) are not supported"
+            )
         }
         let plannedKey = try compiler.compile(key, as: keyType, for: "key(\(column.name))")
         let value = try compiler.compile(
@@ -220,7 +220,7 @@ extension RestrictionAnalysis {
     private mutating func addTuple(
         _ names: [String], _ relation: Relation, _ compiler: inout TermCompiler
     ) throws(CQLError) {
-        let columns = try tupleColumns(names)
+        let columns = try tupleColumns(names, relation)
         let type = CQLType.tuple(columns.map(\.type))
         let label = "(" + names.joined(separator: ",") + ")"
         let place = filters.count
@@ -238,12 +238,13 @@ extension RestrictionAnalysis {
             unkeyed.append(place)
             return
         }
+        try checkConflict(columns, relation.comparison)
         if case .clustering(let position, _) = columns[0].kind {
-            try checkOverlap(
-                position..<position + columns.count, isSlice: relation.comparison.isSlice,
-                isTuple: true)
+            try checkOrder(position, isSlice: relation.comparison.isSlice)
         }
         var entry = byColumn[names[0]] ?? ColumnRelations()
+        // What it has in common with the earlier relation, for errors.
+        let shared = names.prefix(min(entry.count, names.count)).joined(separator: " ,")
         entry.isTuple = true
         entry.count = max(entry.count, names.count)
         switch relation.comparison {
@@ -261,7 +262,7 @@ extension RestrictionAnalysis {
             filters.append(filter(.list(operand)))
         case .less, .lessOrEqual, .greater, .greaterOrEqual:
             let term = try tupleTerm(relation.operand, type, label, &compiler)
-            try Self.addBound(&entry, relation.comparison, term, label, width: names.count)
+            try Self.addBound(&entry, relation.comparison, term, shared, width: names.count)
             filters.append(filter(.term(term)))
         case .between:
             guard case .values(let ends) = relation.operand, ends.count == 2 else {
@@ -269,8 +270,8 @@ extension RestrictionAnalysis {
             }
             let low = try tupleTerm(.value(ends[0]), type, label, &compiler)
             let high = try tupleTerm(.value(ends[1]), type, label, &compiler)
-            try Self.addBound(&entry, .greaterOrEqual, low, label, width: names.count)
-            try Self.addBound(&entry, .lessOrEqual, high, label, width: names.count)
+            try Self.addBound(&entry, .greaterOrEqual, low, shared, width: names.count)
+            try Self.addBound(&entry, .lessOrEqual, high, shared, width: names.count)
             filters.append(filter(.list(.terms([low, high]))))
         default:
             throw .invalid("Unsupported relation on \(label): \(relation.comparison.rawValue)")
@@ -280,7 +281,9 @@ extension RestrictionAnalysis {
     }
 
     /// The columns of a tuple: clustering columns, next to each other and in the order of the key.
-    private func tupleColumns(_ names: [String]) throws(CQLError) -> [ColumnSchema] {
+    private func tupleColumns(
+        _ names: [String], _ relation: Relation
+    ) throws(CQLError) -> [ColumnSchema] {
         var columns: [ColumnSchema] = []
         var last: Int?
         for name in names {
@@ -296,7 +299,7 @@ extension RestrictionAnalysis {
             if let last, position != last + 1 {
                 throw .invalid(
                     "Clustering columns must appear in the PRIMARY KEY order in multi-column"
-                        + " relations: (\(names.joined(separator: ", ")))")
+                        + " relations: \(relation.sourceText)")
             }
             columns.append(column)
             last = position
@@ -304,24 +307,25 @@ extension RestrictionAnalysis {
         return columns
     }
 
-    /// Checks a relation over the clustering columns at `positions` against the earlier ones over any of
-    /// them, where one of the two is about a tuple. Only slices that begin with the same column go together,
-    /// each with as many columns as it likes: `b > 0 AND (b, c) < (9, 4)`.
-    private func checkOverlap(
-        _ positions: Range<Int>, isSlice: Bool, isTuple: Bool
+    /// Checks a relation over these columns against the earlier ones over any of them. The earliest one names
+    /// the conflict. Only slices that begin with the same column go together, each with as many columns as
+    /// it likes: `b > 0 AND (b, c) < (9, 4)`.
+    private func checkConflict(
+        _ columns: [ColumnSchema], _ comparison: RelationOperator
     ) throws(CQLError) {
+        guard case .clustering(let position, _) = columns[0].kind else {
+            if let earlier = byColumn[columns[0].name] {
+                try Self.checkConflict(earlier, columns[0].name, comparison)
+            }
+            return
+        }
+        let positions = position..<position + columns.count
         for (first, column) in table.clustering.enumerated() {
-            guard let earlier = byColumn[column.name], earlier.isTuple || isTuple else { continue }
+            guard let earlier = byColumn[column.name] else { continue }
             let common = positions.clamped(to: first..<first + earlier.count)
             guard !common.isEmpty else { continue }
             let names = table.clustering[common].map(\.name).joined(separator: " ,")
-            if earlier.equal != nil { throw Self.moreThanOne(names, "an Equal") }
-            if earlier.among != nil { throw Self.moreThanOne(names, "a IN") }
-            guard isSlice else {
-                throw .invalid(
-                    "Column \"\(names)\" cannot be restricted by both an equality and an inequality"
-                        + " relation")
-            }
+            try Self.checkConflict(earlier, names, comparison)
             guard first == positions.lowerBound else {
                 let later = table.clustering[max(first, positions.lowerBound)].name
                 throw .invalid(
@@ -329,6 +333,40 @@ extension RestrictionAnalysis {
                         + " same column")
             }
         }
+    }
+
+    private static func checkConflict(
+        _ earlier: ColumnRelations, _ names: String, _ comparison: RelationOperator
+    ) throws(CQLError) {
+        if earlier.equal != nil { throw moreThanOne(names, "an Equal") }
+        if earlier.among != nil { throw moreThanOne(names, "a IN") }
+        guard comparison.isSlice || earlier.lower == nil && earlier.upper == nil else {
+            throw .invalid(
+                "Column \"\(names)\" cannot be restricted by both an equality and an inequality relation"
+            )
+        }
+    }
+
+    /// Checks a relation that begins with the clustering column at `position` against the last one of those
+    /// that came before it: behind an interval no column can be restricted, without filtering.
+    private func checkOrder(_ position: Int, isSlice: Bool) throws(CQLError) {
+        guard !allowsFiltering, !SystemSchema.isVirtual(table.keyspace),
+            let last = table.clustering.lastIndex(where: { byColumn[$0.name] != nil }),
+            let entry = byColumn[table.clustering[last].name]
+        else { return }
+        let name = table.clustering[position].name
+        if position > last, entry.lower != nil || entry.upper != nil {
+            throw .invalid(
+                "Clustering column \"\(name)\" cannot be restricted (preceding column"
+                    + " \"\(table.clustering[last].name)\" is restricted by a non-EQ relation)")
+        }
+        guard position < last, isSlice,
+            let next = table.clustering[(position + 1)...].first(where: { byColumn[$0.name] != nil }
+            )
+        else { return }
+        throw .invalid(
+            "PRIMARY KEY column \"\(next.name)\" cannot be restricted (preceding column \"\(name)\" is"
+                + " restricted by a non-EQ relation)")
     }
 
     private func tupleTerm(
@@ -373,9 +411,11 @@ extension RestrictionAnalysis {
         var entry = token ?? ColumnRelations()
         let name = "partition key token"
         let label = names.joined(separator: ", ")
-        let isFirst = entry.lower == nil && entry.upper == nil
-        guard entry.equal == nil, isFirst || relation.comparison != .equal else {
-            throw Self.moreThanOne(label, "an Equal")
+        if entry.equal != nil { throw Self.moreThanOne(label, "an Equal") }
+        guard relation.comparison != .equal || entry.lower == nil && entry.upper == nil else {
+            throw .invalid(
+                "Columns \"\(label)\" cannot be restricted by both an equality and an inequality relation"
+            )
         }
         let bounds: [(RelationOperator, Term)]
         switch (relation.comparison, relation.operand) {

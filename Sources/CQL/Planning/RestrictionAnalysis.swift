@@ -65,18 +65,18 @@ struct RestrictionAnalysis {
         var residual = Set(unkeyed)
         try finishPartition(&result, &residual)
         try finishClustering(&result, &residual)
+        try checkValueColumns()
         for column in table.statics + table.regulars {
-            guard let entry = byColumn[column.name] else { continue }
-            guard kind == .select else {
-                throw .invalid("Non PRIMARY KEY columns found in where clause: \(column.name)")
-            }
-            residual.formUnion(entry.filters)
+            residual.formUnion(byColumn[column.name]?.filters ?? [])
         }
         guard residual.isEmpty || kind == .select else {
             throw .invalid("Invalid restriction in \(kind.rawValue) statement")
         }
         guard residual.isEmpty || allowsFiltering || SystemSchema.isVirtual(table.keyspace) else {
             throw Restrictions.needsFiltering
+        }
+        guard !residual.contains(where: { filters[$0].isTupleList }) else {
+            throw .invalid("Multicolumn IN filters are not supported")
         }
         result.filters = residual.sorted().map { filters[$0] }
         let hasRowFilter = result.filters.contains { filter in
@@ -91,6 +91,19 @@ struct RestrictionAnalysis {
         }
         result.restrictsRows = restrictsClustering || hasRowFilter
         return result
+    }
+
+    /// Only SELECT may restrict columns that are no keys.
+    private func checkValueColumns() throws(CQLError) {
+        guard kind != .select else { return }
+        let unkeyedSlots = Set(unkeyed.flatMap { filters[$0].slots })
+        let names = (table.statics + table.regulars).filter {
+            byColumn[$0.name] != nil || unkeyedSlots.contains(table.slot(of: $0))
+        }.map(\.name)
+        guard names.isEmpty else {
+            throw .invalid(
+                "Non PRIMARY KEY columns found in where clause: \(names.joined(separator: ", "))")
+        }
     }
 
     private func finishPartition(
@@ -142,6 +155,7 @@ struct RestrictionAnalysis {
     private func finishClustering(
         _ result: inout Restrictions, _ residual: inout Set<Int>
     ) throws(CQLError) {
+        try checkContainment()
         var position = 0
         var unrestricted: ColumnSchema?
         var afterSlice: ColumnSchema?
@@ -156,7 +170,7 @@ struct RestrictionAnalysis {
             if unrestricted != nil || afterSlice != nil {
                 guard kind == .select, allowsFiltering || SystemSchema.isVirtual(table.keyspace)
                 else {
-                    throw Self.outOfOrder(column, afterSlice, unrestricted)
+                    throw outOfOrder(column, afterSlice, unrestricted)
                 }
                 residual.formUnion(entry.filters)
                 continue
@@ -177,13 +191,41 @@ struct RestrictionAnalysis {
         }
     }
 
-    private static func outOfOrder(
+    private func checkContainment() throws(CQLError) {
+        guard kind == .select || kind == .delete, !allowsFiltering,
+            !SystemSchema.isVirtual(table.keyspace)
+        else { return }
+        let isOnClustering = unkeyed.contains { index in
+            filters[index].comparison.isContainment
+                && filters[index].slots.contains { slot in
+                    if case .clustering = table.allColumns[slot].kind { true } else { false }
+                }
+        }
+        guard !isOnClustering else {
+            throw .invalid(
+                "Clustering columns can only be restricted with CONTAINS with a secondary index or"
+                    + " filtering")
+        }
+    }
+
+    private func outOfOrder(
         _ column: ColumnSchema, _ slice: ColumnSchema?, _ unrestricted: ColumnSchema?
     ) -> CQLError {
         if let slice {
             return .invalid(
                 "Clustering column \"\(column.name)\" cannot be restricted (preceding column"
                     + " \"\(slice.name)\" is restricted by a non-EQ relation)")
+        }
+        if kind == .update {
+            var restricted: Set<Int> = []
+            for (first, column) in table.clustering.enumerated() {
+                guard let entry = byColumn[column.name] else { continue }
+                restricted.formUnion(first..<first + entry.count)
+            }
+            let missing = table.clustering.indices.filter { !restricted.contains($0) }
+            return .invalid(
+                "Some clustering keys are missing: "
+                    + missing.map { table.clustering[$0].name }.joined(separator: ", "))
         }
         return .invalid(
             "PRIMARY KEY column \"\(column.name)\" cannot be restricted as preceding column"

@@ -36,7 +36,7 @@ enum InOperand: Sendable {
                 if case .unset = values[index] {
                     throw .invalid("Invalid unset value for column \(name)")
                 }
-                throw .invalid("Invalid null value for \(name)")
+                throw .invalid("Invalid null value for column \(name)")
             }
             try type.check(raw)
             guard var parts = CQLValueParts(type, raw) else {

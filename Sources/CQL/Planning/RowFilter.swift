@@ -43,6 +43,9 @@ struct RowFilter: Sendable {
         }
     }
 
+    /// Whether it compares several columns at once with a list.
+    var isTupleList: Bool { comparison == .in && slots.count > 1 }
+
     /// The filter with its values.
     func bound(
         _ values: BoundValues, _ context: ExecutionContext
@@ -53,17 +56,18 @@ struct RowFilter: Sendable {
         case .tuple: name = "tuple"
         case .token: name = "partition key token"
         }
-        func value(_ term: PlannedTerm) throws(CQLError) -> [UInt8] {
+        func value(_ term: PlannedTerm, _ what: String = "value") throws(CQLError) -> [UInt8] {
             switch try term.evaluate(values, context) {
             case .bytes(let bytes): return bytes
-            case .null: throw .invalid("Invalid null value in condition for column \(name)")
-            case .unset: throw .invalid("Invalid unset value for column \(name)")
+            case .null: throw .invalid("Unsupported null \(what) for column \(name)")
+            case .unset: throw .invalid("Unsupported unset \(what) for column \(name)")
             }
         }
         switch operand {
         case .term(let term): return BoundFilter(filter: self, values: [try value(term)])
         case .entry(let key, let content):
-            return BoundFilter(filter: self, values: [try value(key), try value(content)])
+            return BoundFilter(
+                filter: self, values: [try value(key, "map key"), try value(content, "map value")])
         case .list(let list):
             return BoundFilter(filter: self, values: try list.evaluate(values, context, name))
         }

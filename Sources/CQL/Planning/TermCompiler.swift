@@ -180,7 +180,8 @@ struct TermCompiler {
                     argument, as: argumentType, for: "arg\(place)(\(function.name))",
                     described: operands[place]))
         }
-        return .function(function.function, planned, place: nextCall())
+        return .function(
+            function.function, planned, place: nextCall(), name: function.plainName)
     }
 
     // MARK: What a term may be

@@ -247,7 +247,7 @@ extension SchemaChange {
         return next == table.nextColumnID ? table : table.with(columns: all, nextColumnID: next)
     }
 
-    /// A column that was dropped may come back only as it was.
+    /// A column that was dropped may come back as the kind that it was, with a type that can read its cells.
     private func checkReadded(
         _ name: String, _ type: CQLType, _ kind: ColumnSchema.Kind, _ table: TableSchema
     ) throws(CQLError) {
@@ -255,7 +255,7 @@ extension SchemaChange {
             guard dropped.column.type != .counter else {
                 throw .invalid("Cannot re-add previously dropped counter column \(name)")
             }
-            guard dropped.column.type == type else {
+            guard type.canReadCells(of: dropped.column.type) else {
                 throw .invalid(
                     "Cannot re-add previously dropped column '\(name)' of type \(type.cqlName),"
                         + " incompatible with previous type \(dropped.column.type.cqlName)")

@@ -271,6 +271,7 @@ package struct SchemaChange: Sendable {
                     "Cannot add new field \(added.name) of type \(field.type.cqlName) to user type"
                         + " \(keyspace).\(name) as it would create a circular reference")
             }
+            try checkPartitionKeys(existing, added.name, field.type, name)
             fields.append(field)
         case .rename(let renamings, let ifExists):
             for renaming in renamings {
@@ -299,6 +300,21 @@ package struct SchemaChange: Sendable {
             try TypeResolution.checkDepth(column.type)
         }
         return put(altered, event(.updated, .type, name))
+    }
+
+    /// A field more would give the keys that are written other bytes, and other tokens.
+    private func checkPartitionKeys(
+        _ existing: KeyspaceSchema, _ field: String, _ fieldType: CQLType, _ name: String
+    ) throws(CQLError) {
+        let tables = existing.tables.filter { table in
+            table.partitionKey.contains { $0.type.mentions(keyspace: keyspace, type: name) }
+        }
+        guard tables.isEmpty else {
+            throw .invalid(
+                "Cannot add new field \(field) of type \(fieldType.cqlName) to user type"
+                    + " \(keyspace).\(name) as the type is being used in partition key by the following"
+                    + " tables: \(tables.map { "\(keyspace).\($0.name)" }.joined(separator: ", "))")
+        }
     }
 
     private func dropType(

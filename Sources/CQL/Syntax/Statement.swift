@@ -141,6 +141,28 @@ package struct Relation: Equatable, Sendable {
     package let target: Target
     package let comparison: RelationOperator
     package let operand: Operand
+
+    /// As error texts show it.
+    var sourceText: String {
+        let left =
+            switch target {
+            case .column(let name): name
+            case .columns(let names): "(\(names.joined(separator: ", ")))"
+            case .token(let names): "token(\(names.joined(separator: ", ")))"
+            case .element(let name, let key): "\(name)[\(key.sourceText)]"
+            case .field(let name, let field): "\(name).\(field)"
+            }
+        let right =
+            switch operand {
+            case .value(let term): term.sourceText
+            case .values(let terms) where comparison == .between:
+                terms.map(\.sourceText).joined(separator: " AND ")
+            case .values(let terms): "(\(terms.map(\.sourceText).joined(separator: ", ")))"
+            case .marker: "?"
+            case .nothing: ""
+            }
+        return "\(left) \(comparison.rawValue) \(right)"
+    }
 }
 
 package struct OrderingSyntax: Equatable, Sendable {

@@ -78,8 +78,10 @@ extension Shard {
         _ call: InternalCall, _ consistency: ConsistencyLevel, _ client: ClientRequest
     ) throws(CQLError) {
         let plan = try internalPlan(call.text)
-        let timestamp = call.timestamp ?? clock.next(wall: now.wall)
-        let context = ExecutionContext(timestamp: timestamp, nowInSeconds: now.wall.seconds)
+        let issued = clock.next(wall: now.wall)
+        let timestamp = call.timestamp ?? issued
+        let context = ExecutionContext(
+            timestamp: timestamp, clock: issued, nowInSeconds: now.wall.seconds)
         switch plan.plan {
         case .select(let select):
             let execution = try BoundValues.withValues(call.values) { values throws(CQLError) in

@@ -96,6 +96,33 @@ def a_column_that_comes_back_is_empty_whatever_time_its_drop_named(env):
 
 
 @behaviour
+def a_dropped_column_returns_with_types_that_can_read_its_cells(env):
+    table = env.table("k int PRIMARY KEY, " + ", ".join(
+        f"c{place} {former}" for place, (former, _, _) in enumerate(RETURNS)))
+    for place, (former, types, others) in enumerate(RETURNS):
+        env.execute(f"ALTER TABLE {table} DROP c{place}")
+        for other in others:
+            env.refused(
+                InvalidRequest, f"Cannot re-add previously dropped column 'c{place}' of type {other}, incompatible "
+                f"with previous type {former}", lambda: env.execute(f"ALTER TABLE {table} ADD c{place} {other}"))
+        for type in types:
+            env.execute(f"ALTER TABLE {table} ADD c{place} {type}")
+            env.execute(f"ALTER TABLE {table} DROP c{place}")
+            if type != former:
+                break
+
+
+# (what the column was, what it may become, what not)
+RETURNS = [
+    ("text", ["text", "blob"], ["ascii", "int"]), ("ascii", ["text"], ["varint"]), ("varint", ["blob"], ["decimal"]),
+    ("timestamp", ["bigint"], ["blob", "time"]), ("bigint", ["timestamp"], ["varint", "blob"]),
+    ("timeuuid", ["uuid"], ["blob"]), ("uuid", ["uuid"], ["timeuuid"]), ("int", ["int"], ["bigint", "blob", "varint"]),
+    ("frozen<list<text>>", ["blob"], ["list<text>"]), ("list<text>", ["list<blob>"], ["blob", "list<ascii>"]),
+    ("set<ascii>", ["set<text>"], ["set<varint>"]), ("map<ascii, text>", ["map<text, blob>"], ["map<int, text>"]),
+]
+
+
+@behaviour
 def a_dropped_column_is_listed(env):
     table = wide(env)
     env.execute(f"ALTER TABLE {table} DROP w USING TIMESTAMP 5000")
@@ -114,6 +141,9 @@ OPTIONS = [
     ("additional_write_policy", "'99p'", "99p"), ("read_repair", "'NONE'", "NONE"), ("cdc", "true", True),
     ("caching", "{'keys': 'NONE', 'rows_per_partition': '10'}", {"keys": "NONE", "rows_per_partition": "10"}),
     ("extensions", "{}", {}),
+    ("compression", "{'class': 'LZ4Compressor', 'min_compress_ratio': 2}",
+     {"class": "org.apache.cassandra.io.compress.LZ4Compressor", "chunk_length_in_kb": "16",
+      "min_compress_ratio": "2.0"}),
 ]
 
 
@@ -158,6 +188,11 @@ def shared(env):
         env.execute(f"ALTER TABLE {table} DROP gone")
         env.execute(f"ALTER TABLE {table} ADD still int static")
         env.execute(f"ALTER TABLE {table} DROP still")
+        env.execute("CREATE TYPE keyed (a int)")
+        env.execute("CREATE TYPE keyholder (u frozen<keyed>)")
+        env.execute("CREATE TABLE of_keys (k frozen<keyed>, k2 int, PRIMARY KEY ((k2, k)))")
+        env.execute("CREATE TABLE of_more_keys (k frozen<list<frozen<keyholder>>> PRIMARY KEY)")
+        env.execute("CREATE TABLE of_rows (k int, c frozen<keyed>, PRIMARY KEY (k, c))")
         return {"t": table, "keyspace": env.keyspace}
     return env.shared("names", make)
 
@@ -267,6 +302,9 @@ refusals([
     invalid("dropping a type that a type uses", "DROP TYPE used", "Cannot drop user type"),
     invalid("a field that the type has", "ALTER TYPE used ADD a int", "a field with name a already exists"),
     invalid("renaming an unknown field", "ALTER TYPE used RENAME nope TO x", "Unknown field nope in user type"),
+    invalid("a field more in a partition key", "ALTER TYPE keyed ADD f list<int>",
+            "Cannot add new field f of type list<int> to user type $keyspace.keyed as the type is being used in "
+            "partition key by the following tables: $keyspace.of_keys, $keyspace.of_more_keys"),
     invalid("a field of the type itself", "ALTER TYPE used ADD me frozen<used>", "circular reference"),
     invalid("a field of a type that holds it", "ALTER TYPE used ADD me frozen<holder>", "circular reference"),
     invalid("a type with a field twice", "CREATE TYPE refused (a int, a text)", "Duplicate field name 'a' in type 'refused'"),

@@ -125,7 +125,25 @@ def a_partition_key_over_64_kilobytes_is_refused(env):
 def a_clustering_key_over_64_kilobytes_is_refused(env):
     name = env.table("k int, c text, PRIMARY KEY (k, c)")
     statement = env.session.prepare(f"INSERT INTO {name} (k, c) VALUES (1, ?)")
-    env.refused(InvalidRequest, "too long", lambda: env.execute(statement, ("x" * 70_000,)))
+    env.refused(
+        InvalidRequest, "Key length of 70000 is longer than maximum of 65535",
+        lambda: env.execute(statement, ("x" * 70_000,)))
+
+
+@behaviour
+def keys_of_several_columns_are_measured_by_their_values(env):
+    name = env.table("a text, b text, c text, d text, v int, PRIMARY KEY ((a, b), c, d)")
+    insert = env.session.prepare(f"INSERT INTO {name} (a, b, c, d, v) VALUES (?, ?, ?, ?, 1)")
+    update = env.session.prepare(f"UPDATE {name} SET v = 1 WHERE a = ? AND b = ? AND c = ? AND d = ?")
+    delete = env.session.prepare(f"DELETE FROM {name} WHERE a = ? AND b = ? AND c = ? AND d IN (?)")
+    long, short = "x" * 40_000, "x"
+    for statement in (insert, update, delete):
+        for key in ((long, long, short, short), (short, short, long, long)):
+            env.refused(
+                InvalidRequest, "Key length of 80000 is longer than maximum of 65535",
+                lambda: env.execute(statement, key))
+    env.execute(insert, (long, "x" * 25_529, long, "x" * 25_535))
+    equal(len(env.rows(f"SELECT v FROM {name}")), 1)
 
 
 @behaviour

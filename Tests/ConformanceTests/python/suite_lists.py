@@ -3,6 +3,7 @@
 import threading
 
 from cassandra import ConsistencyLevel, InvalidRequest
+from cassandra.policies import WhiteListRoundRobinPolicy
 from cassandra.query import BatchStatement, BatchType, SimpleStatement, UNSET_VALUE
 
 from harness import behaviour, equal, refusals, true
@@ -309,6 +310,53 @@ def a_consistency_that_cannot_read_is_refused(env):
 
 
 @behaviour
+def a_batch_prepends_each_time_before_what_it_has_prepended(env):
+    t = lists(env)
+    for end in ("", " IF EXISTS"):
+        k = filled(env, [0])
+        env.execute("BEGIN BATCH " + "".join(
+            f"UPDATE {t} SET l = {more} + l WHERE k = {k}{end}; " for more in ([1], [2, 3], [4])
+        ) + "APPLY BATCH")
+        equal(the_list(env, k), [4, 2, 3, 1, 0])
+    k = keys(env)
+    prepend = env.session.prepare(f"UPDATE {t} SET l = ? + l WHERE k = ?")
+    batch = BatchStatement(batch_type=BatchType.UNLOGGED)
+    for more in ([1, 2], [3, 4]):
+        batch.add(prepend, (more, k))
+    env.execute(batch)
+    equal(the_list(env, k), [3, 4, 1, 2])
+
+
+@behaviour
+def a_batch_appends_in_the_order_of_its_statements(env):
+    t, k = lists(env), filled(env, [0])
+    env.execute("BEGIN BATCH " + "".join(
+        f"UPDATE {t} SET l = l + {more} WHERE k = {k}; " for more in ([1], [2, 3], [4])
+    ) + "APPLY BATCH")
+    equal(the_list(env, k), [0, 1, 2, 3, 4])
+
+
+@behaviour
+def elements_lie_in_the_order_in_which_they_came_whatever_their_timestamps(env):
+    t = lists(env)
+    stamps = iter(range(1_000_000, 0, -1))
+    session = env.cluster(
+        env.profile(load_balancing_policy=WhiteListRoundRobinPolicy([env.ring.addresses[0]])),
+        timestamp_generator=lambda: next(stamps)).connect(env.keyspace)
+    stated, sent = keys(env), keys(env)
+    for place in range(5):
+        for change in (f"l = l + [{place}]", f"t = ['{place}'] + t"):
+            session.execute(
+                f"UPDATE {t} USING TIMESTAMP {next(stamps)} SET {change} WHERE k = {stated}")
+            session.execute(f"UPDATE {t} SET {change} WHERE k = {sent}")
+    for k in (stated, sent):
+        equal(env.rows(f"SELECT l, t FROM {t} WHERE k = {k}"), [([0, 1, 2, 3, 4], list("43210"))])
+    true(
+        env.rows(f"SELECT writetime(l) FROM {t} WHERE k = {sent}")[0][0][4] < 1_000_000,
+        "the cells have the client's timestamps")
+
+
+@behaviour
 def an_index_out_of_bounds_is_refused_with_the_size(env):
     k = filled(env, [1, 2, 3])
     for index in (3, 100, -1):
@@ -342,6 +390,8 @@ def a_null_or_unset_index_is_refused(env):
     env.refused(
         InvalidRequest, "Invalid unset value for list index",
         lambda: env.execute(statement, (UNSET_VALUE, 1, k)))
+    env.execute(env.session.prepare(f"DELETE l[?] FROM {lists(env)} WHERE k = ?"), (UNSET_VALUE, k))
+    equal(the_list(env, k), [1])
 
 
 refusals([

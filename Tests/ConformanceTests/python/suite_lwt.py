@@ -4,6 +4,7 @@ import threading
 
 from cassandra import ConsistencyLevel, InvalidRequest, Unavailable, WriteTimeout
 from cassandra.cluster import EXEC_PROFILE_DEFAULT
+from cassandra.protocol import SyntaxException
 from cassandra.query import BatchStatement, BatchType, SimpleStatement, UNSET_VALUE
 
 from harness import behaviour, equal, eventually, refusals, true
@@ -337,6 +338,56 @@ def a_static_column_is_compared_and_set_without_rows(env):
 
 
 @behaviour
+def a_static_condition_that_fails_shows_null_if_the_partition_has_rows(env):
+    t, k = wide(env), keys(env)
+    not_applied(env, f"UPDATE {t} SET s = 50 WHERE k = {k} IF s = 3", [], [()])
+    env.execute(f"INSERT INTO {t} (k, c, v) VALUES ({k}, 1, 2)")
+    env.execute(f"INSERT INTO {t} (k, c, v) VALUES ({k}, 2, 3)")
+    for condition in ("s = 3", "s IN (3, 4)", "s < 3", "s > 3"):
+        not_applied(env, f"UPDATE {t} SET s = 50 WHERE k = {k} IF {condition}", ["s"], [(None,)])
+    not_applied(env, f"DELETE s FROM {t} WHERE k = {k} IF s = 3", ["s"], [(None,)])
+    not_applied(env, f"UPDATE {t} SET v = 1 WHERE k = {k} AND c = 9 IF s = 3", ["s"], [(None,)])
+    applied(env, f"UPDATE {t} SET s = 50 WHERE k = {k} IF s = null")
+
+
+@behaviour
+def a_static_row_that_does_not_exist_shows_the_first_row_of_the_partition(env):
+    t, k = wide(env), keys(env)
+    not_applied(env, f"UPDATE {t} SET s = 1 WHERE k = {k} IF EXISTS", [], [()])
+    for c in (3, 1, 2):
+        env.execute(f"INSERT INTO {t} (k, c, v) VALUES ({k}, {c}, 5)")
+    env.execute(f"DELETE FROM {t} WHERE k = {k} AND c = 1")
+    not_applied(
+        env, f"UPDATE {t} SET s = 1 WHERE k = {k} IF EXISTS", ["k", "c", "s", "v", "w"],
+        [(k, 2, None, None, None)])
+    env.execute(f"UPDATE {t} SET s = 7 WHERE k = {k}")
+    not_applied(
+        env, f"INSERT INTO {t} (k, s) VALUES ({k}, 8) IF NOT EXISTS", ["k", "c", "s", "v", "w"],
+        [(k, 2, 7, None, None)])
+    not_applied(
+        env, f"BEGIN BATCH UPDATE {t} SET s = 1 WHERE k = {k} IF s = 5; APPLY BATCH",
+        ["k", "c", "s"], [(k, 2, 7)])
+
+
+@behaviour
+def a_static_column_that_is_written_shows_that_the_partition_exists(env):
+    t, k = wide(env), keys(env)
+    env.execute(f"UPDATE {t} SET s = 7 WHERE k = {k}")
+    not_applied(
+        env, f"UPDATE {t} SET s = 8, v = 1 WHERE k = {k} AND c = 1 IF v = 2", ["v"], [(None,)])
+    not_applied(env, f"UPDATE {t} SET v = 1 WHERE k = {k} AND c = 1 IF v = 2", [], [()])
+
+
+@behaviour
+def a_collection_does_not_contain_what_is_unset(env):
+    t, k = rich(env), keys(env)
+    env.execute(f"INSERT INTO {t} (k, l, m) VALUES ({k}, [1], {{'a': 1}})")
+    for column, what in (("l", "CONTAINS"), ("m", "CONTAINS"), ("m", "CONTAINS KEY")):
+        bound = env.session.prepare(f"UPDATE {t} SET dd = 1 WHERE k = {k} IF {column} {what} ?")
+        equal([row[0] for row in env.execute(bound, (UNSET_VALUE,))], [False])
+
+
+@behaviour
 def a_condition_on_a_row_guards_a_static_column(env):
     t, k = wide(env), keys(env)
     env.execute(f"INSERT INTO {t} (k, c, v) VALUES ({k}, 1, 5)")
@@ -544,7 +595,7 @@ def a_static_condition_guards_a_batch_of_rows(env):
     equal(env.rows(f"SELECT c, s, v FROM {t} WHERE k = {k}"), [(1, 2, 1), (2, 2, 2)])
     not_applied(
         env, f"BEGIN BATCH UPDATE {t} SET s = 3 WHERE k = {k} IF s = 1; "
-        f"DELETE FROM {t} WHERE k = {k} AND c = 1; APPLY BATCH", ["k", "c", "s"], [(k, None, 2)])
+        f"DELETE FROM {t} WHERE k = {k} AND c = 1; APPLY BATCH", ["k", "c", "s"], [(k, 1, 2)])
 
 
 @behaviour
@@ -800,6 +851,12 @@ def tables(env):
 
 
 refusals([
+    ("an element that contains something", "UPDATE $rich SET dd = 1 WHERE k = 1 IF l[1] CONTAINS 1",
+     SyntaxException, "CONTAINS"),
+    ("a field that contains something", "UPDATE $rich SET dd = 1 WHERE k = 1 IF u.a CONTAINS 1",
+     SyntaxException, "CONTAINS"),
+    ("a pattern as a condition", "UPDATE $rich SET dd = 1 WHERE k = 1 IF b LIKE 'x'", SyntaxException,
+     "LIKE"),
     ("a timestamp on a conditional insert",
      "INSERT INTO $plain (k, v) VALUES (1, 1) IF NOT EXISTS USING TIMESTAMP 1", InvalidRequest,
      "Cannot provide custom timestamp for conditional updates"),

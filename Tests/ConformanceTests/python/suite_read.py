@@ -606,6 +606,12 @@ def filtered(env):
     return env.shared("filtered", make)
 
 
+@behaviour
+def a_list_of_tuples_of_one_column_may_be_a_filter(env):
+    rows = env.rows(f"SELECT a, b FROM {wide(env)} WHERE p = 1 AND q = 0 AND (b) IN ((1), (3)) ALLOW FILTERING")
+    true({b for _, b in rows} == {1, 3} and len({a for a, _ in rows}) > 1, f"rows of several a: {rows}")
+
+
 def filter_case(condition, expected):
     def check(env):
         rows = env.rows(f"SELECT k FROM {filtered(env)} WHERE {condition} ALLOW FILTERING")

@@ -7,7 +7,7 @@ counters, lists, batches, JSON, groups, functions) stand in the suite of that su
 from cassandra import (
     AlreadyExists, ConsistencyLevel, InvalidRequest, OperationTimedOut, Unauthorized, Unavailable)
 from cassandra.protocol import ConfigurationException, SyntaxException
-from cassandra.query import BatchStatement, BatchType, SimpleStatement
+from cassandra.query import BatchStatement, BatchType, SimpleStatement, UNSET_VALUE
 
 from harness import behaviour, equal, fill, refusals, true
 
@@ -21,13 +21,18 @@ def names(env):
     def make():
         env.execute("CREATE TYPE pair (a int, b text)")
         env.execute("CREATE TYPE lonely (a int)")
+        env.execute("CREATE TYPE lasting (d duration)")
         return {
             "ks": env.keyspace,
             "t": env.table("k int PRIMARY KEY, v int, w text"),
             "wide": env.table("k int, c int, d int, s int static, v int, PRIMARY KEY (k, c, d)"),
+            "three": env.table("k int, b int, c int, d int, PRIMARY KEY (k, b, c, d)"),
             "two": env.table("a int, b int, c int, v int, PRIMARY KEY ((a, b), c)"),
             "txt": env.table("k text PRIMARY KEY, v int"),
             "n": env.table("k int PRIMARY KEY, n counter"),
+            "sets": env.table(
+                "k int, c int, s frozen<set<int>>, ld frozen<list<duration>>, td tuple<duration>, "
+                "ud frozen<lasting>, PRIMARY KEY (k, c, s)"),
             "r": env.table(
                 "k int PRIMARY KEY, l list<int>, st set<int>, m map<text, int>, fl frozen<list<int>>, "
                 "fm frozen<map<text, int>>, u pair, fu frozen<pair>, tu tuple<int, text>, ve vector<float, 2>, "
@@ -84,7 +89,43 @@ SELECT = [
     invalid("two upper bounds", "SELECT * FROM $wide WHERE k = 1 AND c < 1 AND c < 2",
             "More than one restriction was found for the end bound on c"),
     invalid("two bounds of several columns", "SELECT * FROM $wide WHERE k = 1 AND (c, d) > (1, 1) AND (c, d) > (2, 2)",
-            "More than one restriction was found for the start bound on (c,d)"),
+            "More than one restriction was found for the start bound on c ,d"),
+    invalid("a bound and an equality", "SELECT * FROM $wide WHERE k = 1 AND c > 0 AND c = 1",
+            'Column "c" cannot be restricted by both an equality and an inequality relation'),
+    invalid("a list and an equality", "SELECT * FROM $t WHERE k IN (1, 2) AND k = 1",
+            "k cannot be restricted by more than one relation if it includes a IN"),
+    invalid("an equality and a list", "SELECT * FROM $t WHERE k = 1 AND k IN (1, 2)",
+            "k cannot be restricted by more than one relation if it includes an Equal"),
+    invalid("a bound and an equality of a token", "SELECT * FROM $t WHERE token(k) > 1 AND token(k) = 2",
+            'Columns "k" cannot be restricted by both an equality and an inequality relation'),
+    invalid("a bound before that of an earlier column", "SELECT * FROM $wide WHERE k = 1 AND d > 1 AND c > 1",
+            'PRIMARY KEY column "d" cannot be restricted (preceding column "c" is restricted by a non-EQ relation)'),
+    invalid("a value behind a bound", "SELECT * FROM $wide WHERE k = 1 AND c > 1 AND d = 1",
+            'Clustering column "d" cannot be restricted (preceding column "c" is restricted by a non-EQ relation)'),
+    invalid("columns in another order", "SELECT * FROM $wide WHERE k = 1 AND (d, c) = (1, 2)",
+            "Clustering columns must appear in the PRIMARY KEY order in multi-column relations: (d, c) = (1, 2)"),
+    invalid("columns in another order in a list", "SELECT * FROM $wide WHERE k = 1 AND (d, c) IN ((1, 2), (3, 4))",
+            "in multi-column relations: (d, c) IN ((1, 2), (3, 4))"),
+    invalid("a tuple that is not equal", "SELECT * FROM $wide WHERE k = 1 AND (c) != (0)",
+            'Unsupported "!=" relation: (c) != (0)'),
+    invalid("a collection that is not equal", "SELECT * FROM $r WHERE st != {1} ALLOW FILTERING",
+            'Unsupported "!=" relation: st != {1}'),
+    invalid("a token that is not equal", "SELECT * FROM $t WHERE token(k) != 1", 'Unsupported "!=" relation: token(k) != 1'),
+    invalid("a list of tuples as a filter", "SELECT * FROM $three WHERE k = 1 AND (c, d) IN ((1, 1)) ALLOW FILTERING",
+            "Multicolumn IN filters are not supported"),
+    invalid("an entry of a frozen map", "SELECT * FROM $r WHERE fm['a'] = 1 ALLOW FILTERING",
+            "Map-entry equality predicates on frozen map column fm are not supported"),
+    invalid("a clustering column that contains", "SELECT * FROM $sets WHERE k = 1 AND c = 1 AND s CONTAINS 1",
+            "Clustering columns can only be restricted with CONTAINS with a secondary index or filtering"),
+    invalid("a clustering column that contains behind a bound",
+            "SELECT * FROM $sets WHERE k = 1 AND c > 1 AND s CONTAINS 1",
+            'Clustering column "s" cannot be restricted (preceding column "c" is restricted by a non-EQ relation)'),
+    invalid("a bound on lists of durations", "SELECT * FROM $sets WHERE ld > [1h] ALLOW FILTERING",
+            "Slice restrictions are not supported on collections containing durations"),
+    invalid("a bound on tuples of durations", "SELECT * FROM $sets WHERE td > (1h) ALLOW FILTERING",
+            "Slice restrictions are not supported on tuples containing durations"),
+    invalid("a bound on types of durations", "SELECT * FROM $sets WHERE ud > {d: 1h} ALLOW FILTERING",
+            "Slice restrictions are not supported on UDTs containing durations"),
     invalid("an equality and a bound", "SELECT * FROM $wide WHERE k = 1 AND c = 1 AND c > 0",
             "c cannot be restricted by more than one relation if it includes an Equal"),
     invalid("two lists of values", "SELECT * FROM $t WHERE k IN (1) AND k IN (2)",
@@ -103,7 +144,15 @@ SELECT = [
             "Invalid null value in condition for column c"),
     invalid("null in a bound", "SELECT * FROM $wide WHERE k = 1 AND c > null",
             "Invalid null value in condition for column c"),
-    invalid("null in a filter", "SELECT * FROM $t WHERE v = null ALLOW FILTERING", "null"),
+    invalid("null in a filter", "SELECT * FROM $t WHERE v = null ALLOW FILTERING", "Unsupported null value for column v"),
+    invalid("null in a filter by a bound", "SELECT * FROM $t WHERE v > null ALLOW FILTERING",
+            "Unsupported null value for column v"),
+    invalid("null that is contained", "SELECT * FROM $r WHERE l CONTAINS null ALLOW FILTERING",
+            "Unsupported null value for column l"),
+    invalid("a null key of an entry", "SELECT * FROM $r WHERE m[null] = 1 ALLOW FILTERING",
+            "Unsupported null map key for column m"),
+    invalid("a null value of an entry", "SELECT * FROM $r WHERE m['a'] = null ALLOW FILTERING",
+            "Unsupported null map value for column m"),
     invalid("a list for a number", "SELECT * FROM $t WHERE k = [1]", "Invalid list literal for k of type int"),
     invalid("a set for a number", "SELECT * FROM $t WHERE k = {1}", "Invalid set literal for k of type int"),
     invalid("a map for a number", "SELECT * FROM $t WHERE k = {1: 1}", "Invalid map literal for k of type int"),
@@ -272,6 +321,12 @@ UPDATE = [
             "Invalid restrictions on clustering columns since the UPDATE statement modifies only static columns"),
     invalid("a row by a value too", "UPDATE $wide SET v = 1 WHERE k = 1 AND c = 1 AND d = 1 AND s = 1",
             "Non PRIMARY KEY columns found in where clause: s"),
+    invalid("values too", "UPDATE $wide SET v = 1 WHERE k = 1 AND c = 1 AND d = 1 AND v = 1 AND s = 1",
+            "Non PRIMARY KEY columns found in where clause: s, v"),
+    invalid("what a list contains", "UPDATE $r SET tx = 'x' WHERE k = 1 AND l CONTAINS 1",
+            "Non PRIMARY KEY columns found in where clause: l"),
+    invalid("the second clustering column only", "UPDATE $wide SET v = 1 WHERE k = 1 AND d = 1",
+            "Some clustering keys are missing: c"),
     invalid("a negative time to live", "UPDATE $t USING TTL -1 SET v = 1 WHERE k = 1",
             "A TTL must be greater or equal to 0, but was -1"),
     invalid("a time to live over twenty years", "UPDATE $t USING TTL 630720001 SET v = 1 WHERE k = 1",
@@ -342,6 +397,12 @@ DELETE = [
             "Range deletions are not supported for specific columns"),
     invalid("a static column in WHERE", "DELETE FROM $wide WHERE k = 1 AND s = 1",
             "Non PRIMARY KEY columns found in where clause: s"),
+    invalid("what a list contains", "DELETE FROM $r WHERE k = 1 AND l CONTAINS 1",
+            "Non PRIMARY KEY columns found in where clause: l"),
+    invalid("an entry of a map", "DELETE FROM $r WHERE k = 1 AND m['a'] = 1",
+            "Non PRIMARY KEY columns found in where clause: m"),
+    invalid("a null key of a map", "DELETE m[null] FROM $r WHERE k = 1", "Invalid null map key"),
+    invalid("a null element of a set", "DELETE st[null] FROM $r WHERE k = 1", "Invalid null set element"),
     invalid("an element of a number", "DELETE v['a'] FROM $t WHERE k = 1", "Invalid deletion operation for non collection column v"),
     invalid("an element of a frozen list", "DELETE fl[0] FROM $r WHERE k = 1",
             "Invalid deletion operation for frozen collection column fl"),
@@ -671,6 +732,38 @@ LEXICAL = [
     syntax("an odd blob", "INSERT INTO $t (k) VALUES (0x1g)", "line 1:"),
     syntax("a name that begins with a digit", "SELECT * FROM 1t", "line 1:14"),
 ]
+
+# (statement with one marker, phrase for null, phrase for unset)
+MARKERS = [
+    ("SELECT * FROM $t WHERE v = ? ALLOW FILTERING", "Unsupported null value for column v",
+     "Unsupported unset value for column v"),
+    ("SELECT * FROM $r WHERE m[?] = 1 ALLOW FILTERING", "Unsupported null map key for column m",
+     "Unsupported unset map key for column m"),
+    ("SELECT * FROM $r WHERE m['a'] = ? ALLOW FILTERING", "Unsupported null map value for column m",
+     "Unsupported unset map value for column m"),
+    ("SELECT * FROM $t WHERE k IN ?", "Invalid null value for column k", "Invalid unset value for column k"),
+    ("SELECT * FROM $t WHERE token(k) > token(?)", None, "Invalid unset value for argument in call to function token"),
+    ("UPDATE $t SET v = blob_as_int(?) WHERE k = 1", None,
+     "Invalid unset value for argument in call to function blob_as_int"),
+    ("DELETE m[?] FROM $r WHERE k = 1", "Invalid null map key", "Invalid unset map key"),
+    ("DELETE st[?] FROM $r WHERE k = 1", "Invalid null set element", "Invalid unset set element"),
+    ("UPDATE $r SET m[?] = 1 WHERE k = 1", "Invalid null map key", "Invalid unset map key"),
+    ("DELETE l[?] FROM $r WHERE k = 1", "Invalid null value for list index", None),
+]
+
+
+def marker_case(statement, null, unset):
+    def check(env):
+        prepared = env.session.prepare(fill(statement, names(env)))
+        for value, phrase in ((None, null), (UNSET_VALUE, unset)):
+            if phrase:
+                env.refused(InvalidRequest, phrase, lambda: env.execute(prepared, (value,)))
+    check.__name__ = "refused: null or unset: " + statement
+    behaviour(check)
+
+
+for _case in MARKERS:
+    marker_case(*_case)
 
 for _cases in (SELECT, INSERT, UPDATE, DELETE, BATCH, TRUNCATE, USE, CREATE_KEYSPACE, ALTER_KEYSPACE, DROP_KEYSPACE,
                CREATE_TABLE, ALTER_TABLE, DROP_TABLE, CREATE_TYPE, ALTER_TYPE, DROP_TYPE, INDEX, VIEW, FUNCTION,

@@ -115,6 +115,19 @@ def case(expression, value, column):
     behaviour(check)
 
 
+@behaviour
+def an_average_of_numbers_whose_sum_is_too_large_is_exact(env):
+    table = env.table("k int, c int, d double, PRIMARY KEY (k, c)")
+    for c, value in enumerate((1.7e308, 1.7e308, 1.7e308)):
+        env.execute(f"INSERT INTO {table} (k, c, d) VALUES (1, {c}, {value})")
+        env.execute(f"INSERT INTO {table} (k, c, d) VALUES (2, {c}, {-value})")
+    env.execute(f"INSERT INTO {table} (k, c, d) VALUES (2, 3, 0)")
+    equal(env.rows(f"SELECT avg(d), sum(d) FROM {table} WHERE k = 1"), [(1.7e308, float("inf"))])
+    equal(env.rows(f"SELECT avg(d) FROM {table} WHERE k = 2"), [(-1.275e308,)])
+    env.execute(f"INSERT INTO {table} (k, c, d) VALUES (1, 3, -Infinity)")
+    equal(env.rows(f"SELECT avg(d) FROM {table} WHERE k = 1"), [(float("-inf"),)])
+
+
 for _case in CASES:
     case(*_case)
 

@@ -75,7 +75,7 @@ CASES = [
     ("log((decimal)10)", D("2.3025850929940456840179914546844")), ("log10(100.0)", 2.0),
     ("log10((int)1000)", 3), ("log10((decimal)1000)", D("3")), ("log10(do)", 0.3979400086720376),
     ("abs(i + i)", 10), ("abs(i) + abs(b)", 55),
-    ("log((decimal)1)", D("0")), ("(varint)7 % (decimal)8.5", D("7")),
+    ("log((decimal)1)", D("0")),
     # texts one behind the other
     ("s + a", "helloascii"), ("'x' + s", "xhello"), ("s + n", InvalidRequest),
     # conversions
@@ -230,7 +230,7 @@ refusals([
     ("a literal vector of another length", "SELECT similarity_cosine(v, [1.0]) FROM $t", InvalidRequest, ""),
     ("a vector of zeros", "SELECT similarity_cosine(v, [0.0, 0.0]) FROM $t", InvalidRequest,
      "Function system.similarity_cosine doesn't support all-zero vectors"),
-    ("two literal vectors", "SELECT similarity_cosine([1.0], [1.0]) FROM $t", InvalidRequest,
+    ("two nulls for vectors", "SELECT similarity_cosine(null, null) FROM $t", InvalidRequest,
      "Cannot infer type of argument"),
     ("mask_inner of a number", "SELECT mask_inner(i, 1, 1) FROM $t", InvalidRequest,
      "Function system.mask_inner requires an argument of type [text|varchar|ascii]"),

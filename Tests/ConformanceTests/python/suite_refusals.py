@@ -595,7 +595,7 @@ CREATE_TABLE = [
 
 ALTER_TABLE = [
     invalid("an unknown table", "ALTER TABLE nowhere ADD x int", "Table '$ks.nowhere' doesn't exist"),
-    invalid("an unknown keyspace", "ALTER TABLE nowhere.x ADD x int", "Keyspace 'nowhere' doesn't exist"),
+    invalid("an unknown keyspace", "ALTER TABLE nowhere.x ADD x int", "Table 'nowhere.x' doesn't exist"),
     ("a system table", "ALTER TABLE system.local ADD x int", (InvalidRequest, Unauthorized), "is not user-modifiable"),
     invalid("adding a column that exists", "ALTER TABLE $t ADD v int", "Column with name 'v' already exists"),
     invalid("adding a static column to a table of single rows", "ALTER TABLE $t ADD x int static",

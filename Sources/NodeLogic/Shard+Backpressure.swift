@@ -14,6 +14,9 @@
 //     of the allowed requests are under way.
 // A client that is read from again finds its requests in the socket's buffer: none is lost.
 //
+// What conditional writes and increments ask of a replica waits in the same row, as the request that it
+// came as: it is served when a mutation would be applied.
+//
 // The timeout of a coordinator goes on while its mutation is held here, and a late one is applied all
 // the same: its outcome is unknown to the client, as with any timeout. A mutation of another node
 // whose time is over is dropped, because that node has stored a hint by then.
@@ -34,6 +37,9 @@ struct HeldWrite {
         case operation(RequestID, PendingWrite)
         /// Another shard's or node's; nobody waits any more after `end`.
         case remote(PeerHeader, fromShard: Bool, end: Instant)
+        /// A step of a conditional write or an increment, which is served from its begin: `mutation` is
+        /// the whole request.
+        case request(PeerHeader, fromShard: Bool, end: Instant)
     }
 
     let mutation: [UInt8]
@@ -43,7 +49,7 @@ struct HeldWrite {
         switch waiter {
         case .alone(let client, _): client
         case .operation(_, let write): write.client
-        case .remote: nil
+        case .remote, .request: nil
         }
     }
 }
@@ -91,14 +97,37 @@ extension Shard {
 
     /// Keeps a mutation until storage takes it.
     func hold(_ write: HeldWrite) {
-        if case .remote(_, fromShard: false, _) = write.waiter, held.bytes > heldBytesLimit {
-            held.dropped += 1
-            return
+        switch write.waiter {
+        case .remote(_, fromShard: false, _), .request(_, fromShard: false, _):
+            if held.bytes > heldBytesLimit {
+                held.dropped += 1
+                return
+            }
+        case .alone, .operation, .remote, .request: break
         }
         held.append(write)
         if let client = write.client, held.bytes > heldBytesLimit / 2 {
             stopReading(client.connection)
         }
+    }
+
+    /// Keeps a request that will write until storage takes it: promises and acceptances are rows too.
+    /// False: it may be served now.
+    func holdsBack(
+        _ header: PeerHeader, _ body: UnsafeRawBufferPointer, fromShard: Bool
+    ) -> Bool {
+        if mayApply { return false }
+        let budget = Instant.Span.microseconds(Int64(header.remainingBudget))
+        // A commit is a mutation: of this node's it is never too late. Who asked for anything else has
+        // given up by then, and an increment that is dropped is not counted twice.
+        let isLasting = fromShard && header.kind == .conditionalCommit
+        hold(
+            HeldWrite(
+                mutation: [UInt8](body),
+                waiter: .request(
+                    header, fromShard: fromShard,
+                    end: isLasting ? .distantFuture : now.monotonic + budget)))
+        return true
     }
 
     /// Applies what storage takes by now.
@@ -121,6 +150,12 @@ extension Shard {
             }
         case .operation(let id, let pending):
             write.mutation.withBytes { applyOwnNow($0, id, pending) }
+        case .request(let header, let fromShard, let end):
+            guard end > now.monotonic else {
+                held.dropped += 1
+                return
+            }
+            write.mutation.withBytes { serveHeld(header, $0, fromShard: fromShard) }
         case .remote(let header, let fromShard, let end):
             guard end > now.monotonic else {
                 held.dropped += 1
@@ -149,11 +184,15 @@ extension Shard {
     }
 
     /// So many requests are under way that a client should not send more.
-    var isBusy: Bool { writes.count + reads.count >= configuration.requests.maximumInFlight / 2 }
+    var isBusy: Bool { requestsUnderWay >= configuration.requests.maximumInFlight / 2 }
+
+    private var requestsUnderWay: Int {
+        writes.count + reads.count + increments.count + conditionals.count
+    }
 
     private func readOnIfCalm() {
         guard !heldConnections.isEmpty, held.bytes <= heldBytesLimit / 4,
-            writes.count + reads.count <= configuration.requests.maximumInFlight / 4,
+            requestsUnderWay <= configuration.requests.maximumInFlight / 4,
             requestBytes <= requestBytesLimit / 2
         else { return }
         var waiting: [ConnectionID] = []

@@ -135,16 +135,34 @@ extension Shard {
         case .ping:
             respond(to: header, .pong, fromShard: fromShard) { _ in }
         case .pong: break
-        case .conditionalPrepare, .conditionalAccept, .conditionalCommit:
-            try serveConditional(header, body, fromShard: fromShard)
+        case .conditionalPrepare, .conditionalAccept, .conditionalCommit, .increment:
+            if holdsBack(header, body, fromShard: fromShard) { return }
+            try serveWriting(header, body, fromShard: fromShard)
         case .conditionalPromise: receivePromise(header, try ConditionalPromise(body))
         case .conditionalAccepted: receiveAccepted(header, try ConditionalAccepted(body))
-        case .increment:
-            try serveIncrement(header, try IncrementRequest(body), fromShard: fromShard)
         case .incrementResponse: incrementAnswered(header, try IncrementResponse(body))
         case .gossipSyn, .gossipAck, .gossipAck2, .paxosPrepare, .paxosPromise, .paxosAccept,
             .paxosAccepted, .metadataCatchUp, .metadataEntries:
             try receiveControl(header, body)
+        }
+    }
+
+    private func serveWriting(
+        _ header: PeerHeader, _ body: UnsafeRawBufferPointer, fromShard: Bool
+    ) throws {
+        if header.kind == .increment {
+            try serveIncrement(header, try IncrementRequest(body), fromShard: fromShard)
+        } else {
+            try serveConditional(header, body, fromShard: fromShard)
+        }
+    }
+
+    /// The same for a request that was held back.
+    func serveHeld(_ header: PeerHeader, _ body: UnsafeRawBufferPointer, fromShard: Bool) {
+        do {
+            try serveWriting(header, body, fromShard: fromShard)
+        } catch {
+            refuse(header, body, fromShard: fromShard)
         }
     }
 

@@ -77,12 +77,12 @@ extension StorageEngine {
     }
 
     /// Ends tasks that go through files after the file at hand.
-    package func stopMaintenance() -> Int {
+    package func stopMaintenance(_ isMeant: (FileMaintenance) -> Bool) -> Int {
         var count = 0
         for task in maintenance {
-            if case .files(let kind, _) = task.state {
+            if case .files(let kind, _) = task.state, isMeant(kind) {
                 task.state = .files(kind, [])
-            } else if let rest = task.rest {
+            } else if let rest = task.rest, isMeant(rest.0) {
                 task.rest = (rest.0, [])
             } else {
                 continue

@@ -10,6 +10,13 @@ import Testing
 @testable import Storage
 
 @Suite struct BackpressureTests {
+    /// What is written, again and again.
+    enum Kind: String, CaseIterable {
+        case plain = "INSERT INTO lab.blobs (key, value) VALUES (?, ?)"
+        case conditional = "INSERT INTO lab.blobs (key, value) VALUES (?, ?) IF NOT EXISTS"
+        case counting = "UPDATE lab.counts SET n = n + 1 WHERE key = ? AND value = ?"
+    }
+
     /// A closed loop of writes of 4 KB through every node.
     private final class Writers {
         let world: SimulatedWorld
@@ -19,10 +26,12 @@ import Testing
         var began = VirtualTime.zero
         private var next = 0
         private let count: Int
+        private let kind: Kind
 
-        init(_ world: SimulatedWorld, count: Int) {
+        init(_ world: SimulatedWorld, count: Int, _ kind: Kind) {
             self.world = world
             self.count = count
+            self.kind = kind
         }
 
         func run(replicationFactor: Int, inFlight: Int) -> Bool {
@@ -37,6 +46,8 @@ import Testing
                 "CREATE KEYSPACE lab WITH replication = {'class': 'SimpleStrategy', "
                     + "'replication_factor': \(replicationFactor)}",
                 "CREATE TABLE lab.blobs (key int PRIMARY KEY, value blob)",
+                "CREATE TABLE lab.counts (key int, value blob, n counter, "
+                    + "PRIMARY KEY (key, value))",
             ] {
                 var isDone = false
                 clients[0].query(statement, timeout: .seconds(10)) { outcome in
@@ -63,9 +74,7 @@ import Testing
             // Nothing that can be compressed: the disk must feel it.
             let value = (0..<4_000).map { _ in UInt8(truncatingIfNeeded: stream.next()) }
             options.values = [.bytes(key), .bytes(value)]
-            client.execute(
-                "INSERT INTO lab.blobs (key, value) VALUES (?, ?)", options, timeout: .seconds(60)
-            ) { outcome in
+            client.execute(kind.rawValue, options, timeout: .seconds(60)) { outcome in
                 switch outcome {
                 case .answer(.error(let error)): self.problems.append("\(error)")
                 case .answer: self.acknowledged += 1
@@ -77,7 +86,7 @@ import Testing
     }
 
     private func run(
-        nodeCount: Int, replicationFactor: Int, nanosecondsPerByte: Int64
+        nodeCount: Int, replicationFactor: Int, nanosecondsPerByte: Int64, kind: Kind = .plain
     ) -> (milliseconds: Int64, delays: Int, dropped: Int) {
         var settings = WorldSettings(seed: 5, configuration: .simulation(seed: 5))
         settings.nodeCount = nodeCount
@@ -88,7 +97,7 @@ import Testing
         settings.disk.nanosecondsPerByte = nanosecondsPerByte
         let world = SimulatedRing.makeWorld(settings)
         world.startAll()
-        let writers = Writers(world, count: 900)
+        let writers = Writers(world, count: 900, kind)
         #expect(writers.run(replicationFactor: replicationFactor, inFlight: 12))
         #expect(writers.problems.isEmpty, "\(writers.problems.prefix(3))")
         #expect(writers.acknowledged == 900)
@@ -115,5 +124,14 @@ import Testing
         #expect(slow.delays > 0)
         #expect(slow.dropped == 0)
         #expect(slow.milliseconds > 3 * fast.milliseconds)
+    }
+
+    /// They would go past the budget if what Paxos and counters write did not wait.
+    @Test(arguments: [Kind.conditional, .counting], [(1, 1), (3, 3)])
+    func conditionalWritesAndIncrementsGetSlowerToo(kind: Kind, ring: (nodes: Int, replicas: Int)) {
+        let slow = run(
+            nodeCount: ring.nodes, replicationFactor: ring.replicas, nanosecondsPerByte: 1_500,
+            kind: kind)
+        #expect(slow.delays > 0, "nothing of it waited")
     }
 }

@@ -670,7 +670,7 @@ import Testing
         let before = try harness.read(everything)
         let id = engine.startFiles(.scrub, nil)
         try harness.endTick()
-        #expect(engine.stopMaintenance() == 1)
+        #expect(engine.stopMaintenance { $0 == .scrub || $0 == .verify } == 1)
         let report = try finish(harness, id)
         #expect(report.isStopped)
         #expect(report.files == 1)

@@ -18,6 +18,8 @@ struct PendingAdmin {
     var facts = AdminValue.null
     /// Staged files that go when all shards are done.
     var staged: String?
+    /// SSTables that one of the shards must have.
+    var files: [String] = []
 }
 
 /// On shard 0: a job on the node's folder, and whom its end is for.

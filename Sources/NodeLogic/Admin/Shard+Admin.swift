@@ -44,18 +44,22 @@ extension Shard {
         case "snapshot":
             let words = try snapshotTask(request)
             askShards(id, words, facts: ["tag": .text(words[1])])
-        default: askShards(id, try shardTask(request), facts: try optionWarnings(request))
+        default:
+            let words = try shardTask(request)
+            askShards(
+                id, words, facts: try optionWarnings(request), files: Self.namedFiles(words))
         }
     }
 
     /// Gives all shards a task; the command is answered when all have told.
     private func askShards(
-        _ id: EffectID, _ words: [String], facts: AdminValue = .null, staged: String? = nil
+        _ id: EffectID, _ words: [String], facts: AdminValue = .null, staged: String? = nil,
+        files: [String] = []
     ) {
         guard let control else { return }
         control.nextAdmin += 1
         control.admin[control.nextAdmin] = PendingAdmin(
-            command: id, waiting: shardCount, facts: facts, staged: staged)
+            command: id, waiting: shardCount, facts: facts, staged: staged, files: files)
         let notice = ShardNotice.adminTask(control.nextAdmin, words)
         for shard in 0..<shardCount { sendShard(notice, to: ShardIndex(shard)) }
     }
@@ -69,6 +73,7 @@ extension Shard {
         control.admin[task] = pending.waiting > 0 ? pending : nil
         guard pending.waiting == 0 else { return }
         pending.value = Self.finished(pending.value)
+        if pending.failure == nil { pending.failure = Self.missingFiles(pending) }
         let answer =
             pending.failure.map { AdminAnswer.refused($0) }
             ?? .value(pending.facts.joined(with: pending.value))
@@ -100,7 +105,7 @@ extension Shard {
         return tables
     }
 
-    private func ids(_ arguments: [String]) throws(AdminRefusal) -> [String] {
+    func ids(_ arguments: [String]) throws(AdminRefusal) -> [String] {
         try tables(arguments[...]).map(\.id.description)
     }
 
@@ -164,9 +169,7 @@ extension Shard {
             let isOn = request.verb == "enableautocompaction"
             return ["autocompaction", isOn ? "on" : "off"]
                 + (try ids(try AdminOptions(request).arguments))
-        case "stop":
-            _ = try AdminOptions(request)
-            return ["stop"]
+        case "stop": return try stopTask(request)
         case "getsstables":
             let options = try AdminOptions(request, ["-hf/--hex-format", "-l/--show-levels"])
             try options.refuse("show-levels", "tablestats shows the files of each level")
@@ -240,23 +243,6 @@ extension Shard {
         }
     }
 
-    private func compactTask(_ request: AdminRequest) throws(AdminRefusal) -> [String] {
-        let options = try AdminOptions(
-            request, ["-s/--split-output", "-st/--start-token=", "-et/--end-token="])
-        let tables = try ids(options.arguments)
-        let splits = options.flags.contains("split-output")
-        let (start, end) = (try options.number("start-token"), try options.number("end-token"))
-        guard start != nil || end != nil else {
-            return ["compact", splits ? "split" : "whole"] + tables
-        }
-        let (first, last) = (start ?? .min, end ?? .max)
-        guard first <= last else {
-            throw AdminRefusal("--start-token \(first) is behind --end-token \(last)")
-        }
-        if splits { throw AdminRefusal("compact takes either --split-output or a range of tokens") }
-        return ["compact", "tokens", String(first), String(last)] + tables
-    }
-
     // MARK: On each shard
 
     /// A task of shard 0's: told at once, or when the engine has done it.
@@ -290,19 +276,8 @@ extension Shard {
             } catch {
                 throw AdminRefusal("\(error)")
             }
-        case "compact":
-            for id in ids {
-                if words[1] == "tokens", let first = Int64(words[2]), let last = Int64(words[3]) {
-                    storage.compact(table: id, tokens: first...last)
-                } else {
-                    storage.compact(table: id, splitsOutput: words[1] == "split")
-                }
-            }
-            return [:]
-        case "stop":
-            let count = storage.compactions.count
-            storage.stopCompactions(table: nil)
-            return ["stopped": .count(storage.stopMaintenance() + count)]
+        case "compact": return compact(words, ids)
+        case "stop": return stop(words)
         default: return try immediateTask(words)
         }
         return nil

@@ -77,7 +77,8 @@ extension Shard {
     private var runningTasks: AdminValue {
         let merges = storage.compactions.map { compaction in
             "compact \(compaction.keyspace).\(compaction.table) (\(compaction.reason)): "
-                + "\(compaction.bytesDone) of \(compaction.bytesTotal) bytes"
+                + "\(compaction.bytesDone) of \(compaction.bytesTotal) bytes, "
+                + "id \(index.value)-\(compaction.id.value)"
         }
         return .list(
             (storage.maintenanceTitles + merges).map { .text("shard \(index.value): \($0)") })

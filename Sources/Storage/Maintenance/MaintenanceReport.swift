@@ -103,7 +103,7 @@ package enum FileMaintenance: Equatable, Sendable {
     /// Writes the file anew as today's writer writes it; files that are so already only if `all`.
     case upgrade(all: Bool)
 
-    var title: String {
+    package var title: String {
         switch self {
         case .verify: "verify"
         case .scrub: "scrub"

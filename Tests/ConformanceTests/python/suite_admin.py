@@ -238,6 +238,37 @@ def compact_leaves_one_file_in_each_shard(env):
 
 
 @behaviour
+def compact_of_named_files_makes_one_of_them(env):
+    session = filled(env, "named", 1)
+    for part in range(3):
+        session.execute(f"INSERT INTO {KEYSPACE}.named (k, v) VALUES (7, 'part {part}')")
+        ask(env, "flush", KEYSPACE, "named")
+    before = ask(env, "getsstables", KEYSPACE, "named", "7").split()
+    ask(env, "compact", "--user-defined", *before)
+
+    def check():
+        after = ask(env, "getsstables", KEYSPACE, "named", "7").split()
+        equal(len(after), 1)
+        true(after[0] not in before, f"{after} out of {before}")
+    eventually(check)
+
+
+@behaviour
+def compact_of_a_file_that_is_not_there_is_refused(env):
+    refused(env, "no SSTable of this node: g9s9-sst-1.db", "compact", "--user-defined",
+            "g9s9-sst-1.db")
+    refused(env, "takes files alone", "compact", "--user-defined", "-s", "g9s9-sst-1.db")
+
+
+@behaviour
+def stop_takes_an_id_or_a_kind_and_refuses_others(env):
+    equal(tell(env, "stop", "-id", "0-999999")["stopped"], 0)
+    equal(tell(env, "stop", "SCRUB")["stopped"], 0)
+    refused(env, "is no id of a compaction", "stop", "-id", "17")
+    refused(env, "there is no operation INDEX_BUILD to stop", "stop", "INDEX_BUILD")
+
+
+@behaviour
 def tpstats_lists_the_pools(env):
     text = ask(env, "tpstats")
     for pool in ("ReadStage", "MutationStage", "CompactionExecutor", "MemtableFlushWriter"):

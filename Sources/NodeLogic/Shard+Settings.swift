@@ -20,7 +20,10 @@ extension Shard {
         _ plan: ModificationPlan, _ values: BoundValues, _ client: ClientRequest
     ) throws(CQLError) {
         guard !plan.isConditional else {
-            throw .invalid("Conditional updates are not supported by table system_views.settings")
+            throw .invalid("Conditional updates are not supported by virtual tables")
+        }
+        guard !plan.expires else {
+            throw .invalid("Expiring columns are not supported by virtual tables")
         }
         let sink = MutationSink()
         try plan.build(

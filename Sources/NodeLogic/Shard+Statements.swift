@@ -81,6 +81,7 @@ extension Shard {
         _ request: QueryRequest, _ client: ClientRequest, _ connection: ClientConnection
     ) throws(CQLError) {
         let text = try request.text.string()
+        client.trace?.describe("Execute CQL3 query", query: text, as: parameters)
         let plan = try plan(text, keyspace: parameters.keyspace ?? connection.keyspace)
         let values = try plan.ordered(parameters.values)
         try plan.check(values)
@@ -93,6 +94,7 @@ extension Shard {
         _ request: PrepareRequest, _ client: ClientRequest, _ connection: ClientConnection
     ) throws(CQLError) {
         let text = try request.text.string()
+        client.trace?.describe("Preparing CQL3 query", query: text)
         let keyspace = request.keyspace ?? connection.keyspace
         let id = PreparedStatements.id(text: text, keyspace: keyspace)
         let known = id.withBytes { prepared.find($0) }
@@ -151,6 +153,11 @@ extension Shard {
         }
         let values = try statement.plan.ordered(parameters.values)
         try statement.plan.check(values)
+        if let trace = client.trace {
+            trace.describe(
+                "Execute CQL3 prepared query", query: statement.text, as: parameters)
+            trace.describe(values, of: statement.plan.bindMarkers)
+        }
         statementCounts.prepared += 1
         try execute(
             statement.plan, values, text: statement.text, columns: statement.columns,
@@ -174,9 +181,7 @@ extension Shard {
         // A statement about roles may hold a password.
         if case .roles = plan.plan {} else { client.statement = text }
         if let trace = client.trace {
-            let shown = PasswordMask.masked(text)
-            trace.request = shown
-            trace.note("Planned: \(shown)", now: now.monotonic)
+            trace.note("Planned: \(PasswordMask.masked(text))", now: now.monotonic)
         }
         try authorize(plan.plan, connection)
         if let timeout = try plan.timeoutNanoseconds(values) {
@@ -236,6 +241,7 @@ extension Shard {
     private func batch(
         _ request: BatchRequest, _ client: ClientRequest, _ connection: ClientConnection
     ) throws(CQLError) {
+        client.trace?.describe("Execute batch of CQL3 queries", as: parameters)
         var parts: [BoundModification] = []
         for part in request.statements {
             let plan: PreparedPlan
@@ -302,8 +308,9 @@ extension Shard {
         try checkSelect(select, client)
         measure(
             client, select.table.id,
-            parameters.consistency.isSerial
-                ? .conditionalRead : select.namesPartitions ? .coordinatorRead : .coordinatorScan)
+            !select.namesPartitions
+                ? .coordinatorScan
+                : parameters.consistency.isSerial ? .conditionalRead : .coordinatorRead)
         let execution = try SelectExecution(
             select, values, context, pageSize: parameters.pageSize,
             pagingState: parameters.pagingState.map { [UInt8]($0) })

@@ -19,7 +19,10 @@ final class RequestTrace {
     let command: String
     /// The client asked for it and is told its id.
     var isAsked = true
-    var request = ""
+    /// What kind of request it is, in Cassandra's words.
+    private(set) var request = ""
+    /// What was asked: the statement, the levels, the bound values.
+    private(set) var parameters: [String: String] = [:]
     var client: [UInt8] = []
     private(set) var events: [(elapsed: Int64, activity: String)] = []
 
@@ -32,6 +35,36 @@ final class RequestTrace {
         startedAt = clock.wall
         started = clock.monotonic
     }
+
+    /// Says what the request is. A statement may hold a password, which is not shown.
+    func describe(_ request: String, query: String? = nil, as asked: QueryParameters? = nil) {
+        self.request = request
+        if let query { parameters["query"] = PasswordMask.masked(query) }
+        guard let asked else { return }
+        parameters["consistency_level"] = asked.consistency.description
+        parameters["serial_consistency_level"] = asked.serialConsistency.description
+        if let pageSize = asked.pageSize, pageSize > 0 {
+            parameters["page_size"] = "\(pageSize)"
+        }
+    }
+
+    /// Adds the values that were bound to the markers of a prepared statement.
+    func describe(_ values: BoundValues, of markers: [ColumnSpecification]) {
+        for (place, marker) in markers.enumerated() where place < values.count {
+            var text: String
+            switch values[place] {
+            case .null: text = "null"
+            case .unset: text = "unset"
+            case .bytes(let bytes): text = marker.type.format(bytes)
+            }
+            if text.count > Self.maximumValueLength {
+                text = text.prefix(Self.maximumValueLength) + "...'"
+            }
+            parameters["bound_var_\(place)_\(marker.name)"] = text
+        }
+    }
+
+    private static let maximumValueLength = 1_000
 
     func note(_ activity: String, now: Instant) {
         guard events.count < Self.maximumEvents else { return }
@@ -62,7 +95,8 @@ enum TimeUUID {
 extension Shard {
     private static let sessionStatement = """
         INSERT INTO system_traces.sessions (session_id, client, command, coordinator,
-        coordinator_port, duration, request, started_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+        coordinator_port, duration, request, started_at, parameters)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
         USING TTL 86400
         """
     private static let eventStatement = """
@@ -99,6 +133,7 @@ extension Shard {
             SystemValue.int(Int32(clientAddress.port)).bytes, SystemValue.int(duration).bytes,
             Array(trace.request.utf8),
             SystemValue.timestamp(trace.startedAt.microseconds / 1000).bytes,
+            SystemValue.textMap(trace.parameters).bytes,
         ]
         executeInternal(Self.sessionStatement, values)
         writeEvents(trace)

@@ -49,6 +49,8 @@ package final class ModificationPlan: Sendable {
     let condition: ConditionPlan?
     /// Whether it is applied only if a condition holds.
     package var isConditional: Bool { condition != nil }
+    /// Whether it says how long its cells live.
+    package var expires: Bool { timeToLive != nil }
     /// Whether rows have to be read before they are written: operations on lists by index or value.
     package let requiresRead: Bool
     /// Whether it adds to counters, so that a leader has to carry it out.

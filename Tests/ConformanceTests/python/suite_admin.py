@@ -566,8 +566,10 @@ def a_share_of_the_requests_is_traced(env):
         ask(env, "settraceprobability", "0", node=node)
 
     def check():
-        found = list(session.execute("SELECT request FROM system_traces.sessions"))
-        true(any("traced WHERE k = 1" in row[0] for row in found), f"{len(found)} sessions")
+        found = list(session.execute("SELECT parameters FROM system_traces.sessions"))
+        true(
+            any("traced WHERE k = 1" in (row[0] or {}).get("query", "") for row in found),
+            f"{len(found)} sessions")
     eventually(check)
     refused(env, "Trace probability must be between 0 and 1", "settraceprobability", "2")
 

@@ -462,9 +462,19 @@ def a_trace_tells_who_answered(env):
     result = env.session.execute(statement, trace=True)
     trace = result.get_query_trace(max_wait_sec=10)
     true(trace.coordinator in env.ring.addresses, f"coordinator {trace.coordinator}")
-    true(trace.request_type, "the request is named")
+    equal(trace.request_type, "Execute CQL3 query")
+    equal(trace.parameters["query"], statement.query_string)
+    equal(trace.parameters["consistency_level"], "ONE")
     true(trace.duration is not None, "the duration is known")
     true(len(trace.events) > 0, "there are events")
+
+
+@behaviour
+def a_trace_of_a_prepared_statement_has_its_bound_values(env):
+    prepared = env.session.prepare(f"SELECT v FROM {many(env)} WHERE k = ?")
+    trace = env.session.execute(prepared, (12,), trace=True).get_query_trace(max_wait_sec=10)
+    equal(trace.request_type, "Execute CQL3 prepared query")
+    equal(trace.parameters["bound_var_0_k"], "12")
 
 
 CASES = [

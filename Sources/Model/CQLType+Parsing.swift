@@ -7,7 +7,8 @@ internal import Encoding
 extension CQLType {
     /// The serialized value of a constant, for example `1.5`, `2024-01-01`, `0xCAFE`.
     ///
-    /// No text at all gives an empty value for types that have one. Nested types have no constants.
+    /// No text at all gives an empty value for types that have one. Of nested types, tuples have
+    /// constants.
     package func parse(_ text: String) throws(CQLValueError) -> [UInt8] {
         if text.isEmpty, hasEmptyValue { return [] }
         switch self {
@@ -70,9 +71,40 @@ extension CQLType {
         case .inet:
             guard let address = CQLInet.parse(text) else { throw Self.unable("inet address", text) }
             return address
-        case .list, .set, .map, .tuple, .userDefined, .vector:
+        case .tuple(let types): return try parseTuple(text, types)
+        case .list, .set, .map, .userDefined, .vector:
             throw CQLValueError("cannot parse '\(Self.shortened(text))' as \(cqlName)")
         }
+    }
+
+    /// A tuple's parts with colons between them; `@` is null, and `\\:` and `\\@` are the characters.
+    private func parseTuple(_ text: String, _ types: [CQLType]) throws(CQLValueError) -> [UInt8] {
+        var parts: [String] = text.isEmpty ? [] : [""]
+        var previous: Character?
+        for character in text {
+            if character == ":", previous != "\\" {
+                parts.append("")
+            } else {
+                parts[parts.count - 1].append(character)
+            }
+            previous = character
+        }
+        guard parts.count <= types.count else {
+            throw CQLValueError(
+                "Invalid tuple literal: too many elements. Type \(cqlName) expects \(types.count) but"
+                    + " got \(parts.count)")
+        }
+        var bytes: [UInt8] = []
+        for (part, type) in zip(parts, types) {
+            guard part != "@" else {
+                bytes += Self.bigEndianBytes(Int32(-1))
+                continue
+            }
+            let plain = part.replacing("\\:", with: ":").replacing("\\@", with: "@")
+            let value = try type.parse(plain)
+            bytes += Self.bigEndianBytes(Int32(value.count)) + value
+        }
+        return bytes
     }
 
     /// Whether an empty value is one of the type's, or stands for its absence, as Cassandra allows

@@ -105,7 +105,7 @@ enum CQLTimestamp {
             return milliseconds
         }
         guard let milliseconds = parseDate(text) else {
-            throw CQLValueError("Unable to coerce '\(text)' to a formatted date (long)")
+            throw CQLValueError("Unable to parse a date/time from '\(text)'")
         }
         return milliseconds
     }

@@ -47,6 +47,13 @@ package enum DecimalFunctions {
     ) -> DecimalNumber? {
         let digits = wanted ?? digits(for: value)
         let working = digits + guardDigits
+        let zero = DecimalNumber(unscaled: WholeNumber(0), scale: 0)
+        // The iteration only comes near to zero.
+        if DecimalNumber.difference(value, DecimalNumber(unscaled: WholeNumber(1), scale: 0))?
+            .isZero == true
+        {
+            return zero
+        }
         guard let ln10 = naturalLogarithmOfTen(scale: working) else { return nil }
         // value = mantissa × 10^power, with a mantissa from 0.1 to 1.
         let power = value.unscaled.digitCount - value.scale

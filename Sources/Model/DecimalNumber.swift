@@ -31,9 +31,18 @@ package struct DecimalNumber: Equatable, Sendable {
 
     /// A finite number by the shortest digits that give it back, with one behind the point at least.
     package init?(_ value: Double) {
-        guard value.isFinite, let decimal = CQLDecimal(JavaNumberText.text(value)) else {
-            return nil
-        }
+        guard value.isFinite else { return nil }
+        self.init(javaText: JavaNumberText.text(value))
+    }
+
+    /// As for a double, with the digits of the shorter number.
+    package init?(_ value: Float) {
+        guard value.isFinite else { return nil }
+        self.init(javaText: JavaNumberText.text(value))
+    }
+
+    private init?(javaText text: String) {
+        guard let decimal = CQLDecimal(text) else { return nil }
         let parsed: DecimalNumber? = decimal.bytes.withUnsafeBytes { raw in
             DecimalNumber(serialized: Array(raw))
         }

@@ -94,15 +94,11 @@ extension Shard {
     }
 
     /// Starts a piece of a read at SERIAL or LOCAL_SERIAL: what it shows is settled among the replicas.
-    func startSerialRead(_ command: ReadCommand, _ token: Token, _ session: ReadSession) {
-        guard case .partition(_, let key) = command.scope,
-            let route = cluster.route(of: command.table)
-        else {
-            readFailed(
-                session.client,
-                .invalid(
-                    "SERIAL/LOCAL_SERIAL consistency may only be requested for one partition at a "
-                        + "time"))
+    func startSerialRead(
+        _ command: ReadCommand, _ key: [UInt8], _ token: Token, _ session: ReadSession
+    ) {
+        guard let route = cluster.route(of: command.table) else {
+            readFailed(session.client, .invalid("unconfigured table \(command.table)"))
             return
         }
         let run = ConditionalRun(

@@ -134,8 +134,11 @@ extension Shard {
                 ReadCommand.TokenScope(
                     start: session.token, end: session.pieceEnd, after: session.after))
         }
-        if session.consistency.isSerial, !session.placement.isLocal {
-            startSerialRead(command, token, session)
+        // Only a partition can be settled by Paxos; a range is read at the quorum of that level.
+        if session.consistency.isSerial, !session.placement.isLocal,
+            case .partition(_, let key) = command.scope
+        {
+            startSerialRead(command, key, token, session)
             return
         }
         let living = preferredReplicas(of: token, session)

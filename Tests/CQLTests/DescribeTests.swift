@@ -385,7 +385,11 @@ private struct RandomSchema {
         options += choices.shuffled(using: &random).prefix(random.below(5))
         let with = options.isEmpty ? "" : " WITH " + options.joined(separator: " AND ")
         try bench.apply("CREATE TABLE \(name) (\(definitions.joined(separator: ", ")))\(with)")
-        if columns.count > partition + clustering, let last = columns.last, random.below(2) == 0 {
+        // A user-defined type that is not frozen cannot be dropped.
+        let last = columns[columns.count - 1]
+        let lastType = definitions[columns.count - 1].dropFirst(last.count + 1)
+        let isDroppable = !types.contains { lastType == $0 || lastType == $0 + " static" }
+        if columns.count > partition + clustering, isDroppable, random.below(2) == 0 {
             try bench.apply("ALTER TABLE \(name) DROP \(last)", at: Int64(random.below(10_000)))
         }
     }

@@ -90,6 +90,53 @@ import Testing
         #expect(try bench.run("SELECT c FROM t WHERE k = 3") == ["42"])
     }
 
+    @Test func arithmeticOfLiteralsTakesTheTypeThatIsWantedHoweverItNests() throws {
+        var bench = try Self.bench()
+        try bench.run(
+            """
+            UPDATE t SET a = -(1 + 2), b = 1 + 2 + 3, c = 2 * (1 + 1), d = 60 * 60 * 1000 * 1000 * 1000,
+            e = -(1 + 2), f = 1 + 2 * (3 + 4), g = -(1 + 2) - 3, h = 2 * (2 + 2) WHERE k = 1
+            """)
+        #expect(
+            try bench.run("SELECT a, b, c, d, e, f, g, h FROM t WHERE k = 1")
+                == ["-3,6,4,3600000000000,-3,15,-6.0,8"])
+        // Each operator is judged once for each type, however long the chain is.
+        let chain = Array(repeating: "1", count: 200).joined(separator: " + ")
+        try bench.run("UPDATE t SET d = \(chain), b = -(\(chain)) WHERE k = 1")
+        #expect(try bench.run("SELECT d, b FROM t WHERE k = 1") == ["200,-200"])
+        try bench.run("UPDATE t SET h = to_timestamp('2016-09-27') WHERE k = 1")
+        #expect(
+            bench.schema.failure("UPDATE t SET b = 1 * (? + 1) WHERE k = 1")
+                == .invalid(
+                    "Ambiguous '+' operation with args ? and 1: use type hint to disambiguate,"
+                        + " example '(int) ?'"))
+    }
+
+    @Test func textsAreAddedOneBehindTheOther() throws {
+        var bench = try Self.bench()
+        #expect(try Self.one(&bench, "s + s") == "texttext")
+        #expect(try Self.one(&bench, "'a' + 'b' + s") == "abtext")
+        try bench.run("UPDATE t SET s = 'a' + 'é' WHERE k = 1")
+        #expect(try bench.run("SELECT s + '!' FROM t WHERE k = 1") == ["aé!"])
+        #expect(
+            bench.schema.failure("SELECT s - s FROM t")
+                == .invalid("the '-' operation is not supported between s and s"))
+    }
+
+    @Test func aResultIsNamedAsItWasWritten() throws {
+        let bench = try Self.bench()
+        let cases = [
+            ("(c - b) / a + d", "(c - b) / a + d"), ("-(c - a)", "-(c - a)"),
+            ("(int)((c - a) % b)", "(int)((c - a) % b)"), ("CAST(c AS int)", "c"),
+            ("CAST(c AS bigint)", "cast(c as bigint)"), ("(float)NaN", "(float)NaN"),
+            ("(double)-Infinity", "(double)-Infinity"),
+        ]
+        for (expression, name) in cases {
+            let plan = try bench.schema.plan("SELECT \(expression) FROM t")
+            #expect(plan.resultColumns[0].name == name)
+        }
+    }
+
     @Test func boundValuesInTheSelectList() throws {
         var bench = try Self.bench()
         #expect(
@@ -108,9 +155,9 @@ import Testing
             ("CAST(f AS decimal)", "6.25"), ("CAST(e AS text)", "5.5"), ("CAST(h AS tinyint)", "8"),
             ("CAST(1e10 AS tinyint)", "-1"), ("CAST(ts AS date)", "2016-09-27"),
             ("CAST(dt AS timestamp)", "2016-09-27 00:00:00.000000+0000"),
-            ("CAST(dt AS text)", "2016-09-27"), ("CAST(ts AS text)", "2016-09-27 16:10:00.000Z"),
+            ("CAST(dt AS text)", "2016-09-27"), ("CAST(ts AS text)", "2016-09-27T16:10:00.000Z"),
             ("CAST(true AS text)", "true"), ("CAST(c AS int)", "3"), ("CAST(f AS text)", "6.25"),
-            ("CAST(d AS varint)", "4"),
+            ("CAST(d AS varint)", "4"), ("CAST((float)5.2 AS decimal)", "5.2"),
         ]
         for (expression, expected) in cases {
             #expect(try Self.one(&bench, expression) == expected, "\(expression)")
@@ -125,7 +172,7 @@ import Testing
         let cases: [(String, String, String)] = [
             ("(int)5", "5", "(int)5"), ("(text)'x'", "x", "(text)'x'"),
             ("[c, 4]", "[3, 4]", "[c, 4]"), ("{c, 3, 1}", "{1, 3}", "{c, 3, 1}"),
-            ("(c, s)", "(3, 'text')", "(c, s)"), ("(c)", "3", "c"),
+            ("(c, s)", "(3, 'text')", "(c, s)"), ("(c)", "3", "(c)"),
             ("(map<text, int>){'a': c}", "{'a': 3}", "(map<text, int>){'a': c}"),
             (
                 "(address){street: s, number: c}", "{street: 'text', number: 3}",
@@ -165,7 +212,9 @@ import Testing
         var bench = try Self.bench()
         let cases = [
             ("m['b']", "2"), ("m['z']", "null"), ("m['a'..'b']", "{'a': 1, 'b': 2}"),
-            ("m['b'..]", "{'b': 2, 'c': 3}"), ("m[..'b']", "{'a': 1, 'b': 2}"), ("m['x'..]", "{}"),
+            ("m['b'..]", "{'b': 2, 'c': 3}"), ("m[..'b']", "{'a': 1, 'b': 2}"),
+            ("m['x'..]", "null"),
+            ("fm['y'..]", "{}"), ("st[9..]", "null"),
             ("st[2]", "2"), ("st[9]", "null"), ("st[2..]", "{2, 3}"), ("u.street", "Main"),
             ("fm['x']", "9"), ("m['a'] + m['b']", "3"), ("u.number * 2", "10"),
         ]
@@ -194,6 +243,8 @@ import Testing
             ("writetime(u.b)", "10"),
             ("writetime(u.a)", "null"), ("writetime(s)", "[20]"), ("writetime(f)", "30"),
             ("maxwritetime(f)", "30"), ("maxwritetime(u)", "10"), ("ttl(s[5])", "1000"),
+            ("writetime(f[1])", "30"), ("writetime(f[9])", "null"), ("writetime(f[5..])", "null"),
+            ("writetime(f[..5])", "30"),
         ]
         for (expression, expected) in cases {
             let rows = try bench.run("SELECT \(expression) FROM w WHERE k = 1")

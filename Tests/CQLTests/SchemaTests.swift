@@ -116,7 +116,7 @@ import Testing
             ),
             (
                 "CREATE TABLE u (k int)",
-                .invalid("No PRIMARY KEY specified for table 'u' (exactly one required)")
+                .invalid("No PRIMARY KEY specifed for table 'u' (exactly one required)")
             ),
             (
                 "CREATE TABLE u (k int PRIMARY KEY, PRIMARY KEY (k))",

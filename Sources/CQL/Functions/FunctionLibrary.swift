@@ -105,7 +105,7 @@ enum FunctionLibrary {
     /// The conversions that CAST may make to a type.
     static func casts(to: CQLType) -> [FunctionSignature] {
         var result: [FunctionSignature] = []
-        let name = "castAs" + to.cqlName.prefix(1).uppercased() + to.cqlName.dropFirst()
+        let name = "cast_as_" + to.cqlName
         func add(_ from: CQLType, _ function: ScalarFunction) {
             result.append(FunctionSignature(name, function, [from], to))
         }
@@ -229,18 +229,24 @@ private enum GenericFunctions {
                 "Invalid number of arguments for function system.\(name)(vector<float, n>,"
                     + " vector<float, n>)")
         }
-        let known = arguments.compactMap(\.exactType)
-        guard let type = known.first else { throw cannotInfer(name, arguments[0]) }
-        for (argument, actual) in zip(arguments, arguments.map { $0.exactType ?? type }) {
-            try check(name, argument, actual, .floatVector)
+        // A list that is written out is a vector of its length; a marker takes the other side's type.
+        let known = arguments.map { argument in
+            argument.elementCount.map { CQLType.vector(.float, dimensions: $0) }
+                ?? argument.exactType
         }
-        if known.count == 2, known[0] != known[1] {
+        guard let first = known[0] ?? known[1] else { throw cannotInfer(name, arguments[0]) }
+        let types = known.map { $0 ?? first }
+        for (argument, type) in zip(arguments, types) {
+            try check(name, argument, type, .floatVector)
+        }
+        guard types[0] == types[1] else {
             throw .invalid("All arguments must have the same vector dimensions")
         }
-        for argument in arguments where argument.suits(type) == .none {
+        let type = types[0]
+        for (place, argument) in arguments.enumerated() where argument.suits(type) == .none {
             throw .invalid(
-                "Function system.\(name) requires a float vector argument, but found argument"
-                    + " \(argument.text) that is no \(type.cqlName)")
+                "Type error: \(argument.text) cannot be passed as argument \(place) of function"
+                    + " system.\(name) of type \(type.cqlName)")
         }
         return FunctionSignature(name, .similarity(function), [type, type], .float)
     }

@@ -18,15 +18,47 @@ enum Assignability: Int, Comparable {
 }
 
 /// What has to be known of an argument to find the function that is called with it.
-struct CallArgument {
-    /// As the statement has it.
-    let text: String
+///
+/// An argument may be a call itself, which is found anew for each type that is tried: what suits is
+/// remembered, so that a chain of calls costs no more than its length.
+final class CallArgument {
     /// nil for literals, which may be of several types, and for bind markers.
     let exactType: CQLType?
     let isMarker: Bool
     /// The type that suits exactly, if that is known without asking for each.
     let likelyType: CQLType?
-    let suits: (CQLType) -> Assignability
+    /// If it is a call: the arguments of that.
+    let operands: [CallArgument]
+    /// If it is written as a list: of how many elements.
+    let elementCount: Int?
+    private let describe: () -> String
+    private let judge: (CQLType) -> Assignability
+    private var judged: [CQLType: Assignability] = [:]
+
+    init(
+        text: @escaping @autoclosure () -> String, exactType: CQLType?, isMarker: Bool = false,
+        likelyType: CQLType?, operands: [CallArgument] = [], elementCount: Int? = nil,
+        suits: @escaping (CQLType) -> Assignability
+    ) {
+        self.exactType = exactType
+        self.isMarker = isMarker
+        self.likelyType = likelyType
+        self.operands = operands
+        self.elementCount = elementCount
+        describe = text
+        judge = suits
+    }
+
+    /// As the statement has it.
+    var text: String { describe() }
+
+    /// How well it suits a type.
+    func suits(_ type: CQLType) -> Assignability {
+        if let known = judged[type] { return known }
+        let result = judge(type)
+        judged[type] = result
+        return result
+    }
 }
 
 /// A function with the types that it takes and gives.
@@ -118,7 +150,7 @@ enum FunctionResolver {
         }
         throw .invalid(
             "Ambiguous '\(sign.rawValue)' operation with args \(left.text) and \(right.text): use type"
-                + " casts to disambiguate")
+                + " hint to disambiguate, example '(int) ?'")
     }
 
     /// The function that negates a value.
@@ -157,6 +189,7 @@ enum FunctionResolver {
         var result = Assignability.exact
         for (argument, type) in zip(arguments, candidate.arguments) {
             result = min(result, argument.suits(type))
+            if result == .none { break }
         }
         return result
     }
@@ -197,7 +230,7 @@ extension CQLType {
         switch (self, other) {
         case (.text, .ascii), (.uuid, .timeuuid), (.blob, _), (.bigint, .counter),
             (.counter, .bigint), (.bigint, .timestamp), (.timestamp, .bigint), (.varint, .int),
-            (.varint, .bigint):
+            (.varint, .bigint), (.varint, .timestamp):
             return true
         default: return frozen == other.frozen
         }

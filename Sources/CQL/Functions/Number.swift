@@ -104,7 +104,7 @@ enum Number: Sendable {
     }
 }
 
-/// `+`, `-`, `*`, `/` and `%`.
+/// `+`, `-`, `*`, `/` and `%`: between numbers, between a time and a duration, and `+` between texts.
 enum ArithmeticFunctions {
     static let numericTypes: [CQLType] = [
         .tinyint, .smallint, .int, .bigint, .float, .double, .decimal, .varint, .counter,
@@ -131,6 +131,10 @@ enum ArithmeticFunctions {
             return FunctionSignature(
                 name(sign), .arithmetic(sign, left, right, result), [left, right], result)
         }
+        if sign == .add, isText(left), isText(right) {
+            return FunctionSignature(
+                name(sign), .concatenation, [left, right], left == right ? left : .text)
+        }
         guard left == .timestamp || left == .date, right == .duration,
             sign == .add || sign == .subtract
         else { return nil }
@@ -152,8 +156,15 @@ enum ArithmeticFunctions {
         for type in [CQLType.timestamp, .date] {
             if let function = signature(sign, type, .duration) { result.append(function) }
         }
+        for (left, right) in [
+            (CQLType.text, CQLType.text), (.ascii, .ascii), (.ascii, .text), (.text, .ascii),
+        ] {
+            if let function = signature(sign, left, right) { result.append(function) }
+        }
         return result
     }
+
+    private static func isText(_ type: CQLType) -> Bool { type == .text || type == .ascii }
 
     private static func width(_ type: CQLType) -> Int {
         switch type {

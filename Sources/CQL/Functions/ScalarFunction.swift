@@ -23,6 +23,8 @@ enum ScalarFunction: Equatable, Sendable {
     case cast(from: CQLType, to: CQLType)
     /// `left sign right`, the types being those of the operands and of the result.
     case arithmetic(ArithmeticOperator, CQLType, CQLType, CQLType)
+    /// One text behind the other.
+    case concatenation
     /// A time plus or minus a duration.
     case timeShift(ArithmeticOperator, CQLType)
     case negation(CQLType)
@@ -78,11 +80,11 @@ enum ScalarFunction: Equatable, Sendable {
         switch self {
         case .toBlob: return argument
         case .fromBlob(let type):
-            if argument.isEmpty { return nil }
             return try Self.checked(argument, type)
         case .arithmetic(let sign, let left, let right, let result):
             return try ArithmeticFunctions.evaluate(
                 sign, (values[0], left), (values[1], right), result)
+        case .concatenation: return values[0] + values[1]
         case .timeShift(let sign, let type):
             return try TimeFunctions.shifted(sign, values[0], type, by: values[1])
         case .negation(let type): return ArithmeticFunctions.negated(argument, type)
@@ -142,6 +144,10 @@ enum ScalarFunction: Equatable, Sendable {
             if from == .text || from == .ascii { return value }
             return Array(plainText(value, from).utf8)
         }
+        // A float becomes a decimal by its own digits, not by those of the double that it is.
+        if from == .float, to == .decimal, case .real(let number)? = Number(value, from) {
+            return DecimalNumber(Float(number))?.serialized
+        }
         return Number(value, from)?.bytes(as: to)
     }
 
@@ -151,9 +157,10 @@ enum ScalarFunction: Equatable, Sendable {
         case (.float, .real(let number)): return JavaNumberText.text(Float(number))
         case (.double, .real(let number)): return JavaNumberText.text(number)
         case (.timestamp, _):
-            return JSONText.timestamp(value) ?? ""
+            return JSONText.timestamp(value)?.replacing(" ", with: "T") ?? ""
         case (.decimal, _):
             return value.withUnsafeBytes { JSONText.decimal($0) }
+        case (.inet, _): return JSONText.address(value)
         default:
             let text = value.withUnsafeBytes { type.format($0) }
             // The literal of a time stands in quotation marks, its text does not.

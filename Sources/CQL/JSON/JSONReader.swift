@@ -60,16 +60,11 @@ struct JSONReader {
     private var offset = 0
     private var depth = 0
 
-    /// The value that the text holds, with nothing but white space around it.
+    /// The value that the text begins with. What follows it is not looked at, as Cassandra's reader does it.
     static func read(_ bytes: [UInt8]) throws(JSONError) -> JSONValue {
         var reader = JSONReader(bytes: bytes)
         reader.skipBlanks()
-        let value = try reader.value()
-        reader.skipBlanks()
-        guard reader.offset == bytes.count else {
-            throw JSONError(message: "unexpected text after the value at byte \(reader.offset)")
-        }
-        return value
+        return try reader.value()
     }
 
     private init(bytes: [UInt8]) { self.bytes = bytes }

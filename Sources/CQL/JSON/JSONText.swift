@@ -49,6 +49,7 @@ enum JSONText {
         case .timestamp: return "\"" + (timestamp(Array(value)) ?? "") + "\""
         case .tinyint, .smallint, .int, .bigint, .counter, .varint, .boolean:
             return type.format(value)
+        case .inet: return quoted(address(Array(value)))
         case .list, .set, .tuple, .vector: return array(value, type)
         case .map(let key, let value_, _): return map(value, type, key, value_)
         case .userDefined(let definition, _): return object(value, type, definition)
@@ -88,6 +89,15 @@ enum JSONText {
         if text.hasPrefix("'"), text.hasSuffix("'") { text = String(text.dropFirst().dropLast()) }
         guard text.hasSuffix("+0000") else { return text }
         return text.dropLast(5) + "Z"
+    }
+
+    /// An address as Java writes it: of IPv6 all eight groups, whatever is zero.
+    static func address(_ value: [UInt8]) -> String {
+        guard value.count == 16 else { return value.map(String.init).joined(separator: ".") }
+        let groups = stride(from: 0, to: 16, by: 2).map {
+            UInt16(value[$0]) << 8 | UInt16(value[$0 + 1])
+        }
+        return groups.map { String($0, radix: 16) }.joined(separator: ":")
     }
 
     private static func parts(

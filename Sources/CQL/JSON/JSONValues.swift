@@ -108,26 +108,52 @@ enum JSONValues {
             // A number of JSON is whole only if it is written so, and small enough.
             let number = Int64(text).map(Number.integer)
             guard let bytes = number?.bytes(as: type), Number(bytes, type)?.long == Int64(text)
-            else { throw mismatch(expectation(type), value) }
+            else {
+                // The short ones go by way of their text, as strings do.
+                if type == .tinyint || type == .smallint { return try type.parse(text) }
+                throw mismatch(expectation(type), value)
+            }
             return bytes
-        case (.varint, .number(let text)):
-            guard let parsed = CQLInteger.parse(text) else {
-                throw CQLValueError(
-                    "Value '\(text)' is not a valid representation of a varint value")
-            }
-            return parsed
-        case (.float, .number(let text)), (.double, .number(let text)),
-            (.decimal, .number(let text)), (.timestamp, .number(let text)):
+        case (.varint, _), (.decimal, _): return try unbounded(value, type)
+        case (.float, .number(let text)), (.double, .number(let text)):
             return try type.parse(text)
-        case (.blob, .string(let text)), (.custom, .string(let text)):
-            guard text.hasPrefix("0x") || text.hasPrefix("0X") else {
-                throw CQLValueError(
-                    "Value '\(text)' is not a valid blob representation: String representation of"
-                        + " blob is missing 0x prefix: \(text)")
-            }
+        case (.timestamp, .number(let text)) where Int64(text) != nil:
             return try type.parse(text)
+        case (.blob, _), (.custom, _): return try blob(value, type)
         case (_, .string(let text)): return try type.parse(text)
         default: throw mismatch(expectation(type), value)
+        }
+    }
+
+    /// A `varint` or `decimal`, by the text of whatever was found.
+    private static func unbounded(
+        _ value: JSONValue, _ type: CQLType
+    ) throws(CQLValueError) -> [UInt8] {
+        let text = value.javaText
+        do throws(CQLValueError) {
+            if !text.isEmpty { return try type.parse(text) }
+        } catch {
+            // The refusal below names the type and what was found.
+        }
+        throw CQLValueError(
+            "Value '\(text)' is not a valid representation of a \(type.cqlName) value")
+    }
+
+    private static func blob(
+        _ value: JSONValue, _ type: CQLType
+    ) throws(CQLValueError) -> [UInt8] {
+        func refusal(_ reason: String) -> CQLValueError {
+            CQLValueError(
+                "Value '\(value.javaText)' is not a valid blob representation: \(reason)")
+        }
+        guard case .string(let text) = value else { throw refusal("it is no string") }
+        guard text.hasPrefix("0x") || text.hasPrefix("0X") else {
+            throw refusal("String representation of blob is missing 0x prefix: \(text)")
+        }
+        do throws(CQLValueError) {
+            return try type.parse(text)
+        } catch {
+            throw refusal(error.message)
         }
     }
 
@@ -140,14 +166,12 @@ enum JSONValues {
         case .boolean: "a boolean value"
         case .float: "a float value"
         case .double: "a double value"
-        case .decimal: "a decimal value"
-        case .varint: "a varint value"
         case .uuid: "a string representation of a uuid"
         case .timeuuid: "a string representation of a timeuuid"
         case .inet: "a string representation of an inet value"
         case .date: "a string representation of a date value"
         case .time: "a string representation of a time value"
-        case .timestamp: "a long or a datestring representation of a date value"
+        case .timestamp: "a long or a datestring representation of a timestamp value"
         case .duration: "a string representation of a duration"
         default: "a string representation of a \(type.cqlName) value"
         }

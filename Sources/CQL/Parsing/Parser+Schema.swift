@@ -320,16 +320,30 @@ extension Parser {
             advance()
             let ifExists = try parseIfExists()
             return .dropType(name: try parseTypeName(), ifExists: ifExists)
-        case .index: return unsupported("DROP INDEX")
-        case .materialized: return unsupported("DROP MATERIALIZED VIEW")
-        case .function: return unsupported("DROP FUNCTION")
-        case .aggregate: return unsupported("DROP AGGREGATE")
+        case .index: return try parseDropOfAbsent("DROP INDEX")
+        case .materialized: return try parseDropOfAbsent("DROP MATERIALIZED VIEW")
+        case .function: return try parseDropOfAbsent("DROP FUNCTION")
+        case .aggregate: return try parseDropOfAbsent("DROP AGGREGATE")
         case .trigger: return unsupported("DROP TRIGGER")
         case .role: return .roles(try parseDropRole())
         case .user: return .roles(try parseDropUser())
         case .identity: return unsupported("DROP IDENTITY")
         default: throw noAlternative
         }
+    }
+
+    /// What Coterie has none of: with IF EXISTS there is nothing to do, without it the kind is refused.
+    private mutating func parseDropOfAbsent(_ verb: String) throws(CQLError) -> Statement {
+        advance()
+        if verb.hasSuffix("VIEW") { try expect(.view) }
+        guard try parseIfExists() else { return unsupported(verb) }
+        let isCall = verb.hasSuffix("FUNCTION") || verb.hasSuffix("AGGREGATE")
+        let name = isCall ? try parseFunctionName() : try parseQualifiedName()
+        if isCall, accept(.leftParenthesis), !accept(.rightParenthesis) {
+            _ = try commaSeparated { (parser) throws(CQLError) in try parser.parseType() }
+            try expect(.rightParenthesis)
+        }
+        return .dropAbsent(name: name)
     }
 
     // MARK: Roles and permissions

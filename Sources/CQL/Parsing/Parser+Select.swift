@@ -193,6 +193,7 @@ extension Parser {
             .duration, .uuid, .hexadecimal, .identifier, .quotedName, .keyword(.null),
             .keyword(.token):
             return type
+        case .keyword(.nan), .keyword(.infinity), .negativeNaN, .negativeInfinity: return type
         case .keyword(let keyword) where !keyword.isReserved && keyword != .as: return type
         default:
             index = start

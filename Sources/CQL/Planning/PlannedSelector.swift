@@ -17,10 +17,11 @@ indirect enum PlannedSelector: Sendable {
     case aggregate(Int)
     /// A field of a user-defined type, by its place.
     case field(PlannedSelector, Int, CQLType)
-    /// The value of a key of a map, or an element of a set if it is there.
-    case element(PlannedSelector, PlannedTerm, CQLType)
+    /// The value of a key of a map, or an element of a set if it is there. The name is that of the map or
+    /// set, for error texts.
+    case element(PlannedSelector, PlannedTerm, CQLType, name: String)
     /// The entries of a map, or the elements of a set, from one key to another, both included.
-    case slice(PlannedSelector, from: PlannedTerm?, to: PlannedTerm?, CQLType)
+    case slice(PlannedSelector, from: PlannedTerm?, to: PlannedTerm?, CQLType, name: String)
     /// A tuple or user-defined type made of its fields.
     case fields([PlannedSelector])
     /// A list, set or map made of its parts, or a vector.
@@ -32,7 +33,8 @@ extension PlannedSelector {
     private var parts: [PlannedSelector] {
         switch self {
         case .function(_, let items, _), .fields(let items), .collection(_, let items): items
-        case .field(let inner, _, _), .element(let inner, _, _), .slice(let inner, _, _, _): [inner]
+        case .field(let inner, _, _), .element(let inner, _, _, _), .slice(let inner, _, _, _, _):
+            [inner]
         case .column, .term, .cellTime, .token, .aggregate: []
         }
     }
@@ -78,10 +80,10 @@ extension PlannedSelector {
         case .collection(let type, let items): return .collection(type, mapped(items))
         case .field(let inner, let index, let type):
             return .field(inner.ofFirstRow(&aggregates), index, type)
-        case .element(let inner, let key, let type):
-            return .element(inner.ofFirstRow(&aggregates), key, type)
-        case .slice(let inner, let from, let to, let type):
-            return .slice(inner.ofFirstRow(&aggregates), from: from, to: to, type)
+        case .element(let inner, let key, let type, let name):
+            return .element(inner.ofFirstRow(&aggregates), key, type, name: name)
+        case .slice(let inner, let from, let to, let type, let name):
+            return .slice(inner.ofFirstRow(&aggregates), from: from, to: to, type, name: name)
         case .column, .term, .cellTime, .token, .aggregate: return self
         }
     }
@@ -120,13 +122,15 @@ extension PlannedSelector {
         case .collection(let type, let items): return .collection(type, try resolved(items))
         case .field(let inner, let index, let type):
             return .field(try inner.resolved(values, context), index, type)
-        case .element(let inner, let key, let type):
+        case .element(let inner, let key, let type, let name):
             return .element(
-                try inner.resolved(values, context), try Self.key(key, values, context), type)
-        case .slice(let inner, let from, let to, let type):
+                try inner.resolved(values, context), try Self.key(key, values, context, name),
+                type, name: name)
+        case .slice(let inner, let from, let to, let type, let name):
             return .slice(
-                try inner.resolved(values, context), from: try Self.bound(from, values, context),
-                to: try Self.bound(to, values, context), type)
+                try inner.resolved(values, context),
+                from: try Self.bound(from, values, context, name),
+                to: try Self.bound(to, values, context, name), type, name: name)
         case .cellTime(let selection):
             return .cellTime(try selection.resolved(values, context))
         case .column, .token, .aggregate: return self
@@ -134,21 +138,22 @@ extension PlannedSelector {
     }
 
     static func key(
-        _ term: PlannedTerm, _ values: BoundValues, _ context: ExecutionContext
+        _ term: PlannedTerm, _ values: BoundValues, _ context: ExecutionContext, _ name: String
     ) throws(CQLError) -> PlannedTerm {
-        guard let bytes = try term.bytes(values, context, "element selection") else {
-            throw .invalid("Invalid null value for element selection")
+        switch try term.evaluate(values, context) {
+        case .bytes(let bytes): return .constant(bytes)
+        case .null: throw .invalid("Invalid null value for element selection on \(name)")
+        case .unset: throw .invalid("Invalid unset value for element selection on \(name)")
         }
-        return .constant(bytes)
     }
 
     static func bound(
-        _ term: PlannedTerm?, _ values: BoundValues, _ context: ExecutionContext
+        _ term: PlannedTerm?, _ values: BoundValues, _ context: ExecutionContext, _ name: String
     ) throws(CQLError) -> PlannedTerm? {
         guard let term else { return nil }
         switch try term.evaluate(values, context) {
         case .unset: return nil
-        case .null: throw .invalid("Invalid null value for slice selection")
+        case .null: throw .invalid("Invalid null value for slice selection on \(name)")
         case .bytes(let bytes): return .constant(bytes)
         }
     }
@@ -205,11 +210,13 @@ extension PlannedSelector {
         return (parts, first..<max(first, end))
     }
 
-    /// The entries of a set or map between two keys, as a set or map.
+    /// The entries of a set or map between two keys, as a set or map. Without any, a frozen one is empty
+    /// and one of cells is not there.
     static func slice(
         of value: [UInt8], _ type: CQLType, from: [UInt8]?, to: [UInt8]?
-    ) -> [UInt8] {
+    ) -> [UInt8]? {
         let (parts, places) = places(in: value, type, from: from, to: to)
+        if places.isEmpty, type.isMultiCell { return nil }
         var step = 1
         if case .map = type { step = 2 }
         return SystemValue.collection(
@@ -233,6 +240,10 @@ struct CellTimeSelection: Sendable {
     let slot: Int
     let type: CQLType
     let part: Part
+    /// The column's name, for error texts.
+    let name: String
+    /// The part itself, where it lies inside of a cell: without it there is no time.
+    let presence: PlannedSelector?
 
     /// Whether the column has a cell for each part.
     var isMultiCell: Bool { type.isMultiCell }
@@ -249,7 +260,7 @@ struct CellTimeSelection: Sendable {
     var holdsTerms: Bool {
         switch part {
         case .element, .slice: true
-        case .all, .field: false
+        case .all, .field: presence?.holdsTerms ?? false
         }
     }
 
@@ -258,15 +269,17 @@ struct CellTimeSelection: Sendable {
     ) throws(CQLError) -> CellTimeSelection {
         let resolved: Part
         switch part {
-        case .all, .field: return self
+        case .all, .field: resolved = part
         case .element(let key):
-            resolved = .element(try PlannedSelector.key(key, values, context))
+            resolved = .element(try PlannedSelector.key(key, values, context, name))
         case .slice(let from, let to):
             resolved = .slice(
-                from: try PlannedSelector.bound(from, values, context),
-                to: try PlannedSelector.bound(to, values, context))
+                from: try PlannedSelector.bound(from, values, context, name),
+                to: try PlannedSelector.bound(to, values, context, name))
         }
-        return CellTimeSelection(kind: kind, slot: slot, type: type, part: resolved)
+        return CellTimeSelection(
+            kind: kind, slot: slot, type: type, part: resolved, name: name,
+            presence: try presence?.resolved(values, context))
     }
 
     /// The result for a row; nil for null.

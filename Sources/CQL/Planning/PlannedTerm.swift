@@ -13,7 +13,7 @@ indirect enum PlannedTerm: Sendable {
     /// The name is for errors.
     case function(ScalarFunction, [PlannedTerm], place: Int, name: String)
     /// The parts of a tuple or user-defined type; null parts are allowed.
-    case fields([PlannedTerm])
+    case fields([PlannedTerm], CQLType)
     /// A list, or the elements of a set or map in order; `type` sorts them.
     case collection(CQLType, [PlannedTerm])
     case vector(CQLType, [PlannedTerm])
@@ -56,13 +56,14 @@ indirect enum PlannedTerm: Sendable {
             }
             let result = try function.evaluate(evaluated, context, place: place)
             return result.map { .bytes($0) } ?? .null
-        case .fields(let parts):
+        case .fields(let parts, let type):
             var bytes: [UInt8] = []
-            for part in parts {
-                if let value = try part.bytes(values, context, "tuple value") {
+            for (place, part) in parts.enumerated() {
+                switch try part.evaluate(values, context) {
+                case .bytes(let value):
                     bytes += SystemValue.bigEndian(Int32(value.count)) + value
-                } else {
-                    bytes += SystemValue.bigEndian(Int32(-1))
+                case .null: bytes += SystemValue.bigEndian(Int32(-1))
+                case .unset: throw Self.unsetField(place, type)
                 }
             }
             return .bytes(bytes)
@@ -85,6 +86,15 @@ indirect enum PlannedTerm: Sendable {
             }
             return .bytes(bytes)
         }
+    }
+
+    private static func unsetField(_ place: Int, _ type: CQLType) -> CQLError {
+        guard case .userDefined(let definition, _) = type else {
+            return .invalid("Invalid unset value for tuple field number \(place)")
+        }
+        return .invalid(
+            "Invalid unset value for field '\(definition.fields[place].name)' of user defined type"
+                + " \(definition.name)")
     }
 
     /// The value's bytes, nil for null; unset is refused.

@@ -36,7 +36,7 @@ extension Planner {
             throw .invalid("PRIMARY KEY column '\(name)' cannot have IF conditions")
         }
         guard column.type != .counter else {
-            throw .invalid("Conditions on counters are not supported")
+            throw .invalid("Conditional updates are not supported on counter tables")
         }
         let (access, type, place) = try access(relation.target, column, &compiler)
         try Self.checkOperator(relation.comparison, type, name)

@@ -267,6 +267,9 @@ extension Planner {
             if case .setField = assignment {
                 return .invalid("Invalid operation (\(text)) for non-UDT column \(name)")
             }
+            if column.type.isTuple {
+                return .invalid("Invalid operation (\(text)) for tuple column \(name)")
+            }
             if case .setElement = assignment {
                 return .invalid("Invalid operation (\(text)) for non collection column \(name)")
             }

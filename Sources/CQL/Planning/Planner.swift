@@ -43,7 +43,8 @@ package struct Planner {
         case .dropTable(let name, _): return try schemaChange(keyspaceName(name), parsed)
         case .createType(let name, _, _): return try schemaChange(keyspaceName(name), parsed)
         case .alterType(let syntax): return try schemaChange(keyspaceName(syntax.name), parsed)
-        case .dropType(let name, _): return try schemaChange(keyspaceName(name), parsed)
+        case .dropType(let name, _), .dropAbsent(let name):
+            return try schemaChange(keyspaceName(name), parsed)
         case .describe(let syntax):
             let request = DescribeRequest(
                 subject: syntax.subject, withInternals: syntax.withInternals, keyspace: keyspace)

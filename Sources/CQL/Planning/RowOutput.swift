@@ -192,6 +192,15 @@ struct RowOutput {
         case .column(let slot): return slots[slot].value.map { Array($0) }
         case .term(let term): return try term.bytes(BoundValues(), context, "selection")
         case .cellTime(let selection):
+            if let presence = selection.presence {
+                guard let value = try evaluate(presence) else { return nil }
+                // Of a slice, elements have to be there.
+                if case .slice(_, _, _, let type, _) = presence,
+                    CollectionFunctions.parts(of: value, type)?.isEmpty ?? true
+                {
+                    return nil
+                }
+            }
             return selection.evaluate(
                 slots[selection.slot],
                 elementTimes.isEmpty ? [] : elementTimes[selection.slot],
@@ -204,13 +213,13 @@ struct RowOutput {
         case .aggregate(let index): return try accumulators[index].result()
         case .field(let inner, let index, let type):
             return try evaluate(inner).flatMap { PlannedSelector.part(of: $0, type, field: index) }
-        case .element(let inner, let key, let type):
+        case .element(let inner, let key, let type, _):
             guard let value = try evaluate(inner), let wanted = Self.constant(key) else {
                 return nil
             }
             return PlannedSelector.part(of: value, type, key: wanted)
-        case .slice(let inner, let from, let to, let type):
-            return try evaluate(inner).map {
+        case .slice(let inner, let from, let to, let type, _):
+            return try evaluate(inner).flatMap {
                 PlannedSelector.slice(
                     of: $0, type, from: Self.constant(from), to: Self.constant(to))
             }

@@ -37,7 +37,10 @@ struct SelectorCompiler {
         case .writeTime(let kind, let inner): return try writeTime(kind, inner)
         case .function(let name, let arguments): return try call(name, arguments, expected)
         case .cast(let inner, let syntax):
-            let function = try FunctionLibrary.cast(try argument(inner), to: try resolve(syntax))
+            let target = try resolve(syntax)
+            // A cast to the type that the value has already is left out, also in the name.
+            if try exactType(inner) == target { return try compile(inner, as: target) }
+            let function = try FunctionLibrary.cast(try argument(inner), to: target)
             let (call, type, names) = try call(function, [inner])
             return (call, type, "cast(\(names[0]) as \(syntax))")
         case .typeHint(let syntax, let inner): return try hinted(inner, syntax)
@@ -55,7 +58,8 @@ struct SelectorCompiler {
             let (call, type, names) = try call(function, [inner])
             return (call, type, "-\(names[0])")
         case .tuple(let items) where items.count == 1 && expected?.isTuple != true:
-            return try compile(items[0], as: expected)
+            let (inner, type, name) = try compile(items[0], as: expected)
+            return (inner, type, "(\(name))")
         case .tuple, .list, .set, .map: return try literal(selector, expected)
         }
     }
@@ -154,7 +158,9 @@ struct SelectorCompiler {
         let term = try terms.compile(key, as: keyType, for: Self.keyName(type, name))
         var result = keyType
         if case .map(_, let value, _) = type { result = value }
-        return (.element(planned, term, type), result, "\(name)[\(key.sourceText)]")
+        return (
+            .element(planned, term, type, name: name), result, "\(name)[\(key.sourceText)]"
+        )
     }
 
     private static func keyName(_ type: CQLType, _ name: String) -> String {
@@ -167,7 +173,7 @@ struct SelectorCompiler {
         let (planned, type, name) = try compile(inner)
         let (first, last) = try bounds(type, name, from, to)
         let label = "\(name)[\(from?.sourceText ?? "")..\(to?.sourceText ?? "")]"
-        return (.slice(planned, from: first, to: last, type), type, label)
+        return (.slice(planned, from: first, to: last, type, name: name), type, label)
     }
 
     private mutating func bounds(
@@ -186,39 +192,60 @@ struct SelectorCompiler {
         return (planned[0], planned[1])
     }
 
+    /// The column that a chain of fields, elements and slices begins with, the first of these, and how
+    /// many there are.
+    private static func root(
+        of selector: Selector
+    ) -> (column: String, part: Selector, depth: Int)? {
+        switch selector {
+        case .column(let name): return (name, selector, 0)
+        case .field(let inner, _), .element(let inner, _), .slice(let inner, _, _):
+            guard let root = root(of: inner) else { return nil }
+            return (root.column, root.depth == 0 ? selector : root.part, root.depth + 1)
+        default: return nil
+        }
+    }
+
+    private static func partName(_ selector: Selector) -> String {
+        switch selector {
+        case .column(let name): Identifier.quoted(name)
+        case .field(let inner, let field): "\(partName(inner)).\(Identifier.quoted(field))"
+        case .element(let inner, let key): "\(partName(inner))[\(key.sourceText)]"
+        case .slice(let inner, let from, let to):
+            "\(partName(inner))[\(from?.sourceText ?? "")..\(to?.sourceText ?? "")]"
+        default: selector.sourceText
+        }
+    }
+
     private mutating func writeTime(
         _ kind: Selector.WriteTimeKind, _ inner: Selector
     ) throws(CQLError) -> Typed {
-        var name = ""
+        let refusal: CQLError = .invalid(
+            "Cannot use selection function \(kind.rawValue) on \(inner.sourceText): a column, or an"
+                + " element, slice or field of one is needed")
+        guard let root = Self.root(of: inner) else { throw refusal }
+        let column = try self.column(root.column)
         var part = CellTimeSelection.Part.all
-        let column: ColumnSchema
-        switch inner {
-        case .column(let columnName):
-            column = try self.column(columnName)
-            name = Identifier.quoted(columnName)
-        case .field(.column(let columnName), let field):
-            column = try self.column(columnName)
-            let (_, index) = try Self.field(field, of: column.type, columnName)
-            part = .field(index)
-            name = "\(Identifier.quoted(columnName)).\(Identifier.quoted(field))"
-        case .element(.column(let columnName), let key):
-            column = try self.column(columnName)
-            let keyType = try Self.keyType(column.type, columnName, "Element")
+        switch root.part {
+        case .field(_, let field):
+            part = .field(try Self.field(field, of: column.type, root.column).1)
+        case .element(_, let key):
+            let keyType = try Self.keyType(column.type, root.column, "Element")
             part = .element(
-                try terms.compile(
-                    key, as: keyType, for: Self.keyName(column.type, columnName)))
-            name = "\(Identifier.quoted(columnName))[\(key.sourceText)]"
-        case .slice(.column(let columnName), let from, let to):
-            column = try self.column(columnName)
-            let (first, last) = try bounds(column.type, columnName, from, to)
+                try terms.compile(key, as: keyType, for: Self.keyName(column.type, root.column)))
+        case .slice(_, let from, let to):
+            // Of several cells only one can have a part that is asked for.
+            if root.depth > 1, column.type.isMultiCell { throw refusal }
+            let (first, last) = try bounds(column.type, root.column, from, to)
             part = .slice(from: first, to: last)
-            name =
-                "\(Identifier.quoted(columnName))[\(from?.sourceText ?? "")..\(to?.sourceText ?? "")]"
-        default:
-            throw .invalid(
-                "Cannot use selection function \(kind.rawValue) on \(inner.sourceText): a column, or an"
-                    + " element, slice or field of one is needed")
+        default: break
         }
+        // What lies inside of one cell has that cell's time, if it is there at all.
+        var presence: PlannedSelector?
+        if root.depth > 1 || (root.depth == 1 && !column.type.isMultiCell) {
+            presence = try compile(inner).selector
+        }
+        let name = Self.partName(inner)
         guard !column.isPrimaryKey else {
             throw .invalid(
                 "Cannot use selection function \(kind.rawValue) on PRIMARY KEY part \(column.name)")
@@ -227,7 +254,8 @@ struct SelectorCompiler {
             throw .invalid("Cannot use selection function ttl on counters")
         }
         let selection = CellTimeSelection(
-            kind: kind, slot: table.slot(of: column), type: column.type, part: part)
+            kind: kind, slot: table.slot(of: column), type: column.type, part: part,
+            name: column.name, presence: presence)
         let single: CQLType = kind == .timeToLive ? .int : .bigint
         return (
             .cellTime(selection), selection.isList ? .list(single, frozen: false) : single,
@@ -388,12 +416,18 @@ struct SelectorCompiler {
 
     private func argument(_ selector: Selector) throws(CQLError) -> CallArgument {
         if case .term(let term) = selector { return terms.argument(term) }
-        let type = try exactType(selector)
+        var type = try exactType(selector)
+        // A hint makes a value of a whole, never of cells.
+        if case .typeHint = selector { type = type?.frozen }
         let compiler = self
+        var elementCount: Int?
+        if case .list(let items) = selector { elementCount = items.count }
+        let exact = type
         return CallArgument(
-            text: selector.sourceText, exactType: type, isMarker: false, likelyType: type
+            text: selector.sourceText, exactType: exact, likelyType: exact,
+            elementCount: elementCount
         ) { wanted in
-            if let type { return type.assignability(to: wanted) }
+            if let exact, elementCount == nil { return exact.assignability(to: wanted) }
             do throws(CQLError) {
                 return try compiler.suits(selector, wanted)
             } catch {

@@ -40,11 +40,12 @@ struct TermCompiler {
         return calls
     }
 
-    /// The term as a value of `type`, for the column or place called `name`.
+    /// The term as a value of `type`, for the column or place called `name`. `described` is the term as
+    /// an argument, where it was tried as one before.
     mutating func compile(
-        _ term: Term, as type: CQLType, for name: String
+        _ term: Term, as type: CQLType, for name: String, described: CallArgument? = nil
     ) throws(CQLError) -> PlannedTerm {
-        let compiled = try compileParts(term, type, name)
+        let compiled = try compileParts(term, type, name, described)
         return try folded(compiled)
     }
 
@@ -52,7 +53,7 @@ struct TermCompiler {
     private func folded(_ term: PlannedTerm) throws(CQLError) -> PlannedTerm {
         let parts: [PlannedTerm]
         switch term {
-        case .fields(let items), .collection(_, let items), .vector(_, let items): parts = items
+        case .fields(let items, _), .collection(_, let items), .vector(_, let items): parts = items
         default: return term
         }
         guard parts.allSatisfy(\.isConstant) else { return term }
@@ -64,7 +65,7 @@ struct TermCompiler {
     }
 
     private mutating func compileParts(
-        _ term: Term, _ type: CQLType, _ name: String
+        _ term: Term, _ type: CQLType, _ name: String, _ described: CallArgument?
     ) throws(CQLError) -> PlannedTerm {
         switch term {
         case .null: return .null
@@ -79,24 +80,16 @@ struct TermCompiler {
                     "Cannot assign value \(term.sourceText) to \(name) of type \(type.cqlName)")
             }
             return try compile(inner, as: hinted, for: name)
-        case .cast(let inner, let syntax):
-            let target = try resolve(syntax)
-            let function = try FunctionLibrary.cast(argument(inner), to: target)
-            return try call(function, [inner], type, name)
-        case .arithmetic(let sign, let left, let right):
-            let function = try FunctionResolver.choose(
-                sign, argument(left), argument(right), receiver: type)
-            return try call(function, [left, right], type, name)
-        case .negation(let inner):
-            let function = try FunctionResolver.chooseNegation(
-                argument(inner), receiver: type)
-            return try call(function, [inner], type, name)
-        case .function(let function, let arguments):
-            let resolved = try resolve(function, arguments, receiver: type)
-            return try call(resolved, arguments, type, name)
+        case .cast, .arithmetic, .negation, .function:
+            let operands = described?.operands ?? term.operands.map { argument($0) }
+            let function = try signature(term, operands, receiver: type)
+            return try call(function, term.operands, operands, type, name)
         case .list(let items): return try list(items, type, name)
         case .set(let items): return try set(items, type, name)
         case .map(let entries): return try map(entries, type, name)
+        case .tuple(let items) where items.count == 1 && !type.isTuple:
+            // Parentheses around one value are only parentheses.
+            return try compile(items[0], as: type, for: name, described: described)
         case .tuple(let items): return try tuple(items, type, name)
         case .userType(let fields): return try userType(fields, type, name)
         }
@@ -122,6 +115,8 @@ struct TermCompiler {
     private static func isAssignable(_ kind: Literal.Kind, _ type: CQLType) -> Bool {
         switch (kind, type) {
         case (_, .custom): kind == .string || kind == .hexadecimal
+        // Its parts stand in one text, whatever kind of literal that looks like.
+        case (_, .tuple): true
         case (.string, .ascii), (.string, .text), (.string, .inet), (.string, .date),
             (.string, .time), (.string, .timestamp):
             true
@@ -143,22 +138,35 @@ struct TermCompiler {
         try TypeResolution(keyspace: keyspace, types: types).resolve(syntax)
     }
 
-    private func resolve(
-        _ function: QualifiedName, _ arguments: [Term], receiver: CQLType?
+    /// The function that a call, a cast or an operator means.
+    private func signature(
+        _ call: Term, _ operands: [CallArgument], receiver: CQLType?
     ) throws(CQLError) -> FunctionSignature {
-        let plain = QualifiedName(keyspace: function.keyspace, name: function.name.lowercased())
-        guard plain.name != "tojson", plain.name != "to_json" else {
-            throw .invalid(
-                "\(plain.name)() may only be used within the selection clause of SELECT statements")
+        switch call {
+        case .cast(_, let syntax):
+            return try FunctionLibrary.cast(operands[0], to: try resolve(syntax))
+        case .arithmetic(let sign, _, _):
+            return try FunctionResolver.choose(sign, operands[0], operands[1], receiver: receiver)
+        case .negation:
+            return try FunctionResolver.chooseNegation(operands[0], receiver: receiver)
+        case .function(let function, _):
+            let plain = QualifiedName(
+                keyspace: function.keyspace, name: function.name.lowercased())
+            guard plain.name != "tojson", plain.name != "to_json" else {
+                throw .invalid(
+                    "\(plain.name)() may only be used within the selection clause of SELECT"
+                        + " statements")
+            }
+            return try FunctionLibrary.resolve(
+                plain, operands, receiver: receiver, partitionKey: partitionKey)
+        case .null, .literal, .marker, .list, .set, .map, .userType, .tuple, .typeHint:
+            preconditionFailure("\(call.sourceText) is no call")
         }
-        var described: [CallArgument] = []
-        for term in arguments { described.append(argument(term)) }
-        return try FunctionLibrary.resolve(
-            plain, described, receiver: receiver, partitionKey: partitionKey)
     }
 
     private mutating func call(
-        _ function: FunctionSignature, _ arguments: [Term], _ type: CQLType, _ name: String
+        _ function: FunctionSignature, _ arguments: [Term], _ operands: [CallArgument],
+        _ type: CQLType, _ name: String
     ) throws(CQLError) -> PlannedTerm {
         guard function.result.assignability(to: type) != .none else {
             throw .invalid(
@@ -168,7 +176,9 @@ struct TermCompiler {
         var planned: [PlannedTerm] = []
         for (place, (argument, argumentType)) in zip(arguments, function.arguments).enumerated() {
             planned.append(
-                try compile(argument, as: argumentType, for: "arg\(place)(\(function.name))"))
+                try compile(
+                    argument, as: argumentType, for: "arg\(place)(\(function.name))",
+                    described: operands[place]))
         }
         return .function(
             function.function, planned, place: nextCall(), name: function.plainName)
@@ -176,26 +186,56 @@ struct TermCompiler {
 
     // MARK: What a term may be
 
-    /// The term as the argument of a call. Its type is found once, so that nested calls cost no more than
-    /// their depth.
+    /// The term as the argument of a call.
     func argument(_ term: Term) -> CallArgument {
-        var isMarker = false
-        if case .marker = term { isMarker = true }
-        let compiler = self
-        let type: CQLType?
-        do throws(CQLError) {
-            type = try exactType(term)
-        } catch {
-            // What is wrong with it is said when it is compiled.
+        switch term {
+        case .literal(let literal):
             return CallArgument(
-                text: term.sourceText, exactType: nil, isMarker: isMarker, likelyType: nil,
-                suits: { _ in .weak })
+                text: term.sourceText, exactType: nil, likelyType: Self.preferredType(literal)
+            ) { Self.suits(literal, $0) }
+        case .list(let items):
+            return CallArgument(
+                text: term.sourceText, exactType: nil, likelyType: nil, elementCount: items.count
+            ) { self.suits(term, $0) }
+        case .tuple(let items) where items.count == 1:
+            let inner = argument(items[0])
+            return CallArgument(
+                text: term.sourceText, exactType: inner.exactType, likelyType: inner.likelyType,
+                operands: inner.operands
+            ) { $0.isTuple ? self.suits(term, $0) : inner.suits($0) }
+        case .function, .cast, .arithmetic, .negation: return call(term)
+        default:
+            var isMarker = false
+            if case .marker = term { isMarker = true }
+            do throws(CQLError) {
+                let type = try exactType(term)
+                return CallArgument(
+                    text: term.sourceText, exactType: type, isMarker: isMarker, likelyType: type
+                ) { type?.assignability(to: $0) ?? self.suits(term, $0) }
+            } catch {
+                // What is wrong with it is said when it is compiled.
+                return CallArgument(
+                    text: term.sourceText, exactType: nil, isMarker: isMarker, likelyType: nil
+                ) { _ in .weak }
+            }
         }
-        var likelyType = type
-        if case .literal(let literal) = term { likelyType = Self.preferredType(literal) }
+    }
+
+    /// A call as an argument: which function it means depends on the type that is wanted of it.
+    private func call(_ term: Term) -> CallArgument {
+        let operands = term.operands.map { argument($0) }
+        func result(_ receiver: CQLType?) -> CQLType? {
+            do throws(CQLError) {
+                return try signature(term, operands, receiver: receiver).result
+            } catch {
+                // A call that is wrong in itself is refused when it is compiled, in its own words.
+                return nil
+            }
+        }
+        let type = result(nil)
         return CallArgument(
-            text: term.sourceText, exactType: type, isMarker: isMarker, likelyType: likelyType,
-            suits: { wanted in type?.assignability(to: wanted) ?? compiler.suits(term, wanted) })
+            text: term.sourceText, exactType: type, likelyType: type, operands: operands
+        ) { result($0)?.assignability(to: $0) ?? .weak }
     }
 
     /// The type of a term that has one whatever is expected of it: a call, a cast, a hint. Literals and
@@ -203,17 +243,14 @@ struct TermCompiler {
     func exactType(_ term: Term) throws(CQLError) -> CQLType? {
         switch term {
         case .typeHint(let syntax, _), .cast(_, let syntax): return try resolve(syntax)
-        case .function(let name, let arguments):
-            let plain = name.name.lowercased()
-            // Its type is what is expected of it.
-            if plain == "fromjson" || plain == "from_json" { return nil }
-            return try resolve(name, arguments, receiver: nil).result
-        case .arithmetic(let sign, let left, let right):
-            return try FunctionResolver.choose(
-                sign, argument(left), argument(right), receiver: nil
-            ).result
-        case .negation(let inner):
-            return try FunctionResolver.chooseNegation(argument(inner), receiver: nil).result
+        case .function, .arithmetic, .negation:
+            // The type of `from_json` is what is expected of it.
+            if case .function(let name, _) = term,
+                ["fromjson", "from_json"].contains(name.name.lowercased())
+            {
+                return nil
+            }
+            return try signature(term, term.operands.map { argument($0) }, receiver: nil).result
         case .tuple(let items) where items.count == 1: return try exactType(items[0])
         case .null, .literal, .marker, .list, .set, .map, .userType, .tuple: return nil
         }
@@ -249,26 +286,8 @@ struct TermCompiler {
             }
             return result
         case (.list, _), (.set, _), (.map, _), (.userType, _), (.tuple, _): return .none
-        case (.function, _), (.cast, _), (.typeHint, _), (.arithmetic, _), (.negation, _):
-            do throws(CQLError) {
-                // A call that is wrong in itself is refused when it is compiled, in its own words.
-                return try resultSuits(term, type)
-            } catch {
-                return .weak
-            }
-        }
-    }
-
-    private func resultSuits(_ term: Term, _ type: CQLType) throws(CQLError) -> Assignability {
-        switch term {
-        case .function(let name, let arguments):
-            return try resolve(name, arguments, receiver: type).result.assignability(to: type)
-        case .arithmetic(let sign, let left, let right):
-            let function = try FunctionResolver.choose(
-                sign, argument(left), argument(right), receiver: type)
-            return function.result.assignability(to: type)
-        default:
-            return try exactType(term)?.assignability(to: type) ?? .weak
+        case (.typeHint, _), (.function, _), (.cast, _), (.arithmetic, _), (.negation, _):
+            return argument(term).suits(type)
         }
     }
 
@@ -364,9 +383,7 @@ struct TermCompiler {
         _ items: [Term], _ type: CQLType, _ name: String
     ) throws(CQLError) -> PlannedTerm {
         guard case .tuple(let types) = type else {
-            // Parentheses around one value are only parentheses.
-            if items.count == 1 { return try compile(items[0], as: type, for: name) }
-            throw Self.mismatch("tuple", name, type)
+            throw Self.mismatch("tuple type", name, type)
         }
         guard items.count <= types.count else {
             throw .invalid(
@@ -382,7 +399,7 @@ struct TermCompiler {
             }
             parts.append(try compile(item, as: part, for: "\(name)[\(parts.count)]"))
         }
-        return .fields(parts)
+        return .fields(parts, type)
     }
 
     private mutating func userType(
@@ -408,7 +425,19 @@ struct TermCompiler {
             }
             parts.append(try compile(given.value, as: field.type, for: "\(name).\(field.name)"))
         }
-        return .fields(parts)
+        return .fields(parts, type)
+    }
+}
+
+extension Term {
+    /// The arguments of a call, a cast or an operator.
+    fileprivate var operands: [Term] {
+        switch self {
+        case .cast(let inner, _), .negation(let inner): [inner]
+        case .arithmetic(_, let left, let right): [left, right]
+        case .function(_, let arguments): arguments
+        case .null, .literal, .marker, .list, .set, .map, .userType, .tuple, .typeHint: []
+        }
     }
 }
 

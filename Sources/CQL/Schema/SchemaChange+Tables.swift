@@ -105,7 +105,7 @@ extension SchemaChange {
     ) throws(CQLError) -> CreateTableSyntax.PrimaryKeySyntax {
         guard let key = syntax.primaryKeys.first else {
             throw .invalid(
-                "No PRIMARY KEY specified for table '\(syntax.name.name)' (exactly one required)")
+                "No PRIMARY KEY specifed for table '\(syntax.name.name)' (exactly one required)")
         }
         guard syntax.primaryKeys.count == 1 else {
             throw .invalid(
@@ -175,9 +175,10 @@ extension SchemaChange {
     func alterTable(
         _ syntax: AlterTableSyntax, _ schema: SchemaSnapshot, _ timestamp: Int64
     ) throws(CQLError) -> SchemaChangeOutcome {
-        let existing = try existingKeyspace(schema)
         let name = syntax.name.name
-        guard let table = existing.table(named: name) else {
+        guard let existing = schema.keyspace(named: keyspace),
+            let table = existing.table(named: name)
+        else {
             if syntax.ifExists { return .nothing }
             throw .invalid("Table '\(keyspace).\(name)' doesn't exist")
         }
@@ -280,6 +281,11 @@ extension SchemaChange {
             }
             guard !all[index].isPrimaryKey else {
                 throw .invalid("Cannot drop PRIMARY KEY column \(name)")
+            }
+            // Its cells belong to fields: without the type nothing could be said of what was dropped.
+            if case .userDefined(let definition, frozen: false) = all[index].type {
+                throw .invalid(
+                    "Cannot drop non-frozen column \(name) of user type \(definition.name)")
             }
             dropped.append(DroppedColumn(column: all.remove(at: index), droppedAt: timestamp))
         }

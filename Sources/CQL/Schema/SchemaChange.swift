@@ -87,6 +87,8 @@ package struct SchemaChange: Sendable {
             return try createType(name, ifNotExists, fields, schema)
         case .alterType(let syntax): return try alterType(syntax, schema)
         case .dropType(let name, let ifExists): return try dropType(name, ifExists, schema)
+        // There is none of its kind, and the statement says that this is well.
+        case .dropAbsent: return .nothing
         default: throw .invalid("The statement does not change the schema")
         }
     }
@@ -110,7 +112,7 @@ package struct SchemaChange: Sendable {
         switch statement {
         case .createKeyspace: (.create, .allKeyspaces)
         case .alterKeyspace, .alterType: (.alter, .keyspace(keyspace))
-        case .dropKeyspace, .dropType: (.drop, .keyspace(keyspace))
+        case .dropKeyspace, .dropType, .dropAbsent: (.drop, .keyspace(keyspace))
         case .createTable: (.create, .allTables(keyspace))
         case .alterTable(let syntax): (.alter, .table(keyspace, syntax.name.name))
         case .dropTable(let name, _): (.drop, .table(keyspace, name.name))
@@ -225,6 +227,7 @@ package struct SchemaChange: Sendable {
             resolved.append(try self.field(field, resolution))
         }
         let type = UserDefinedType(keyspace: keyspace, name: name.name, fields: resolved)
+        try TypeResolution.checkDepth(.userDefined(type, frozen: true))
         return put(existing.with(types: existing.types + [type]), event(.created, .type, name.name))
     }
 
@@ -244,9 +247,10 @@ package struct SchemaChange: Sendable {
     private func alterType(
         _ syntax: AlterTypeSyntax, _ schema: SchemaSnapshot
     ) throws(CQLError) -> SchemaChangeOutcome {
-        let existing = try existingKeyspace(schema)
         let name = syntax.name.name
-        guard let type = existing.type(named: name) else {
+        guard let existing = schema.keyspace(named: keyspace),
+            let type = existing.type(named: name)
+        else {
             if syntax.ifExists { return .nothing }
             throw .invalid("Type '\(keyspace).\(name)' doesn't exist")
         }
@@ -289,6 +293,12 @@ package struct SchemaChange: Sendable {
             durableWrites: existing.durableWrites,
             tables: existing.tables.map { $0.replacing(changed) },
             types: existing.types.map { $0.name == name ? changed : $0.replacing(changed) })
+        for type in altered.types {
+            try TypeResolution.checkDepth(.userDefined(type, frozen: true))
+        }
+        for column in altered.tables.flatMap(\.allColumns) {
+            try TypeResolution.checkDepth(column.type)
+        }
         return put(altered, event(.updated, .type, name))
     }
 
@@ -310,9 +320,9 @@ package struct SchemaChange: Sendable {
     private func dropType(
         _ name: QualifiedName, _ ifExists: Bool, _ schema: SchemaSnapshot
     ) throws(CQLError) -> SchemaChangeOutcome {
-        let existing = try existingKeyspace(schema)
         let name = name.name
-        guard existing.type(named: name) != nil else {
+        guard let existing = schema.keyspace(named: keyspace), existing.type(named: name) != nil
+        else {
             if ifExists { return .nothing }
             throw .invalid("Type '\(keyspace).\(name)' doesn't exist")
         }

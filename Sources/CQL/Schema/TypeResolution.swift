@@ -11,34 +11,43 @@ struct TypeResolution {
 
     /// The type that `syntax` means in this keyspace.
     func resolve(_ syntax: TypeSyntax) throws(CQLError) -> CQLType {
-        try resolve(syntax, depth: 0)
+        let type = try meaning(of: syntax)
+        try Self.checkDepth(type)
+        return type
     }
 
-    private func resolve(_ syntax: TypeSyntax, depth: Int) throws(CQLError) -> CQLType {
-        guard depth < 32 else {
-            throw .invalid("Types may be nested at most 32 levels deep")
+    /// Refuses a type that is nested deeper than its stored form may be.
+    static func checkDepth(_ type: CQLType) throws(CQLError) {
+        guard type.depth <= CQLType.maximumDepth else {
+            throw .invalid("Types may be nested at most \(CQLType.maximumDepth) levels deep")
         }
+    }
+
+    private func meaning(of syntax: TypeSyntax) throws(CQLError) -> CQLType {
         switch syntax {
         case .native(let type, _): return type
-        case .custom(let name): return .custom(name)
+        case .custom(let name):
+            // A class that stands for one of CQL's own types is that type.
+            let type = JavaTypeName.type(inStatement: name)
+            return type.isNested ? .custom(name) : type
         case .list(let element):
-            return .list(try part(element, of: syntax, depth), frozen: false)
+            return .list(try part(element, of: syntax), frozen: false)
         case .set(let element):
-            let type = try part(element, of: syntax, depth)
+            let type = try part(element, of: syntax)
             guard !type.containsDuration else {
                 throw .invalid("Durations are not allowed inside sets: \(syntax)")
             }
             return .set(type, frozen: false)
         case .map(let key, let value):
-            let keyType = try part(key, of: syntax, depth)
+            let keyType = try part(key, of: syntax)
             guard !keyType.containsDuration else {
                 throw .invalid("Durations are not allowed as map keys: \(syntax)")
             }
-            return .map(keyType, try part(value, of: syntax, depth), frozen: false)
+            return .map(keyType, try part(value, of: syntax), frozen: false)
         case .tuple(let parts):
             var types: [CQLType] = []
             for part in parts {
-                let type = try resolve(part, depth: depth + 1)
+                let type = try meaning(of: part)
                 guard type != .counter else {
                     throw .invalid("Counters are not allowed inside tuples")
                 }
@@ -52,7 +61,7 @@ struct TypeResolution {
             guard dimensions <= 8_192 else {
                 throw .invalid("vectors may have at most 8192 dimensions; given \(dimensions)")
             }
-            let type = try resolve(element, depth: depth + 1)
+            let type = try meaning(of: element)
             guard type != .counter else {
                 throw .invalid("Counters are not allowed inside vectors")
             }
@@ -65,7 +74,7 @@ struct TypeResolution {
                     "frozen<> is only allowed on collections, tuples, and user-defined types"
                         + " (got \(inner))")
             }
-            return try resolve(Self.thawed(inner), depth: depth + 1).frozen
+            return try meaning(of: Self.thawed(inner)).frozen
         case .userDefined(let name):
             if let other = name.keyspace, other != keyspace {
                 throw .invalid(
@@ -93,9 +102,9 @@ struct TypeResolution {
 
     /// The type of a part of the collection `whole`.
     private func part(
-        _ syntax: TypeSyntax, of whole: TypeSyntax, _ depth: Int
+        _ syntax: TypeSyntax, of whole: TypeSyntax
     ) throws(CQLError) -> CQLType {
-        let type = try resolve(syntax, depth: depth + 1)
+        let type = try meaning(of: syntax)
         guard type != .counter else {
             throw .invalid("Counters are not allowed inside collections: \(whole)")
         }
@@ -135,6 +144,29 @@ extension CQLType {
             } else {
                 .userDefined(definition.replacing(replacement), frozen: frozen)
             }
+        default: self
+        }
+    }
+
+    /// How deeply parts are nested in it; a user-defined type counts for itself and its definition.
+    var depth: Int {
+        let inner = parts.map(\.depth).max() ?? -1
+        if case .userDefined = self { return inner + 2 }
+        return inner + 1
+    }
+
+    /// The type with a tuple in the place of each user-defined type, which may be gone one day.
+    var withoutUserTypes: CQLType {
+        switch self {
+        case .list(let element, let frozen): .list(element.withoutUserTypes, frozen: frozen)
+        case .set(let element, let frozen): .set(element.withoutUserTypes, frozen: frozen)
+        case .map(let key, let value, let frozen):
+            .map(key.withoutUserTypes, value.withoutUserTypes, frozen: frozen)
+        case .tuple(let parts): .tuple(parts.map(\.withoutUserTypes))
+        case .vector(let element, let dimensions):
+            .vector(element.withoutUserTypes, dimensions: dimensions)
+        case .userDefined(let definition, _):
+            .tuple(definition.fields.map { $0.type.withoutUserTypes.frozen })
         default: self
         }
     }

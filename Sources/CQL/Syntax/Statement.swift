@@ -27,6 +27,8 @@ package enum Statement: Equatable, Sendable {
     case createType(name: QualifiedName, ifNotExists: Bool, fields: [FieldSyntax])
     case alterType(AlterTypeSyntax)
     case dropType(name: QualifiedName, ifExists: Bool)
+    /// DROP ... IF EXISTS of a kind of thing that no keyspace has: an index, a view, a function.
+    case dropAbsent(name: QualifiedName)
     case describe(DescribeSyntax)
     /// About roles and permissions.
     case roles(RoleStatement)

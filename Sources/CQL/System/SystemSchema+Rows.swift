@@ -147,7 +147,7 @@ extension SystemSchema {
                 "column_name": .text(dropped.column.name),
                 "dropped_time": .timestamp(dropped.droppedAt / 1_000),
                 "kind": .text(dropped.column.isStatic ? "static" : "regular"),
-                "type": .text(dropped.column.type.cqlName),
+                "type": .text(dropped.column.type.withoutUserTypes.cqlName),
             ])
         }
     }

@@ -210,7 +210,6 @@ def bad(kind, text, phrase):
 refusals([
     wrong("text that is no JSON", "nonsense", "Could not decode JSON string as a map"),
     wrong("an object without an end", '{"k": 1', "Could not decode JSON string as a map"),
-    wrong("text after the object", '{"k": 1} x', "Could not decode JSON string as a map"),
     wrong("a list as a row", "[1]", "Could not decode JSON string as a map"),
     wrong("null as a row", "null", "Got null for INSERT JSON values"),
     wrong("an unknown column", '{"k": 1, "nope": 1}', "JSON values map contains unrecognized column: nope"),
@@ -219,8 +218,8 @@ refusals([
     bad("int", "true", "Expected an int value, but got a Boolean: true"),
     bad("int", '"x"', "Unable to make int from 'x'"),
     bad("int", "2147483648", "Expected an int value, but got a Long: 2147483648"),
-    bad("tinyint", "128", "Expected a byte value, but got a Integer: 128"),
-    bad("smallint", "40000", "Expected a short value, but got a Integer: 40000"),
+    bad("tinyint", "128", "Unable to make byte from '128'"),
+    bad("smallint", "40000", "Unable to make short from '40000'"),
     bad("bigint", "[]", "Expected a bigint value, but got a ArrayList: []"),
     bad("text", "5", "Expected a UTF-8 string, but got a Integer: 5"),
     bad("ascii", "5", "Expected an ascii string, but got a Integer: 5"),
@@ -231,7 +230,7 @@ refusals([
     bad("inet", "1", "Expected a string representation of an inet value, but got a Integer: 1"),
     bad("date", "true", "Expected a string representation of a date value, but got a Boolean: true"),
     bad("time", "true", "Expected a string representation of a time value, but got a Boolean: true"),
-    bad("timestamp", "true", "Expected a long or a datestring representation of a date value"),
+    bad("timestamp", "true", "Expected a long or a datestring representation of a timestamp value"),
     bad("float", "true", "Expected a float value, but got a Boolean: true"),
     bad("double", "true", "Expected a double value, but got a Boolean: true"),
     bad("list<int>", "5", "Expected a list, but got a Integer: 5"),
@@ -256,3 +255,36 @@ refusals([
     ("from_json of broken JSON", "INSERT INTO $t (k, c5) VALUES (1, from_json('{'))", FunctionFailure,
      "Could not decode JSON string"),
 ], names)
+
+
+@behaviour
+def from_json_says_what_is_no_value_of_the_type(env):
+    name = env.table(
+        "k int PRIMARY KEY, b blob, d decimal, v varint, s smallint, t tinyint, ts timestamp, i int")
+    for column, text, phrase in (
+            ("b", '"0x123"', "Value '0x123' is not a valid blob representation: "),
+            ("b", "123", "Value '123' is not a valid blob representation: "),
+            ("d", '"xyzz"', "Value 'xyzz' is not a valid representation of a decimal value"),
+            ("v", "true", "Value 'true' is not a valid representation of a varint value"),
+            ("v", '""', "Value '' is not a valid representation of a varint value"),
+            ("s", "32768", "Unable to make short from '32768'"),
+            ("t", "123.456", "Unable to make byte from '123.456'"),
+            ("ts", "123.456", "Expected a long or a datestring representation of a timestamp value, but got a Double"),
+            ("ts", '"abcd"', "Unable to parse a date/time from 'abcd'")):
+        env.refused(
+            FunctionFailure, phrase,
+            lambda: env.execute(f"INSERT INTO {name} (k, {column}) VALUES (1, from_json('{text}'))"))
+
+
+@behaviour
+def what_stands_behind_the_object_is_not_looked_at(env):
+    name = env.table("k int PRIMARY KEY")
+    env.execute(f"INSERT INTO {name} JSON '{{\"k\": 1}} x'")
+    equal(env.rows(f"SELECT k FROM {name}"), [(1,)])
+
+
+@behaviour
+def an_empty_value_is_an_empty_string(env):
+    name = env.table("k int PRIMARY KEY, i int, u uuid")
+    env.execute(f"INSERT INTO {name} (k, i, u) VALUES (1, blob_as_int(0x), blob_as_uuid(0x))")
+    equal(env.rows(f"SELECT JSON * FROM {name}"), [('{"k": 1, "i": "", "u": ""}',)])

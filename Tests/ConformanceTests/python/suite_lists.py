@@ -416,3 +416,25 @@ refusals([
     ("prepending to a set", "UPDATE $lists SET s = {1} + s WHERE k = 1", InvalidRequest,
      "Invalid operation"),
 ], lambda env: {"lists": lists(env)})
+
+
+@behaviour
+def a_deletion_at_an_unset_index_deletes_nothing(env):
+    k = filled(env, [1, 2])
+    env.execute(env.session.prepare(f"DELETE l[?] FROM {lists(env)} WHERE k = ?"), (UNSET_VALUE, k))
+    equal(env.rows(f"SELECT l FROM {lists(env)} WHERE k = {k}"), [([1, 2],)])
+
+
+@behaviour
+def null_and_unset_keys_of_maps_and_elements_of_sets_are_refused(env):
+    name = env.table("k int PRIMARY KEY, m map<int, int>, s set<int>")
+    env.execute(f"INSERT INTO {name} (k, m, s) VALUES (1, {{1: 1}}, {{1}})")
+    for statement, null, unset in (
+            ("UPDATE {} SET m[?] = 1 WHERE k = 1", "Invalid null map key", "Invalid unset map key"),
+            ("DELETE m[?] FROM {} WHERE k = 1", "Invalid null map key", "Invalid unset map key"),
+            ("DELETE s[?] FROM {} WHERE k = 1", "Invalid null set element", "Invalid unset set element"),
+            ("SELECT m[?] FROM {} WHERE k = 1", "Invalid null value for element selection on m",
+             "Invalid unset value for element selection on m")):
+        prepared = env.session.prepare(statement.format(name))
+        env.refused(InvalidRequest, null, lambda: env.execute(prepared, (None,)))
+        env.refused(InvalidRequest, unset, lambda: env.execute(prepared, (UNSET_VALUE,)))

@@ -226,9 +226,9 @@ refusals([
     wrong("date", "4294967296", "Unable to make unsigned int (for date) from: '4294967296'"),
     wrong("time", "'25:00:00'", "Unable to coerce '25:00:00' to a formatted time (long)"),
     wrong("time", "'12:30'", "Unable to coerce '12:30' to a formatted time (long)"),
-    wrong("timestamp", "'yesterday'", "Unable to coerce 'yesterday' to a formatted date (long)"),
-    wrong("timestamp", "'2024-13-01'", "Unable to coerce '2024-13-01' to a formatted date (long)"),
-    wrong("timestamp", "'2024-02-29 25:00'", "Unable to coerce '2024-02-29 25:00' to a formatted date (long)"),
+    wrong("timestamp", "'yesterday'", "Unable to parse a date/time from 'yesterday'"),
+    wrong("timestamp", "'2024-13-01'", "Unable to parse a date/time from '2024-13-01'"),
+    wrong("timestamp", "'2024-02-29 25:00'", "Unable to parse a date/time from '2024-02-29 25:00'"),
     wrong("duration", "'1d'", 'Invalid STRING constant (1d) for "c_duration" of type duration'),
     wrong("float", "'1'", 'Invalid STRING constant (1) for "c_float" of type float'),
     wrong("decimal", "'1'", 'Invalid STRING constant (1) for "c_decimal" of type decimal'),
@@ -252,3 +252,27 @@ refusals([
     ("an empty name", 'SELECT "" FROM $t', InvalidRequest, "Undefined column name"),
     ("a reserved word as a column", "SELECT from FROM $t", SyntaxException, "no viable alternative"),
 ], names)
+
+
+@behaviour
+def a_tuple_may_stand_in_a_text(env):
+    name = env.table("k int PRIMARY KEY, t frozen<tuple<int, text>>")
+    for k, text in enumerate(("0:0", "@:1", "1:1\\:1", "2")):
+        env.execute(f"INSERT INTO {name} (k, t) VALUES ({k}, '{text}')")
+    equal(
+        [tuple(row[1]) for row in sorted(env.rows(f"SELECT k, t FROM {name}"), key=lambda row: row[0])],
+        [(0, "0"), (None, "1"), (1, "1:1"), (2, None)])
+    env.refused(
+        InvalidRequest,
+        "Invalid tuple literal: too many elements. Type frozen<tuple<int, text>> expects 2 but got 3",
+        lambda: env.execute(f"INSERT INTO {name} (k, t) VALUES (9, '1:2:3')"))
+
+
+@behaviour
+def arithmetic_of_literals_takes_the_columns_type_however_it_nests(env):
+    name = env.table("k int PRIMARY KEY, b bigint, s smallint, e decimal, v varint, t text")
+    env.execute(
+        f"INSERT INTO {name} (k, b, s, e, t) VALUES (1, 60 * 60 * 1000, 1 * (1 + 1), -(1 + 2), 'a' + 'b' + 'c')")
+    equal(env.rows(f"SELECT b, s, e, t FROM {name}"), [(3600000, 2, decimal.Decimal(-3), "abc")])
+    env.execute(f"UPDATE {name} SET v = to_timestamp(now()) WHERE k = 1")
+    equal(env.rows(f"SELECT v FROM {name}")[0][0] > 1700000000000, True)

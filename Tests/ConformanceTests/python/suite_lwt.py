@@ -828,11 +828,21 @@ def a_serial_consistency_for_a_plain_write_is_refused(env):
 
 @behaviour
 def a_serial_read_of_several_partitions_is_refused(env):
-    for where in ("", " WHERE k IN (1, 2)", " WHERE token(k) > 0"):
-        env.refused(
-            InvalidRequest, "consistency may only be requested for one partition at a time",
-            lambda: list(env.session.execute(SimpleStatement(
-                f"SELECT v FROM {plain(env)}{where}", consistency_level=ConsistencyLevel.SERIAL))))
+    env.refused(
+        InvalidRequest, "consistency may only be requested for one partition at a time",
+        lambda: list(env.session.execute(SimpleStatement(
+            f"SELECT v FROM {plain(env)} WHERE k IN (1, 2)", consistency_level=ConsistencyLevel.SERIAL))))
+
+
+@behaviour
+def a_serial_read_of_a_range_is_a_read_at_a_quorum(env):
+    name = env.table("k int PRIMARY KEY, v int")
+    for k in range(3):
+        env.execute(f"INSERT INTO {name} (k, v) VALUES ({k}, {k}) IF NOT EXISTS")
+    for level in (ConsistencyLevel.SERIAL, ConsistencyLevel.LOCAL_SERIAL):
+        for where in ("", f" WHERE token(k) >= {-2**63 + 1}"):
+            rows = env.session.execute(SimpleStatement(f"SELECT v FROM {name}{where}", consistency_level=level))
+            equal(sorted(row[0] for row in rows), [0, 1, 2])
 
 
 def tables(env):
@@ -863,7 +873,7 @@ refusals([
     ("a condition on an unknown column", "UPDATE $plain SET v = 1 WHERE k = 1 IF nope = 1",
      InvalidRequest, "Undefined column name nope in table"),
     ("a condition on a counter", "UPDATE $counters SET n = n + 1 WHERE k = 1 IF n = 1",
-     InvalidRequest, "Conditions on counters are not supported"),
+     InvalidRequest, "Conditional updates are not supported on counter tables"),
     ("a conditional update of a counter", "UPDATE $counters SET n = n + 1 WHERE k = 1 IF EXISTS",
      InvalidRequest, "Conditional updates are not supported on counter tables"),
     ("null with a slice", "UPDATE $plain SET v = 1 WHERE k = 1 IF v > null", InvalidRequest,

@@ -14,7 +14,7 @@ def names(env):
     def make():
         table = env.table("a int, b int, v text, PRIMARY KEY (a, b)")
         env.execute("CREATE TYPE used_type (x int, y text)")
-        holder = env.table("k int PRIMARY KEY, u frozen<used_type>")
+        holder = env.table("k int PRIMARY KEY, u frozen<used_type>, w used_type")
         return {"table": table, "holder": holder, "keyspace": env.keyspace}
     return env.shared("names", make)
 
@@ -68,7 +68,7 @@ refusals([
     ("a table in an unknown keyspace", "CREATE TABLE nowhere.t (k int PRIMARY KEY)",
      InvalidRequest, "nowhere"),
     ("a table without a primary key", "CREATE TABLE refused (k int, v int)",
-     InvalidRequest, "No PRIMARY KEY specified"),
+     InvalidRequest, "No PRIMARY KEY specifed"),
     ("two primary keys", "CREATE TABLE refused (k int PRIMARY KEY, j int PRIMARY KEY)",
      InvalidRequest, "Multiple PRIMARY KEY"),
     ("an unknown key column", "CREATE TABLE refused (k int, PRIMARY KEY (k, other))",
@@ -152,6 +152,12 @@ refusals([
      InvalidRequest, "nowhere_type"),
     ("a field that exists", "ALTER TYPE used_type ADD x int",
      InvalidRequest, "x"),
+    ("a type of an unknown keyspace", "DROP TYPE nowhere.t",
+     InvalidRequest, "Type 'nowhere.t' doesn't exist"),
+    ("a table of an unknown keyspace", "ALTER TABLE nowhere.t ADD v int",
+     InvalidRequest, "Table 'nowhere.t' doesn't exist"),
+    ("dropping a column of a type that is not frozen", "ALTER TABLE $holder DROP w",
+     InvalidRequest, "Cannot drop non-frozen column w of user type used_type"),
     ("compact storage", "CREATE TABLE refused (k int PRIMARY KEY, v int) WITH COMPACT STORAGE",
      InvalidRequest, "COMPACT"),
 ], names)
@@ -199,6 +205,9 @@ def if_not_exists_and_if_exists_accept_what_is_so_already(env):
         "ALTER TABLE twice ADD IF NOT EXISTS v int",
         "ALTER TABLE twice DROP IF EXISTS nothing",
         "ALTER TABLE IF EXISTS nowhere ADD v int",
+        "ALTER TABLE IF EXISTS no_keyspace.nowhere ADD v int",
+        "ALTER TYPE IF EXISTS no_keyspace.nowhere ADD v int",
+        "DROP TYPE IF EXISTS no_keyspace.nowhere",
         "DROP TABLE IF EXISTS twice",
         "DROP TABLE IF EXISTS twice",
         "CREATE TYPE IF NOT EXISTS twice_type (x int)",
@@ -379,3 +388,40 @@ def an_unknown_option_is_refused_with_the_name_that_was_meant_or_the_option(env)
         (SyntaxException, ConfigurationException, InvalidRequest), "gc_grace_second",
         lambda: env.execute("CREATE TABLE refused (k int PRIMARY KEY) WITH gc_grace_second = 1"))
     true("gc_grace_second" in str(error), "the option is named")
+
+
+@behaviour
+def a_dropped_column_is_shown_with_a_type_that_may_go(env):
+    env.execute("CREATE TYPE passing (x int)")
+    name = env.table("k int PRIMARY KEY, v frozen<passing>")
+    env.execute(f"ALTER TABLE {name} DROP v")
+    env.execute("DROP TYPE passing")
+    table = name.split(".")[-1]
+    equal(env.rows(
+        "SELECT type FROM system_schema.dropped_columns "
+        f"WHERE keyspace_name = '{env.keyspace}' AND table_name = '{table}'"), [("frozen<tuple<int>>",)])
+
+
+@behaviour
+def a_tuple_of_tuples_goes_as_deep_as_drivers_try(env):
+    kind, literal = "int", "7"
+    for _ in range(32):
+        kind, literal = f"frozen<tuple<{kind}>>", f"({literal})"
+    name = env.table(f"k int PRIMARY KEY, v {kind}")
+    env.execute(f"INSERT INTO {name} (k, v) VALUES (1, {literal})")
+    value = env.rows(f"SELECT v FROM {name}")[0][0]
+    for _ in range(32):
+        value = value[0]
+    equal(value, 7)
+
+
+@behaviour
+def a_type_may_be_named_by_its_class(env):
+    name = env.table(
+        "k 'org.apache.cassandra.db.marshal.Int32Type' PRIMARY KEY, v 'UTF8Type'")
+    env.execute(f"INSERT INTO {name} (k, v) VALUES (1, 'x')")
+    equal(env.rows(f"SELECT k, v FROM {name}"), [(1, "x")])
+    table = name.split(".")[-1]
+    equal(sorted(env.rows(
+        "SELECT column_name, type FROM system_schema.columns "
+        f"WHERE keyspace_name = '{env.keyspace}' AND table_name = '{table}'")), [("k", "int"), ("v", "text")])

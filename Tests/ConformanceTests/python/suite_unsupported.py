@@ -95,3 +95,12 @@ def a_refused_statement_changed_nothing(env):
     true(env.rows(
         "SELECT * FROM system_schema.indexes WHERE keyspace_name = '%s'" % env.keyspace) == [],
         "no index")
+
+
+@behaviour
+def dropping_if_exists_what_no_keyspace_has_does_nothing(env):
+    for statement in (
+            "DROP INDEX IF EXISTS nowhere", f"DROP INDEX IF EXISTS {env.keyspace}.nowhere",
+            "DROP MATERIALIZED VIEW IF EXISTS nowhere", "DROP FUNCTION IF EXISTS nowhere",
+            "DROP FUNCTION IF EXISTS nowhere (int, list<text>)", "DROP AGGREGATE IF EXISTS nowhere (int)"):
+        env.execute(statement)

@@ -1,10 +1,10 @@
-// The Java class names that stand for types in the native protocol's `custom` option.
+// The Java class names that stand for types: in the native protocol's `custom` option, and in statements
+// that name a type by its class.
 //
 // For example `org.apache.cassandra.db.marshal.VectorType(org.apache.cassandra.db.marshal.FloatType , 3)`.
 // Names of user-defined types and their fields are in hexadecimal, as Cassandra writes them.
 
 internal import Encoding
-package import Model
 
 /// Between types and Cassandra's class names.
 package enum JavaTypeName {
@@ -56,6 +56,11 @@ package enum JavaTypeName {
         var parser = Parser(text: Array(name.utf8))
         guard let type = parser.parseType(depth: 0), parser.isAtEnd else { return .custom(name) }
         return type
+    }
+
+    /// The type that a class name in a statement stands for: without a package, one of Cassandra's own.
+    package static func type(inStatement name: String) -> CQLType {
+        name.hasPrefix(package) || !name.contains(".") ? type(named: name) : .custom(name)
     }
 
     private struct Parser {

@@ -33,6 +33,10 @@ struct KeyReader {
     /// Whether more input is here already, as after pasting: then drawing can wait.
     var hasMore: Bool { position < bytes.count }
 
+    /// Whether other input than tabs is here already: so a tab that was just read was pasted with it. Who
+    /// presses the key twice may send both at once.
+    var hasMoreThanTabs: Bool { bytes[position...].contains { $0 != 0x09 } }
+
     private mutating func nextByte(timeout: Int32 = -1) -> UInt8? {
         if position == bytes.count {
             var request = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)

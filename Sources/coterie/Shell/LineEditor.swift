@@ -138,7 +138,7 @@ final class LineEditor {
     /// Completes the word before the cursor as far as all candidates agree; a second time it lists them.
     private func completeWord(listsAll: Bool) {
         // A pasted tab is a blank.
-        if keys.hasMore {
+        if keys.hasMoreThanTabs {
             buffer.insert(" ")
             return
         }

@@ -348,6 +348,7 @@ def scrub_cleanup_and_upgrade_keep_all_rows(env):
 
 
 @behaviour
+@needs(3)
 def a_scrub_of_a_damaged_file_leaves_the_rest_readable(env):
     filled(env, "damaged")
     ask(env, "flush", KEYSPACE, "damaged")
@@ -427,7 +428,7 @@ def a_snapshot_outlives_its_table_and_gives_it_back(env):
     everywhere(env, "snapshot", "-t", "chest", "-cf", "treasure", KEYSPACE)
     session.execute(f"DROP TABLE {KEYSPACE}.treasure")
     folders = []
-    for node in (1, 2, 3):
+    for node in range(1, len(env.ring.addresses) + 1):
         folder = os.path.join(env.ring.folder, f"backup-{node}")
         shutil.rmtree(folder, ignore_errors=True)
         os.mkdir(folder)
@@ -465,7 +466,7 @@ def truncate_and_drop_leave_automatic_snapshots(env):
     found = [s for s in tell(env, "listsnapshots")
              if s["table"] == "fleeting" and s["tag"].startswith("truncated-")]
     true(found, "no snapshot of the truncation")
-    for node in (1, 2, 3):
+    for node in range(1, len(env.ring.addresses) + 1):
         folder = os.path.join(node_folder(env, node), "upload", KEYSPACE, "fleeting")
         os.makedirs(folder, exist_ok=True)
         for path in glob.glob(
@@ -566,11 +567,11 @@ def timeouts_and_rates_are_read_and_set(env):
 @behaviour
 def a_share_of_the_requests_is_traced(env):
     session = filled(env, "traced", 3)
-    for node in (1, 2, 3):
+    for node in range(1, len(env.ring.addresses) + 1):
         ask(env, "settraceprobability", "1", node=node)
     equal(ask(env, "gettraceprobability"), "Current trace probability: 1.0\n")
     session.execute(f"SELECT * FROM {KEYSPACE}.traced WHERE k = 1")
-    for node in (1, 2, 3):
+    for node in range(1, len(env.ring.addresses) + 1):
         ask(env, "settraceprobability", "0", node=node)
 
     def check():

@@ -4,7 +4,7 @@ texts and the same rows of system_schema."""
 from cassandra import ConsistencyLevel
 from cassandra.query import SimpleStatement
 
-from harness import behaviour, equal, eventually, true
+from harness import behaviour, equal, eventually, needs, true
 
 SCHEMA_TABLES = [
     "keyspaces", "tables", "columns", "dropped_columns", "types", "column_masks", "indexes", "views", "triggers",
@@ -175,6 +175,7 @@ def each_element_is_described_alone_as_in_its_keyspace(env):
 
 
 @behaviour
+@needs(3)
 def a_table_that_is_made_again_under_its_id_is_empty_also_after_a_kill(env):
     name = env.table("k int PRIMARY KEY, v text")
     for key in range(20):

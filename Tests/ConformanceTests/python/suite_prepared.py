@@ -96,6 +96,7 @@ def kept(env, node):
 
 
 @behaviour
+@needs(3)
 def an_id_means_its_statement_after_a_kill_on_every_connection(env):
     name = f"{env.keyspace}.{env.table('k int PRIMARY KEY, v int')}"
     texts = [f"SELECT v FROM {name} WHERE k = {k}" for k in range(40)] + [
@@ -131,6 +132,7 @@ def what_one_connection_prepares_every_connection_of_the_node_executes(env):
 
 
 @behaviour
+@needs(3)
 def what_a_dropped_table_had_prepared_is_forgotten_also_after_a_kill(env):
     name = f"{env.keyspace}.{env.table('k int PRIMARY KEY')}"
     stays = f"{env.keyspace}.{env.table('k int PRIMARY KEY, v int')}"

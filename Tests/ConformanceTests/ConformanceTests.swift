@@ -109,7 +109,8 @@ import Testing
         @Test func acknowledgedWritesSurviveKills() async throws { try await run("crash") }
 
         @Test(arguments: [
-            "admin", "batches", "counters", "describe", "events", "lists", "lwt", "metadata", "permissions",
+            "admin", "batches", "counters", "describe", "events", "lists", "lwt", "metadata",
+            "permissions",
             "prepared", "read", "settings", "shell", "virtual_tables", "write",
         ])
         func severalNodesAnswerAsOne(suite: String) async throws { try await run(suite) }

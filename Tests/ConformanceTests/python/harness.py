@@ -170,6 +170,7 @@ class Environment:
     def only(self, node, **options):
         """A session whose coordinator is always the node with that number, and which never retries."""
         address = self.ring.addresses[node - 1]
+        self.session.keyspace  # It makes the keyspace.
         profile = self.profile(
             load_balancing_policy=WhiteListRoundRobinPolicy([address]),
             retry_policy=FallthroughRetryPolicy(), **options)

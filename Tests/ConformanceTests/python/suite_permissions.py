@@ -188,8 +188,21 @@ ALLOWED = [
     ("SELECT on a keyspace", "SELECT ON KEYSPACE $ks", ["SELECT * FROM t", "SELECT * FROM other"],
      ["SELECT * FROM system_auth.roles"]),
     ("SELECT on all keyspaces", "SELECT ON ALL KEYSPACES",
-     ["SELECT * FROM t", "SELECT * FROM system_auth.roles"],
-     ["INSERT INTO t (k, v) VALUES (1, 1)"]),
+     ["SELECT * FROM t"],
+     ["INSERT INTO t (k, v) VALUES (1, 1)", "SELECT * FROM system_auth.roles",
+      "SELECT * FROM system.paxos"]),
+    ("SELECT on the system's keyspace of roles", "SELECT ON KEYSPACE system_auth",
+     ["SELECT * FROM system_auth.roles"], ["SELECT * FROM t"]),
+    ("MODIFY on all keyspaces", "MODIFY ON ALL KEYSPACES",
+     ["INSERT INTO t (k, v) VALUES (1, 1)"],
+     ["UPDATE system_auth.roles SET is_superuser = true WHERE role = 'target'",
+      "TRUNCATE system_auth.roles"]),
+    ("AUTHORIZE on all keyspaces", "AUTHORIZE, SELECT ON ALL KEYSPACES",
+     ["GRANT SELECT ON t TO target", "REVOKE SELECT ON t FROM target"],
+     ["GRANT SELECT ON system_auth.roles TO target"]),
+    ("nothing", "SELECT ON other",
+     ["SELECT * FROM system_traces.sessions", "SELECT * FROM system_traces.events"],
+     ["SELECT * FROM system_distributed.repair_history"]),
     ("MODIFY on a table", "MODIFY ON t",
      ["INSERT INTO t (k, v) VALUES (1, 1)", "UPDATE t SET v = 2 WHERE k = 1",
       "DELETE FROM t WHERE k = 1", "BEGIN BATCH DELETE FROM t WHERE k = 1; APPLY BATCH",
@@ -556,7 +569,15 @@ def a_role_lists_its_own_permissions(own):
 
 # Keyspaces of the system
 
+LIMITED = "Granting permissions on system keyspaces is strictly limited, this operation is not permitted"
+
 refused("the system's keyspaces, by a superuser", [
+    ("GRANT MODIFY", "GRANT MODIFY ON system_auth.roles TO target", Unauthorized, LIMITED),
+    ("GRANT ALL on a keyspace", "GRANT ALL ON KEYSPACE system TO target", Unauthorized, LIMITED),
+    ("GRANT AUTHORIZE on all tables", "GRANT AUTHORIZE ON ALL TABLES IN KEYSPACE system_schema TO target",
+     Unauthorized, LIMITED),
+    ("GRANT on its functions", "GRANT EXECUTE ON ALL FUNCTIONS IN KEYSPACE system TO target", InvalidRequest,
+     "Altering permissions on builtin functions is not supported"),
     ("DROP KEYSPACE system_auth", "DROP KEYSPACE system_auth", Unauthorized,
      "Cannot DROP <keyspace system_auth>"),
     ("DROP TABLE", "DROP TABLE system_auth.roles", Unauthorized,

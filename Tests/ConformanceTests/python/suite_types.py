@@ -7,6 +7,7 @@ import math
 import uuid
 
 from cassandra import InvalidRequest
+from cassandra.query import BatchStatement
 from cassandra.util import Date, Duration, Time
 
 from harness import behaviour, equal, refusals, true
@@ -337,3 +338,47 @@ def bound_text_that_is_not_UTF_8_is_refused(env):
     bound = env.session.prepare(f"INSERT INTO {name} (k, v) VALUES (?, ?)").bind((1, "x"))
     bound.values[1] = b"\xff\xfe"
     env.refused(InvalidRequest, "String didn't validate", lambda: env.execute(bound))
+
+
+# The form of what is bound
+
+@behaviour
+def a_bound_set_is_one_value_whatever_order_the_driver_sends(env):
+    name = env.table("k frozen<set<text>> PRIMARY KEY, v int")
+    write = env.session.prepare(f"INSERT INTO {name} (k, v) VALUES (?, ?)")
+    read = env.session.prepare(f"SELECT k, v FROM {name} WHERE k = ?")
+    # As lists, whose order the driver keeps.
+    for number, elements in enumerate((["b", "a"], ["a", "b"], ["b", "a", "b"])):
+        env.execute(write, (elements, number))
+    equal([(sorted(k), v) for k, v in env.rows(f"SELECT k, v FROM {name}")], [(["a", "b"], 2)])
+    equal([(list(k), v) for k, v in env.execute(read, (["b", "a"],))], [(["a", "b"], 2)])
+    equal(len(env.rows(f"SELECT v FROM {name} WHERE k = {{'b', 'a'}}")), 1)
+    remove = env.session.prepare(f"DELETE FROM {name} WHERE k = ?")
+    env.execute(remove, (["b", "a"],))
+    equal(env.rows(f"SELECT v FROM {name}"), [])
+
+
+@behaviour
+def a_bound_map_is_one_value_also_in_a_tuple_and_in_a_batch(env):
+    name = env.table("k int, c frozen<map<int, int>>, t frozen<tuple<int, frozen<set<int>>>>, PRIMARY KEY (k, c)")
+    write = env.session.prepare(f"INSERT INTO {name} (k, c, t) VALUES (1, ?, ?)")
+    env.execute(write, ({1: 1, 2: 2}, (1, [3, 2])))
+    batch = BatchStatement()
+    batch.add(write, ({2: 2, 1: 1}, (1, [2, 3, 3])))
+    batch.add(write, ({3: 3}, (1, [9, 8])))
+    env.execute(batch)
+    equal([(dict(c), t[0], list(t[1])) for c, t in env.rows(f"SELECT c, t FROM {name}")],
+          [({1: 1, 2: 2}, 1, [2, 3]), ({3: 3}, 1, [8, 9])])
+    named = env.session.prepare(f"SELECT t FROM {name} WHERE k = 1 AND c IN ?")
+    equal(len(list(env.execute(named, ([{2: 2, 1: 1}, {3: 3}],)))), 2)
+    where = env.session.prepare(f"SELECT c FROM {name} WHERE t = ? ALLOW FILTERING")
+    equal(len(list(env.execute(where, ((1, [3, 2]),)))), 1)
+
+
+@behaviour
+def a_condition_compares_a_bound_set_by_its_elements(env):
+    name = env.table("k int PRIMARY KEY, s set<int>, f frozen<set<int>>")
+    env.execute(f"INSERT INTO {name} (k, s, f) VALUES (1, {{1, 2}}, {{1, 2}})")
+    for column in ("s", "f"):
+        check = env.session.prepare(f"UPDATE {name} SET {column} = ? WHERE k = 1 IF {column} = ?")
+        equal([row[0] for row in env.execute(check, ([2, 1], [2, 1]))], [True], column)

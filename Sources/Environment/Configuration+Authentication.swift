@@ -54,13 +54,16 @@ extension Configuration {
                     $0.authentication.authorizer = value
                     return true
                 }),
-            Setting(name: "roles_validity", kind: .duration(\.authentication.rolesValidity)),
+            // Nothing is remembered for no time.
+            Setting(
+                name: "roles_validity",
+                kind: .duration(\.authentication.rolesValidity, mayBeZero: true)),
             Setting(
                 name: "permissions_validity",
-                kind: .duration(\.authentication.permissionsValidity)),
+                kind: .duration(\.authentication.permissionsValidity, mayBeZero: true)),
             Setting(
                 name: "credentials_validity",
-                kind: .duration(\.authentication.credentialsValidity)),
+                kind: .duration(\.authentication.credentialsValidity, mayBeZero: true)),
             Setting(
                 name: "auth_read_consistency_level",
                 kind: .choice([

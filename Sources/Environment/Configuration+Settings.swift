@@ -21,7 +21,8 @@ extension Configuration {
             case count(WritableKeyPath<Configuration, Int>, ClosedRange<Int>)
             case size(WritableKeyPath<Configuration, Int>, ClosedRange<Int>)
             case rate(WritableKeyPath<Configuration, Int>)
-            case duration(WritableKeyPath<Configuration, Instant.Span>)
+            /// More than nothing, unless `mayBeZero`.
+            case duration(WritableKeyPath<Configuration, Instant.Span>, mayBeZero: Bool = false)
             /// One of some words; false for another word.
             case choice([String], (inout Configuration, String) -> Bool)
             /// Words with commas between them, in any case; any words, or some of these.
@@ -231,8 +232,8 @@ extension Configuration {
                 throw Self.refused(name, value, "a size per second, for example 64MiB/s")
             }
             self[keyPath: path] = bytes
-        case .duration(let path):
-            guard let span = Self.span(value), span.nanoseconds > 0 else {
+        case .duration(let path, let mayBeZero):
+            guard let span = Self.span(value), span.nanoseconds > (mayBeZero ? -1 : 0) else {
                 throw Self.refused(
                     name, value, "a duration with its unit, for example 500ms, 10s or 3h")
             }

@@ -34,7 +34,7 @@ extension Configuration {
         case .count(let path, _): String(self[keyPath: path])
         case .size(let path, _): Self.sizeText(self[keyPath: path])
         case .rate(let path): Self.sizeText(self[keyPath: path]) + "/s"
-        case .duration(let path): Self.durationText(self[keyPath: path])
+        case .duration(let path, _): Self.durationText(self[keyPath: path])
         // The word that would change nothing is the one that holds.
         case .choice(let words, let take):
             words.first { word in

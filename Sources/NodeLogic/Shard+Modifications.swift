@@ -166,13 +166,25 @@ extension Shard {
             case .logged, nil: 0
             }
         batchPartitions[kind].record(Int64(sink.entries.count))
+        if order.kind == .logged {
+            let names = batchTables { $0.options.gcGraceSeconds == 0 }
+            if !names.isEmpty {
+                client.warnings.append(
+                    "Executing a LOGGED BATCH on table\(names.count == 1 ? "" : "s")"
+                        + " [\(names.joined(separator: ", "))], configured with a gc_grace_seconds of 0."
+                        + " The gc_grace_seconds is used to TTL batchlog entries, so setting"
+                        + " gc_grace_seconds too low on tables involved in an atomic batch might cause"
+                        + " batchlog entries to expire before being replayed.")
+            }
+        }
         let size = sink.bytes.count
         let limits = configuration.requests
         guard sink.entries.count > 1 else { return }
         if size > limits.batchSizeFailBytes { throw .invalid("Batch too large") }
         if size > limits.batchSizeWarnBytes {
+            let names = batchTables { _ in true }
             client.warnings.append(
-                "Batch for \(sink.entries.count) partitions is of size \(size), exceeding specified "
+                "Batch for [\(names.joined(separator: ", "))] is of size \(size), exceeding specified "
                     + "threshold of \(limits.batchSizeWarnBytes) by "
                     + "\(size - limits.batchSizeWarnBytes).")
         }
@@ -180,16 +192,22 @@ extension Shard {
         else {
             return
         }
-        var tables: [String] = []
-        for entry in sink.entries {
-            guard let table = cluster.schema.table(entry.table) else { continue }
-            let name = "\(table.keyspace).\(table.name)"
-            if !tables.contains(name) { tables.append(name) }
-        }
+        let tables = batchTables { _ in true }
         client.warnings.append(
             "Unlogged batch covering \(sink.entries.count) partitions detected against "
                 + "table\(tables.count == 1 ? "" : "s") [\(tables.joined(separator: ", "))]. You should "
                 + "use a logged batch for atomicity, or asynchronous writes for performance.")
+    }
+
+    /// The names of those tables that the batch under way writes to, each once.
+    private func batchTables(where isWanted: (TableSchema) -> Bool) -> [String] {
+        var names: [String] = []
+        for entry in sink.entries {
+            guard let table = cluster.schema.table(entry.table), isWanted(table) else { continue }
+            let name = "\(table.keyspace).\(table.name)"
+            if !names.contains(name) { names.append(name) }
+        }
+        return names
     }
 
     // MARK: Reading first

@@ -96,6 +96,10 @@ extension Shard {
         return (text, try plan(text, keyspace: keyspace))
     }
 
+    private func noteParsing(_ text: String, _ client: ClientRequest) {
+        client.trace?.note("Parsing \(PasswordMask.masked(text))", now: now.monotonic)
+    }
+
     /// The keyspace in which a request names its tables.
     private func keyspace(_ named: String?, _ connection: ClientConnection) -> String? {
         if let planned { planned.keyspace } else { named ?? connection.keyspace }
@@ -109,6 +113,7 @@ extension Shard {
         if planElsewhere([request.text], keyspace: keyspace, frame, client) { return }
         let (text, plan) = try planned(request.text, keyspace: keyspace)
         client.trace?.describe("Execute CQL3 query", query: text, as: parameters)
+        noteParsing(text, client)
         let values = try checked(plan.ordered(parameters.values), plan)
         statementCounts.regular += 1
         try execute(
@@ -131,6 +136,7 @@ extension Shard {
             return
         }
         try prepared.check(text)
+        noteParsing(text, client)
         let (_, plan) = try planned(request.text, keyspace: keyspace)
         let statement = PreparedStatement(
             id: id, text: text, keyspace: keyspace, plan: plan, former: former)
@@ -219,9 +225,6 @@ extension Shard {
     ) throws(CQLError) {
         // A statement about roles may hold a password.
         if case .roles = plan.plan {} else { client.statement = text }
-        if let trace = client.trace {
-            trace.note("Planned: \(PasswordMask.masked(text))", now: now.monotonic)
-        }
         try authorize(plan.plan, connection)
         if let timeout = try plan.timeoutNanoseconds(values) {
             client.timeout = Instant.Span(nanoseconds: timeout)
@@ -289,7 +292,9 @@ extension Shard {
             let plan: PreparedPlan
             switch part.statement {
             case .text(let text):
-                plan = try planned(text, keyspace: keyspace).plan
+                let (text, found) = try planned(text, keyspace: keyspace)
+                noteParsing(text, client)
+                plan = found
             case .prepared(let id): plan = try statement(id).plan
             }
             guard case .modification(let modification) = plan.plan else {

@@ -14,13 +14,20 @@ struct KeyspaceProperties {
     init(
         _ properties: [Property], keyspace: String, datacenters: [String]
     ) throws(CQLError) {
-        let reader = try PropertyReader(properties, known: ["replication", "durable_writes"])
+        let reader = try PropertyReader(properties, known: Self.known)
         durableWrites = try reader.boolean("durable_writes")
         guard let options = try reader.map("replication") else {
             replication = nil
             return
         }
         replication = try Self.replication(options, keyspace: keyspace, datacenters: datacenters)
+    }
+
+    private static let known = ["replication", "durable_writes"]
+
+    /// Refuses properties that there are not, also for a keyspace that exists already.
+    static func checkNames(_ properties: [Property]) throws(CQLError) {
+        _ = try PropertyReader(properties, known: known)
     }
 
     private static func replication(

@@ -169,6 +169,7 @@ package struct SchemaChange: Sendable {
         _ name: String, _ ifNotExists: Bool, _ properties: [Property], _ schema: SchemaSnapshot
     ) throws(CQLError) -> SchemaChangeOutcome {
         try Self.checkName(name, "Keyspace")
+        try KeyspaceProperties.checkNames(properties)
         guard schema.keyspace(named: name) == nil, !SystemSchema.isReplicated(name) else {
             if ifNotExists { return .nothing }
             throw .alreadyExists(

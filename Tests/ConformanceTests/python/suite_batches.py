@@ -50,6 +50,19 @@ def a_logged_batch_writes_all_of_its_partitions(env):
 
 
 @behaviour
+def a_logged_batch_on_a_table_without_grace_for_tombstones_warns(env):
+    names = [env.table("k int PRIMARY KEY, v int", "WITH gc_grace_seconds = 0") for _ in range(2)]
+    full = [f"{env.keyspace}.{name}" for name in names]
+    for count, where in ((1, f"table [{full[0]}]"), (2, f"tables [{full[0]}, {full[1]}]")):
+        inserts = " ".join(f"INSERT INTO {name} (k, v) VALUES (1, 1);" for name in names[:count])
+        given = warnings(env.session, f"BEGIN BATCH {inserts} APPLY BATCH")
+        equal(len(given), 1, f"{given}")
+        true(given[0].startswith(
+            f"Executing a LOGGED BATCH on {where}, configured with a gc_grace_seconds of 0."), given[0])
+    equal(warnings(env.session, f"BEGIN UNLOGGED BATCH INSERT INTO {names[0]} (k) VALUES (1) APPLY BATCH"), [])
+
+
+@behaviour
 def a_logged_batch_gives_no_warning_about_a_missing_log(env):
     some = keys(env, 3)
     inserts = "".join(f"INSERT INTO {plain(env)} (k, v) VALUES ({k}, {k}); " for k in some)
@@ -112,7 +125,8 @@ def a_large_batch_warns(env):
     given = warnings(
         env.session, f"BEGIN BATCH INSERT INTO {plain(env)} (k, w) VALUES ({one}, '{'x' * 4000}'); "
         f"INSERT INTO {plain(env)} (k, w) VALUES ({two}, '{'y' * 4000}'); APPLY BATCH")
-    true(any("exceeding specified threshold" in text for text in given), f"warnings {given}")
+    true(any("exceeding specified threshold" in text and text.startswith(f"Batch for [{env.keyspace}.")
+             for text in given), f"warnings {given}")
 
 
 @behaviour

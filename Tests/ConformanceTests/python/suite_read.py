@@ -468,7 +468,8 @@ def a_trace_tells_who_answered(env):
     equal(trace.parameters["query"], statement.query_string)
     equal(trace.parameters["consistency_level"], "ONE")
     true(trace.duration is not None, "the duration is known")
-    true(len(trace.events) > 0, "there are events")
+    true(any(event.description == f"Parsing {statement.query_string}" for event in trace.events),
+         f"{[event.description for event in trace.events]}")
 
 
 @behaviour

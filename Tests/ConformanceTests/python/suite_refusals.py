@@ -470,6 +470,8 @@ USE = [
 ]
 
 CREATE_KEYSPACE = [
+    syntax("an unknown property of a keyspace that is there",
+           f"CREATE KEYSPACE conformance_refusals WITH replication = {SIMPLE} AND foo = 1", "Unknown property 'foo'"),
     config("a name that is too long", f"CREATE KEYSPACE {'x' * 49} WITH replication = {SIMPLE}",
            "Keyspace name must not be empty, more than 48 characters long, or contain non-alphanumeric-underscore "
            f"characters (got \"{'x' * 49}\")"),

@@ -98,7 +98,7 @@ for _change in [
     ("compaction_throughput", "32MiB/s", "32MiB/s"), ("auto_snapshot", "false", "false"),
     ("batch_size_warn_threshold", "6KiB", "6KiB"), ("file_cache_size", "64MiB", "64MiB"),
     ("read_consistency_levels_warned", "ALL,three", "[ALL, THREE]"),
-    ("page_size_warn_threshold", "100", "100"),
+    ("page_size_warn_threshold", "100", "100"), ("permissions_validity", "0ms", "0ns"),
 ]:
     changes(*_change)
 

@@ -93,9 +93,9 @@ extension Shard {
         if let size = parameters.pageSize, size > 0 {
             try limit(size, rails.pageSize, "page_size", client) { isWarning, threshold in
                 isWarning
-                    ? "Query for table \(select.table.name) with page size \(size) exceeds warning "
+                    ? "Query for table \(select.subject.name) with page size \(size) exceeds warning "
                         + "threshold of \(threshold)."
-                    : "Aborting query for table \(select.table.name), page size \(size) exceeds fail "
+                    : "Aborting query for table \(select.subject.name), page size \(size) exceeds fail "
                         + "threshold of \(threshold)."
             }
         }
@@ -103,7 +103,7 @@ extension Shard {
 
     /// Judges a select by how many partitions and slices its values name.
     func checkKeys(_ execution: SelectExecution, _ client: ClientRequest) throws(CQLError) {
-        let table = execution.plan.table
+        let table = execution.plan.subject
         let partitions = execution.partitionCount
         guard partitions > 1 || execution.sliceCount > 1,
             !SystemSchema.isSystem(table.keyspace)

@@ -59,6 +59,17 @@ final class ReadSession {
         return gathered.count >= command.rowLimit || gathered.byteCount >= command.byteLimit
     }
 
+    /// Deletions that were passed so far.
+    var tombstones: Int { gathered?.tombstones ?? 0 }
+
+    /// Whether enough deletions were passed for the page to end here.
+    var isTired: Bool {
+        guard command.tombstoneLimit != .max, let execution = client.select?.execution else {
+            return false
+        }
+        return execution.mayPause && execution.isTired(by: tombstones)
+    }
+
     /// Whether a piece was taken in.
     var hasGathered: Bool { gathered != nil }
 
@@ -98,11 +109,12 @@ extension Shard {
             return
         }
         // Of what is every node's own there is one copy, whatever is asked for.
-        let isOwn = route.placement.replicaCount == 0 && route.placement.isLocal
+        let placement = command.showsFragments ? cluster.localPlacement : route.placement
+        let isOwn = placement.replicaCount == 0 && placement.isLocal
         let session = ReadSession(
             command: command, consistency: isOwn ? .one : consistency, client: client,
-            topology: cluster.topology,
-            placement: route.placement, repairsReplicas: route.table.options.readRepair != "NONE")
+            topology: cluster.topology, placement: placement,
+            repairsReplicas: route.table.options.readRepair != "NONE")
         run(session)
     }
 
@@ -118,6 +130,9 @@ extension Shard {
 
     private func startPiece(_ session: ReadSession) {
         var command = session.command
+        if command.tombstoneLimit != .max {
+            command.tombstoneLimit = max(1, command.tombstoneLimit - session.tombstones)
+        }
         let token: Token
         switch command.scope {
         case .partition(let value, let key):
@@ -440,10 +455,16 @@ extension Shard {
     /// Goes on behind a piece whose rows were taken in, or ends the session.
     func pieceEnded(_ session: ReadSession, _ stop: ReadStop?) {
         let isDone = advance(session, stop)
-        if isDone || session.isFull {
+        var pausedAt: ReadCommand.Position?
+        if !isDone, !session.isFull, session.isTired, case .position(let position) = stop {
+            pausedAt = position
+        }
+        if isDone || session.isFull || pausedAt != nil {
             session.finish(isExhausted: isDone)
             do throws(MalformedBytes) {
-                readFinished(session.client, try ReadResultView(session.output.bytes))
+                readFinished(
+                    session.client, try ReadResultView(session.output.bytes), pausedAt: pausedAt,
+                    passed: session.tombstones)
             } catch {
                 readFailed(
                     session.client,

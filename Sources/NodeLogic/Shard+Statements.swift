@@ -332,6 +332,7 @@ extension Shard {
         }
         let context = executionContext()
         if cluster.route(of: select.table.id) == nil, SystemSchema.isSystem(select.table.keyspace) {
+            if let table = select.fragmentsOf { throw SelectPlan.noFragments(of: table) }
             if isGathered(select.table) {
                 gather(
                     select, values, context, columns: columns, knownMetadataID: knownMetadataID,
@@ -359,7 +360,10 @@ extension Shard {
                 : parameters.consistency.isSerial ? .conditionalRead : .coordinatorRead)
         let execution = try SelectExecution(
             select, values, context, pageSize: parameters.pageSize,
-            pagingState: parameters.pagingState.map { [UInt8]($0) })
+            pagingState: parameters.pagingState.map { [UInt8]($0) }, origin: host.value)
+        if configuration.requests.tombstonePageLimit > 0, !parameters.consistency.isSerial {
+            execution.limitTombstones(to: configuration.requests.tombstonePageLimit)
+        }
         try checkKeys(execution, client)
         let run = SelectRun(
             execution: execution, columns: columns, consistency: parameters.consistency,
@@ -394,7 +398,11 @@ extension Shard {
     }
 
     /// A command of the select has its result.
-    func readFinished(_ client: ClientRequest, _ result: ReadResultView) {
+    /// `pausedAt`: the page is to end behind that place, because so many deletions were `passed`.
+    func readFinished(
+        _ client: ClientRequest, _ result: ReadResultView,
+        pausedAt: ReadCommand.Position? = nil, passed: Int = 0
+    ) {
         guard !client.isAnswered else { return }
         if let run = client.modification {
             modificationRead(client, run, result)
@@ -403,7 +411,7 @@ extension Shard {
         guard let run = client.select else { return }
         do throws(CQLError) {
             workDone += Cost.ofResult(bytes: result.bytes.count)
-            try run.execution.consume(result)
+            try run.execution.consume(result, pausedAt: pausedAt, passed: passed)
         } catch {
             readFailed(client, error)
             return

@@ -6,6 +6,8 @@ package import Model
 /// A planned SELECT. `SelectExecution` runs it on a table; `execute(overRows:…)` on rows in memory.
 package final class SelectPlan: Sendable {
     package let table: TableSchema
+    /// The table whose mutation fragments `table` is made of.
+    package let fragmentsOf: TableSchema?
     package let resultColumns: [ColumnSpecification]
     let selectors: [PlannedSelector]
     let aggregates: [PlannedAggregate]
@@ -36,6 +38,9 @@ package final class SelectPlan: Sendable {
     /// Whether the table has columns with a cell for each element.
     let hasCollections: Bool
 
+    /// The table that the statement is about.
+    package var subject: TableSchema { fragmentsOf ?? table }
+
     /// What a client is told of an aggregation over more than one partition: it costs as much as reading all
     /// of them.
     package var aggregationWarning: String? {
@@ -52,13 +57,21 @@ package final class SelectPlan: Sendable {
         }
     }
 
+    /// The refusal of a table that is not stored.
+    package static func noFragments(of table: TableSchema) -> CQLError {
+        .invalid(
+            "SELECT FROM MUTATION_FRAGMENTS() is not supported for \(table.keyspace).\(table.name): "
+                + "its rows are not stored")
+    }
+
     init(
         table: TableSchema, resultColumns: [ColumnSpecification], selectors: [PlannedSelector],
         aggregates: [PlannedAggregate], restrictions: Restrictions, isDistinct: Bool,
         isReversed: Bool, hasOrdering: Bool, limit: PlannedTerm?, perPartitionLimit: PlannedTerm?,
-        grouping: Grouping? = nil, isJSON: Bool = false
+        grouping: Grouping? = nil, isJSON: Bool = false, fragmentsOf: TableSchema? = nil
     ) {
         self.table = table
+        self.fragmentsOf = fragmentsOf
         self.grouping = grouping
         self.isJSON = isJSON
         self.resultColumns =

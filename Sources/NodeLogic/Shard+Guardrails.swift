@@ -189,6 +189,14 @@ extension Shard {
                 disallowed: rails.tablePropertiesDisallowed, "table_properties",
                 "Table Properties", client)
         }
+        if change.createsCompactStorage {
+            try require(
+                rails.allowsCompactTables, "compact_tables_enabled",
+                "Creation of new COMPACT STORAGE tables")
+        }
+        guard !change.dropsCompactStorage || configuration.requests.allowsDropCompactStorage else {
+            throw .invalid("DROP COMPACT STORAGE is disabled. Enable in cassandra.yaml to use.")
+        }
         switch kind {
         case .dropKeyspace:
             try require(
@@ -254,7 +262,7 @@ extension Shard {
         _ name: String, _ keyspace: KeyspaceSchema, _ client: ClientRequest
     ) throws(CQLError) {
         guard let table = keyspace.table(named: name) else { return }
-        let count = table.allColumns.count
+        let count = table.visibleColumns.count
         try limit(count, rails.columnsPerTable, "columns_per_table", client) { isWarning, limit in
             isWarning
                 ? "The table \(name) has \(count) columns, this exceeds the warning threshold of "

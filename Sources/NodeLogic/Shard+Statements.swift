@@ -225,6 +225,7 @@ extension Shard {
     ) throws(CQLError) {
         // A statement about roles may hold a password.
         if case .roles = plan.plan {} else { client.statement = text }
+        if connection.wantsNoCompact { try refuseCompact(plan.plan) }
         try authorize(plan.plan, connection)
         if let timeout = try plan.timeoutNanoseconds(values) {
             client.timeout = Instant.Span(nanoseconds: timeout)
@@ -272,6 +273,14 @@ extension Shard {
         }
     }
 
+    /// The hidden columns of tables with COMPACT STORAGE are not shown.
+    private func refuseCompact(_ plan: Plan) throws(CQLError) {
+        guard let table = plan.compactTable else { return }
+        throw .invalid(
+            "The table \(table) has COMPACT STORAGE: the option NO_COMPACT is not supported by "
+                + "Coterie for it")
+    }
+
     private func checkWritable(_ table: TableSchema) throws(CQLError) {
         guard !SystemSchema.isProtected(table.keyspace) else {
             throw .unauthorized("\(table.keyspace) keyspace is not user-modifiable.")
@@ -305,6 +314,7 @@ extension Shard {
             guard plan.timeout == nil else {
                 throw .invalid("USING TIMEOUT is not allowed for a statement inside of a batch")
             }
+            if connection.wantsNoCompact { try refuseCompact(plan.plan) }
             try checkWritable(modification.table)
             try authorize(plan.plan, connection)
             try checkModification(modification, client)

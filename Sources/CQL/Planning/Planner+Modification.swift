@@ -132,18 +132,42 @@ extension Planner {
         let isStaticOnly =
             given.isEmpty && !table.clustering.isEmpty && !cells.isEmpty
             && cells.allSatisfy(\.column.isStatic)
-        guard isStaticOnly || given.count == table.clustering.count else {
+        guard
+            isStaticOnly || given.count == table.clustering.count
+                || isCompactPrefix(given, of: table)
+        else {
             throw .invalid(
                 "Some clustering keys are missing: "
                     + table.clustering.filter { terms[$0.name] == nil }.map(\.name)
                     .joined(separator: ", "))
         }
+        if !isStaticOnly { try completeCompact(&cells, table) }
         return ModificationPlan(
-            table: table, effect: .write(marksRow: !isStaticOnly),
+            table: table, effect: .write(marksRow: !isStaticOnly && table.compact == nil),
             partition: table.partitionKey.map { .equal(terms[$0.name] ?? .null) },
             clustering: given.map { .equal(terms[$0.name] ?? .null) }, cells: cells,
             timestamp: timestamp, timeToLive: timeToLive, isStaticOnly: isStaticOnly,
             condition: syntax.ifNotExists ? .notExists : nil)
+    }
+
+    /// Whether these are the first clustering columns, as many as a row of a compact table must have.
+    private func isCompactPrefix(_ given: [ColumnSchema], of table: TableSchema) -> Bool {
+        table.compact == .compound && !given.isEmpty
+            && given.map(\.id) == table.clustering.prefix(given.count).map(\.id)
+    }
+
+    /// Nothing but its value says that a row of a compact table is there: it must have one, and if none is
+    /// declared, it gets the hidden one.
+    private func completeCompact(
+        _ cells: inout [ModificationPlan.CellSource], _ table: TableSchema
+    ) throws(CQLError) {
+        guard table.compact != nil, cells.isEmpty, let value = table.regulars.first else { return }
+        guard table.isHidden(value) else {
+            throw .invalid(
+                "Column \(Identifier.quoted(value.name)) is mandatory for this COMPACT STORAGE table"
+            )
+        }
+        cells.append(ModificationPlan.CellSource(column: value, term: .constant([])))
     }
 
     /// INSERT JSON: an INSERT of all columns, whose values are found in the text when it is executed.
@@ -159,14 +183,17 @@ extension Planner {
         func marker(_ column: ColumnSchema) -> PlannedTerm {
             .marker(table.slot(of: column), column.type)
         }
+        let isStaticOnly = table.compact == .static
+        var cells = (table.statics + table.regulars).filter { !table.isHidden($0) }.map {
+            ModificationPlan.CellSource(column: $0, term: marker($0))
+        }
+        if !isStaticOnly { try completeCompact(&cells, table) }
         return ModificationPlan(
-            table: table, effect: .write(marksRow: true),
+            table: table, effect: .write(marksRow: table.compact == nil),
             partition: table.partitionKey.map { .equal(marker($0)) },
-            clustering: table.clustering.map { .equal(marker($0)) },
-            cells: (table.statics + table.regulars).map {
-                ModificationPlan.CellSource(column: $0, term: marker($0))
-            },
-            timestamp: json.timestampMarker, timeToLive: json.timeToLiveMarker, isStaticOnly: false,
+            clustering: table.visibleClustering.map { .equal(marker($0)) }, cells: cells,
+            timestamp: json.timestampMarker, timeToLive: json.timeToLiveMarker,
+            isStaticOnly: isStaticOnly,
             condition: syntax.ifNotExists ? .notExists : nil, json: json)
     }
 
@@ -329,7 +356,11 @@ extension Planner {
                     + " statements")
         }
         let covered = restrictions.clusteringColumnCount
-        guard covered == table.clustering.count else {
+        guard
+            covered == table.clustering.count
+                || kind == .update
+                    && isCompactPrefix(Array(table.clustering.prefix(covered)), of: table)
+        else {
             if kind == .delete {
                 throw .invalid("Range deletions are not supported for specific columns")
             }

@@ -16,7 +16,7 @@ extension Planner {
                 keyspace: table.keyspace, table: table.name, name: name, type: type)
         }
         if syntax.selectors.isEmpty {
-            for (slot, column) in table.allColumns.enumerated() {
+            for (slot, column) in table.allColumns.enumerated() where !table.isHidden(column) {
                 planned.append(.column(slot))
                 results.append(result(column.name, column.type))
             }

@@ -100,6 +100,11 @@ extension SelectExecution {
                 !covering.shadows(cell.timestamp),
                 complexColumn != cell.column || !complexDeletion.shadows(cell.timestamp)
             else { continue }
+            if plan.table.hasReturnedColumns,
+                cell.timestamp <= plan.columns[Int(slot)].deadThrough
+            {
+                continue
+            }
             found = true
             if cell.flags.contains(.hasPath) {
                 guard let writer else {

@@ -45,6 +45,9 @@ package final class SelectExecution {
     /// A result without pages that grows beyond it is refused: the protocol's frames end at 256 MiB.
     static let resultBytes = 192 << 20
 
+    /// No key begins so: of a partition, the static row alone is read.
+    static let noRows = [ClusteringSlice(lower: [0], upper: [1])]
+
     package let plan: SelectPlan
     let context: ExecutionContext
     let slices: [ClusteringSlice]?
@@ -120,7 +123,7 @@ package final class SelectExecution {
         let pageSize = (pageSize ?? 0) > 0 ? pageSize : nil
         let evaluation = KeyEvaluation(table: plan.table, values: values, context: context)
         let clusteringSlices = try evaluation.slices(plan.restrictions.clustering)
-        slices = clusteringSlices
+        slices = plan.table.compact == .static ? Self.noRows : clusteringSlices
         var bound: [BoundFilter] = []
         for filter in plan.restrictions.filters { bound.append(try filter.bound(values, context)) }
         filters = bound

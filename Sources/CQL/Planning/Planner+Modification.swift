@@ -78,7 +78,7 @@ extension Planner {
         return column
     }
 
-    private func times(
+    func times(
         _ using: UsingClause, _ compiler: inout TermCompiler
     ) throws(CQLError) -> (timestamp: PlannedTerm?, timeToLive: PlannedTerm?) {
         var timestamp: PlannedTerm?
@@ -148,53 +148,6 @@ extension Planner {
             clustering: given.map { .equal(terms[$0.name] ?? .null) }, cells: cells,
             timestamp: timestamp, timeToLive: timeToLive, isStaticOnly: isStaticOnly,
             condition: syntax.ifNotExists ? .notExists : nil)
-    }
-
-    /// Whether these are the first clustering columns, as many as a row of a compact table must have.
-    private func isCompactPrefix(_ given: [ColumnSchema], of table: TableSchema) -> Bool {
-        table.compact == .compound && !given.isEmpty
-            && given.map(\.id) == table.clustering.prefix(given.count).map(\.id)
-    }
-
-    /// Nothing but its value says that a row of a compact table is there: it must have one, and if none is
-    /// declared, it gets the hidden one.
-    private func completeCompact(
-        _ cells: inout [ModificationPlan.CellSource], _ table: TableSchema
-    ) throws(CQLError) {
-        guard table.compact != nil, cells.isEmpty, let value = table.regulars.first else { return }
-        guard table.isHidden(value) else {
-            throw .invalid(
-                "Column \(Identifier.quoted(value.name)) is mandatory for this COMPACT STORAGE table"
-            )
-        }
-        cells.append(ModificationPlan.CellSource(column: value, term: .constant([])))
-    }
-
-    /// INSERT JSON: an INSERT of all columns, whose values are found in the text when it is executed.
-    private func insertJSON(
-        _ syntax: InsertSyntax, _ missing: InsertSyntax.MissingColumns, _ table: TableSchema,
-        _ compiler: inout TermCompiler
-    ) throws(CQLError) -> ModificationPlan {
-        guard let value = syntax.values.first else { throw .invalid("INSERT JSON takes a text") }
-        let (timestamp, timeToLive) = try times(syntax.using, &compiler)
-        let json = JSONInsert(
-            text: try compiler.compile(value, as: .text, for: "[json]"), missing: missing,
-            timestamp: timestamp, timeToLive: timeToLive, columns: table.allColumns)
-        func marker(_ column: ColumnSchema) -> PlannedTerm {
-            .marker(table.slot(of: column), column.type)
-        }
-        let isStaticOnly = table.compact == .static
-        var cells = (table.statics + table.regulars).filter { !table.isHidden($0) }.map {
-            ModificationPlan.CellSource(column: $0, term: marker($0))
-        }
-        if !isStaticOnly { try completeCompact(&cells, table) }
-        return ModificationPlan(
-            table: table, effect: .write(marksRow: table.compact == nil),
-            partition: table.partitionKey.map { .equal(marker($0)) },
-            clustering: table.visibleClustering.map { .equal(marker($0)) }, cells: cells,
-            timestamp: json.timestampMarker, timeToLive: json.timeToLiveMarker,
-            isStaticOnly: isStaticOnly,
-            condition: syntax.ifNotExists ? .notExists : nil, json: json)
     }
 
     // MARK: UPDATE

@@ -100,7 +100,7 @@ extension SelectExecution {
                 !covering.shadows(cell.timestamp),
                 complexColumn != cell.column || !complexDeletion.shadows(cell.timestamp)
             else { continue }
-            if plan.table.hasReturnedColumns,
+            if plan.hasReturnedColumns,
                 cell.timestamp <= plan.columns[Int(slot)].deadThrough
             {
                 continue

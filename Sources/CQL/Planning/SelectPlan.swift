@@ -35,6 +35,8 @@ package final class SelectPlan: Sendable {
     let columns: [ColumnSchema]
     /// Whether it is asked when the parts of collections were written.
     let needsElementTimes: Bool
+    /// Whether cells have to be held against the time at which their column was dropped once.
+    let hasReturnedColumns: Bool
     /// Whether the table has columns with a cell for each element.
     let hasCollections: Bool
 
@@ -92,6 +94,7 @@ package final class SelectPlan: Sendable {
         self.perPartitionLimit = perPartitionLimit
         let columns = table.allColumns
         self.columns = columns
+        self.hasReturnedColumns = table.hasReturnedColumns
         self.hasCollections = columns.contains { $0.type.isMultiCell }
         var slots = Array(repeating: Int32(-1), count: Int(table.nextColumnID))
         for (index, column) in columns.enumerated() { slots[Int(column.id.value)] = Int32(index) }

@@ -141,6 +141,12 @@ extension Configuration {
             Setting(
                 name: "tombstone_failure_threshold",
                 kind: .count(\.requests.tombstoneFailureThreshold, 1...Int.max)),
+            Setting(
+                name: "query_tombstone_page_limit",
+                kind: .count(\.requests.tombstonePageLimit, 0...Int.max)),
+            Setting(
+                name: "drop_compact_storage_enabled",
+                kind: .flag(\.requests.allowsDropCompactStorage)),
             Setting(name: "max_clock_skew", kind: .duration(\.requests.maximumClockSkew)),
         ]
     }

@@ -15,6 +15,7 @@ extension Configuration.Setting {
         "cas_contention_timeout", "cas_backoff", "serial_read_linger", "batchlog_replay_interval",
         "unlogged_batch_across_partitions_warn_threshold", "batch_size_warn_threshold",
         "batch_size_fail_threshold", "tombstone_warn_threshold", "tombstone_failure_threshold",
+        "query_tombstone_page_limit", "drop_compact_storage_enabled",
         "hinted_handoff_enabled", "max_hint_window", "hints_replay_interval", "hints_replay_batch",
         "compaction_throughput", "file_cache_size", "auto_snapshot", "pause_reading_above",
         "native_transport_max_request_data_in_flight",
@@ -129,6 +130,9 @@ extension Configuration {
                 Setting(
                     name: "uncompressed_tables_enabled",
                     kind: .flag(\.guardrails.allowsUncompressedTables)),
+                Setting(
+                    name: "compact_tables_enabled",
+                    kind: .flag(\.guardrails.allowsCompactTables)),
                 Setting(
                     name: "read_before_write_list_operations_enabled",
                     kind: .flag(\.guardrails.allowsListReads)),

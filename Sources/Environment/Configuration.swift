@@ -123,6 +123,10 @@ package struct Configuration: Equatable, Sendable {
         package var batchSizeFailBytes = 50 << 10
         package var tombstoneWarnThreshold = 1_000
         package var tombstoneFailureThreshold = 100_000
+        /// ALTER TABLE ... DROP COMPACT STORAGE.
+        package var allowsDropCompactStorage = false
+        /// A page ends early behind so many tombstones; 0: it never does.
+        package var tombstonePageLimit = 10_000
         /// A planted fault for the checkers: one answer counts as a quorum. Never set by a server.
         package var plantedBugCountsOneAnswerAsQuorum = false
         package init() {}
@@ -177,6 +181,7 @@ package struct Configuration: Equatable, Sendable {
         package var allowsDropTruncateTable = true
         package var allowsDropKeyspace = true
         package var allowsUncompressedTables = true
+        package var allowsCompactTables = true
         package var allowsListReads = true
         package var allowsSimpleStrategy = true
 

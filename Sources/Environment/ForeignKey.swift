@@ -55,7 +55,6 @@ enum ForeignKey: Equatable {
         "user_defined_functions_enabled": .only(["false"], "there are no user-defined functions"),
         "scripted_user_defined_functions_enabled": .only(
             ["false"], "there are no user-defined functions"),
-        "drop_compact_storage_enabled": .only(["false"], "there is no compact storage"),
         "row_cache_size": .only(["0mib", "0"], "there is no row cache"),
         "diagnostic_events_enabled": .only(["false"], "there are no diagnostic events"),
         "partition_denylist_enabled": .only(["false"], "there is no list of denied partitions"),
@@ -215,7 +214,7 @@ enum ForeignKey: Equatable {
             ]
         ),
         (
-            "there are no materialized views, indexes, functions, triggers or compact tables",
+            "there are no materialized views, indexes, functions or triggers",
             [
                 "materialized_views_on_repair_enabled", "secondary_indexes_enabled",
                 "non_partition_restricted_index_query_enabled", "intersect_filtering_query_warned",
@@ -225,7 +224,7 @@ enum ForeignKey: Equatable {
                 "sai_vector_term_size_fail_threshold", "user_defined_functions_warn_timeout",
                 "user_defined_functions_fail_timeout", "user_function_timeout_policy",
                 "user_defined_functions_threads_enabled", "allow_insecure_udfs",
-                "allow_extra_insecure_udfs", "triggers_policy", "compact_tables_enabled",
+                "allow_extra_insecure_udfs", "triggers_policy",
             ]
         ),
         (

@@ -44,7 +44,7 @@ package enum CQLCalendar {
     }
 
     /// `value` with zeros before it.
-    static func padded(_ value: Int64, _ width: Int) -> String {
+    package static func padded(_ value: Int64, _ width: Int) -> String {
         let digits = String(value.magnitude)
         let zeros = String(repeating: "0", count: max(width - digits.count, 0))
         return (value < 0 ? "-" : "") + zeros + digits

@@ -124,7 +124,8 @@ package enum ClusteringKey {
         return reader.position
     }
 
-    private static func decodeComponent(
+    /// Decodes the component at the reader's place: appends its value to `writer`, and its range.
+    static func decodeComponent(
         _ reader: inout KeyReader, _ type: CQLType, _ isDescending: Bool, into writer: ByteWriter,
         ranges: inout [ByteRange]
     ) throws(MalformedBytes) {
@@ -146,7 +147,7 @@ package enum ClusteringKey {
 }
 
 extension ColumnSchema {
-    fileprivate var isDescending: Bool {
+    var isDescending: Bool {
         if case .clustering(_, .descending) = kind { true } else { false }
     }
 }

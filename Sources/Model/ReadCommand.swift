@@ -76,11 +76,16 @@ package struct ReadCommand: Hashable, Sendable {
     package var partitionRowLimit: Int
     /// The answer may stop after any row beyond this many bytes.
     package var byteLimit: Int
+    /// The answer may stop after any row, or partition, once it holds this many deletions.
+    package var tombstoneLimit: Int
+    /// What lies in each memtable and file by itself, as rows of `MutationFragments.schema`, instead of
+    /// what they are together. The slices are of that schema's keys; never reversed.
+    package var showsFragments: Bool
 
     package init(
         table: TableID, scope: Scope, slices: [ClusteringSlice]? = nil, reversed: Bool = false,
         nowInSeconds: Int64, rowLimit: Int = .max, partitionRowLimit: Int = .max,
-        byteLimit: Int = 4 << 20
+        byteLimit: Int = 4 << 20, tombstoneLimit: Int = .max, showsFragments: Bool = false
     ) {
         self.table = table
         self.scope = scope
@@ -90,17 +95,32 @@ package struct ReadCommand: Hashable, Sendable {
         self.rowLimit = rowLimit
         self.partitionRowLimit = partitionRowLimit
         self.byteLimit = byteLimit
+        self.tombstoneLimit = tombstoneLimit
+        self.showsFragments = showsFragments
+    }
+
+    private enum Flag {
+        static let reversed: UInt8 = 0x01
+        static let hasSlices: UInt8 = 0x02
+        static let limitsTombstones: UInt8 = 0x04
+        static let showsFragments: UInt8 = 0x08
     }
 
     /// Appends the command's bytes; version 1.
     package func encode(into writer: ByteWriter) {
         writer.append(1)
         writer.append(table.value)
-        writer.append((reversed ? 1 : 0) | (slices == nil ? 0 : 2))
+        var flags: UInt8 = 0
+        if reversed { flags |= Flag.reversed }
+        if slices != nil { flags |= Flag.hasSlices }
+        if tombstoneLimit != .max { flags |= Flag.limitsTombstones }
+        if showsFragments { flags |= Flag.showsFragments }
+        writer.append(flags)
         writer.appendLittleEndian(nowInSeconds)
         writer.appendVarint(UInt64(rowLimit))
         writer.appendVarint(UInt64(partitionRowLimit))
         writer.appendVarint(UInt64(byteLimit))
+        if tombstoneLimit != .max { writer.appendVarint(UInt64(tombstoneLimit)) }
         switch scope {
         case .partition(let token, let key):
             writer.append(0)
@@ -133,11 +153,15 @@ package struct ReadCommand: Hashable, Sendable {
         }
         table = TableID(try reader.readUniqueID())
         let flags = try reader.readUInt8()
-        reversed = flags & 1 != 0
+        reversed = flags & Flag.reversed != 0
+        showsFragments = flags & Flag.showsFragments != 0
         nowInSeconds = try reader.readLittleEndian(Int64.self)
         rowLimit = Int(clamping: try reader.readVarint())
         partitionRowLimit = Int(clamping: try reader.readVarint())
         byteLimit = Int(clamping: try reader.readVarint())
+        tombstoneLimit =
+            flags & Flag.limitsTombstones != 0
+            ? max(1, Int(clamping: try reader.readVarint())) : .max
         let kind = try reader.readUInt8()
         switch kind {
         case 0:
@@ -156,7 +180,7 @@ package struct ReadCommand: Hashable, Sendable {
         default: throw MalformedBytes("unknown scope \(kind)", offset: reader.position)
         }
         slices = nil
-        if flags & 2 != 0 {
+        if flags & Flag.hasSlices != 0 {
             var list: [ClusteringSlice] = []
             for _ in 0..<(try reader.readCount()) {
                 let lower = [UInt8](try reader.readLengthPrefixed())

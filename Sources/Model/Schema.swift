@@ -1,8 +1,9 @@
 // What tables look like. Schema values are immutable: a change makes a new snapshot with a new epoch,
 // and a request keeps the one that it was planned with.
 //
-// Columns are named in files and messages by `ColumnID`, issued with the schema and never reused, so
-// that a dropped and re-added column never shows its old cells. Tables are named by `TableID`.
+// Columns are named in files and messages by `ColumnID`, issued with the schema. A column that is dropped and
+// added again gets its number back, and with it the time of the drop: what was written until then stays dead.
+// No number is given to a column of another name. Tables are named by `TableID`.
 
 package import Encoding
 
@@ -56,6 +57,9 @@ package struct ColumnSchema: Hashable, Sendable {
     package let name: String
     package let type: CQLType
     package let kind: Kind
+    /// Cells up to this timestamp are of an earlier life of the column, which was dropped; `noTimestamp` for a
+    /// column that never was.
+    package fileprivate(set) var deadThrough = noTimestamp
 
     package init(id: ColumnID, name: String, type: CQLType, kind: Kind) {
         self.id = id
@@ -116,6 +120,23 @@ package struct TableOptions: Hashable, Sendable {
     package init() {}
 }
 
+/// COMPACT STORAGE: a table in the shape that tables had before CQL. Its rows have no markers: a row is there as
+/// long as a cell of it lives.
+///
+///     static    no clustering columns declared: the columns are static ones, and a clustering column and a
+///               value column are hidden
+///     dense     one value column for each row, hidden if none was declared; a row may have fewer clustering
+///               values than there are columns, if there are several
+package enum CompactStorage: UInt8, Hashable, Sendable {
+    case `static` = 1
+    case dense = 2
+    /// Dense, with several clustering columns.
+    case compound = 3
+
+    /// The type of the hidden value of a dense table that declares none: nothing.
+    package static let emptyType = CQLType.custom("org.apache.cassandra.db.marshal.EmptyType")
+}
+
 /// A table: its columns in declared order, and what was dropped. Immutable and shared.
 package final class TableSchema: Sendable {
     package let id: TableID
@@ -132,6 +153,8 @@ package final class TableSchema: Sendable {
     /// Sorted by name.
     package let dropped: [DroppedColumn]
     package let options: TableOptions
+    /// nil for a table as CQL makes them.
+    package let compact: CompactStorage?
     /// The number that the next new column gets.
     package let nextColumnID: UInt32
 
@@ -141,10 +164,14 @@ package final class TableSchema: Sendable {
 
     private let columnsByName: [String: ColumnSchema]
 
+    /// Whether a column is there again that was dropped. Asked by every request.
+    package let hasReturnedColumns: Bool
+
     /// Sorts `columns` into their kinds. Ids must be unique and below `nextColumnID`.
     package init(
         id: TableID, keyspace: String, name: String, columns: [ColumnSchema],
-        dropped: [DroppedColumn] = [], options: TableOptions = TableOptions(), nextColumnID: UInt32
+        dropped: [DroppedColumn] = [], options: TableOptions = TableOptions(),
+        compact: CompactStorage? = nil, nextColumnID: UInt32
     ) {
         self.id = id
         self.keyspace = keyspace
@@ -153,8 +180,14 @@ package final class TableSchema: Sendable {
         var clustering: [(Int, ColumnSchema)] = []
         var statics: [ColumnSchema] = []
         var regulars: [ColumnSchema] = []
-        for column in columns {
+        var hasReturnedColumns = false
+        for var column in columns {
             precondition(column.id.value < nextColumnID, "column id beyond the issued ones")
+            column.deadThrough = noTimestamp
+            if let former = dropped.first(where: { $0.column.id == column.id }) {
+                column.deadThrough = former.droppedAt
+                hasReturnedColumns = true
+            }
             switch column.kind {
             case .partitionKey(let position): partitionKey.append((position, column))
             case .clustering(let position, _): clustering.append((position, column))
@@ -168,16 +201,41 @@ package final class TableSchema: Sendable {
         self.regulars = regulars.sorted { $0.name < $1.name }
         self.dropped = dropped.sorted { $0.column.name < $1.column.name }
         self.options = options
+        self.compact = compact
         self.nextColumnID = nextColumnID
         self.isCounter =
             columns.contains { $0.type == .counter }
             || dropped.contains { $0.column.type == .counter }
-        self.columnsByName = Dictionary(columns.map { ($0.name, $0) }) { first, _ in first }
+        self.hasReturnedColumns = hasReturnedColumns
+        let all = self.partitionKey + self.clustering + self.statics + self.regulars
+        let visible = all.filter { !Self.isHidden($0, compact) }
+        self.columnsByName = Dictionary(visible.map { ($0.name, $0) }) { first, _ in first }
     }
 
-    /// All columns in the order of `SELECT *`: partition key, clustering, static, regular.
+    private static func isHidden(_ column: ColumnSchema, _ compact: CompactStorage?) -> Bool {
+        switch (compact, column.kind) {
+        case (nil, _), (_, .partitionKey), (_, .static): false
+        case (.static, .clustering), (.static, .regular): true
+        case (_, .clustering): false
+        case (_, .regular): column.type == CompactStorage.emptyType
+        }
+    }
+
+    /// Whether the column is one of COMPACT STORAGE that no statement can name.
+    package func isHidden(_ column: ColumnSchema) -> Bool { Self.isHidden(column, compact) }
+
+    /// The columns of `SELECT *`, in its order.
+    package var visibleColumns: [ColumnSchema] {
+        compact == nil ? allColumns : allColumns.filter { !isHidden($0) }
+    }
+
+    /// The clustering columns that statements can name.
+    package var visibleClustering: [ColumnSchema] { compact == .static ? [] : clustering }
+
+    /// All columns, hidden ones too, in the order of `SELECT *`: partition key, clustering, static, regular.
     package var allColumns: [ColumnSchema] { partitionKey + clustering + statics + regulars }
 
+    /// The column of that name, unless it is hidden.
     package func column(named name: String) -> ColumnSchema? { columnsByName[name] }
 
     package var clusteringOrders: [ClusteringOrder] {

@@ -46,6 +46,8 @@ final class ClientConnection {
     var inFlight = 0
     /// Requests since the connection was opened.
     var requestCount = 0
+    /// The client asked to see tables with COMPACT STORAGE as they are without (NO_COMPACT).
+    var wantsNoCompact = false
     /// The client asked to be refused rather than kept waiting (THROW_ON_OVERLOAD).
     var throwsOnOverload = false
     /// Frames wait in the encoder for the end of the step.

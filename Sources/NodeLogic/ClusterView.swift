@@ -27,6 +27,8 @@ struct ClusterView {
     var schemaEpoch: UInt64 { schema.epoch }
     let ownIndex: NodeIndex?
     let ownDatacenter: Int
+    /// Of what is every node's own.
+    let localPlacement: Placement
     private let routes: [TableID: TableRoute]
 
     var epoch: UInt64 { state?.epoch ?? 0 }
@@ -61,10 +63,12 @@ struct ClusterView {
                 routes[table.id] = TableRoute(table: table, placement: placement)
             }
         }
-        if let placement = system.placement(of: "system") {
-            for table in schema.localTables {
-                routes[table.id] = TableRoute(table: table, placement: placement)
-            }
+        guard let local = system.placement(of: "system") else {
+            preconditionFailure("a keyspace that was just placed has no placement")
+        }
+        localPlacement = local
+        for table in schema.localTables {
+            routes[table.id] = TableRoute(table: table, placement: local)
         }
         self.routes = routes
     }

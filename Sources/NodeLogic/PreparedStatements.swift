@@ -56,7 +56,7 @@ final class PreparedStatement {
     /// The tables that it names, as it was planned with.
     private var tables: [TableSchema] {
         switch plan.plan {
-        case .select(let select): [select.table]
+        case .select(let select): [select.subject]
         case .modification(let modification): [modification.table]
         case .batch(let batch): batch.modifications.map(\.table)
         case .truncate(let table): [table]

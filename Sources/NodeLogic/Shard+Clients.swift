@@ -204,6 +204,7 @@ extension Shard {
         let compression = try request.compression(header.version)
         connection.options = request.options
         connection.throwsOnOverload = request["THROW_ON_OVERLOAD"] == "1"
+        connection.wantsNoCompact = request["NO_COMPACT"]?.lowercased() == "true"
         connection.isStarted = true
         if configuration.authentication.authenticator == .password {
             connection.login = .wanted

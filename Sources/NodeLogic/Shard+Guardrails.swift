@@ -93,9 +93,9 @@ extension Shard {
         if let size = parameters.pageSize, size > 0 {
             try limit(size, rails.pageSize, "page_size", client) { isWarning, threshold in
                 isWarning
-                    ? "Query for table \(select.table.name) with page size \(size) exceeds warning "
+                    ? "Query for table \(select.subject.name) with page size \(size) exceeds warning "
                         + "threshold of \(threshold)."
-                    : "Aborting query for table \(select.table.name), page size \(size) exceeds fail "
+                    : "Aborting query for table \(select.subject.name), page size \(size) exceeds fail "
                         + "threshold of \(threshold)."
             }
         }
@@ -103,7 +103,7 @@ extension Shard {
 
     /// Judges a select by how many partitions and slices its values name.
     func checkKeys(_ execution: SelectExecution, _ client: ClientRequest) throws(CQLError) {
-        let table = execution.plan.table
+        let table = execution.plan.subject
         let partitions = execution.partitionCount
         guard partitions > 1 || execution.sliceCount > 1,
             !SystemSchema.isSystem(table.keyspace)
@@ -189,6 +189,14 @@ extension Shard {
                 disallowed: rails.tablePropertiesDisallowed, "table_properties",
                 "Table Properties", client)
         }
+        if change.createsCompactStorage {
+            try require(
+                rails.allowsCompactTables, "compact_tables_enabled",
+                "Creation of new COMPACT STORAGE tables")
+        }
+        guard !change.dropsCompactStorage || configuration.requests.allowsDropCompactStorage else {
+            throw .invalid("DROP COMPACT STORAGE is disabled. Enable in cassandra.yaml to use.")
+        }
         switch kind {
         case .dropKeyspace:
             try require(
@@ -254,7 +262,7 @@ extension Shard {
         _ name: String, _ keyspace: KeyspaceSchema, _ client: ClientRequest
     ) throws(CQLError) {
         guard let table = keyspace.table(named: name) else { return }
-        let count = table.allColumns.count
+        let count = table.visibleColumns.count
         try limit(count, rails.columnsPerTable, "columns_per_table", client) { isWarning, limit in
             isWarning
                 ? "The table \(name) has \(count) columns, this exceeds the warning threshold of "

@@ -12,84 +12,6 @@ internal import Replication
 internal import Storage
 internal import Topology
 
-/// One read command of one client, put together from pieces.
-final class ReadSession {
-    let command: ReadCommand
-    let consistency: ConsistencyLevel
-    let client: ClientRequest
-    let topology: PlacementSnapshot
-    let placement: Placement
-    /// Whether replicas that differ are repaired before the answer.
-    let repairsReplicas: Bool
-    private(set) lazy var output = ByteWriter(capacity: 1024)
-    /// Made when a piece needs it: the one piece of most reads goes to the select as it is.
-    private var gathered: LiveRows?
-    /// The slices still to read (partition reads).
-    var slices: [ClusteringSlice]?
-    /// Everything up to here has been read (scans).
-    var token: Int64 = .min
-    /// The last token of the piece under way (scans).
-    var pieceEnd: Int64 = .max
-    /// Where to go on inside the range (scans).
-    var after: ReadCommand.Position?
-    /// The loop over pieces is on the stack: a piece that ends at once only leaves a note.
-    var isRunning = false
-    var pieceEnded = false
-
-    init(
-        command: ReadCommand, consistency: ConsistencyLevel, client: ClientRequest,
-        topology: PlacementSnapshot, placement: Placement, repairsReplicas: Bool
-    ) {
-        self.command = command
-        self.consistency = consistency
-        self.client = client
-        self.topology = topology
-        self.placement = placement
-        self.repairsReplicas = repairsReplicas
-        slices = command.slices
-        if case .range(let range) = command.scope {
-            token = range.start
-            after = range.after
-        }
-    }
-
-    /// Whether the client has enough for this command.
-    var isFull: Bool {
-        guard let gathered else { return false }
-        return gathered.count >= command.rowLimit || gathered.byteCount >= command.byteLimit
-    }
-
-    /// Whether a piece was taken in.
-    var hasGathered: Bool { gathered != nil }
-
-    /// Live rows so far.
-    var liveCount: Int { gathered?.count ?? 0 }
-
-    /// Live rows so far of the partition that is read.
-    func liveRows(inPartition key: [UInt8]) -> Int { gathered?.rows(inPartition: key) ?? 0 }
-
-    /// Takes in the live part of a piece.
-    func append(_ piece: ReadResultView) throws(MalformedBytes) {
-        var live = gathered ?? LiveRows(nowInSeconds: command.nowInSeconds, into: output)
-        gathered = nil
-        defer { gathered = live }
-        try live.append(piece)
-    }
-
-    /// Ends the result, which is then in `output`.
-    func finish(isExhausted: Bool) {
-        var live = gathered ?? LiveRows(nowInSeconds: command.nowInSeconds, into: output)
-        live.finish(isExhausted: isExhausted)
-        gathered = live
-    }
-
-    /// Whether a piece is the whole answer, and the select can read it as the replicas gave it.
-    func isWholeAnswer(_ stop: ReadStop?) -> Bool {
-        guard gathered == nil, stop == nil, case .partition = command.scope else { return false }
-        return client.select?.execution.readsReplicaData ?? false
-    }
-}
-
 extension Shard {
     /// Reads for a client; the session's result comes by `readFinished`.
     func startRead(_ command: ReadCommand, consistency: ConsistencyLevel, client: ClientRequest) {
@@ -98,11 +20,12 @@ extension Shard {
             return
         }
         // Of what is every node's own there is one copy, whatever is asked for.
-        let isOwn = route.placement.replicaCount == 0 && route.placement.isLocal
+        let placement = command.showsFragments ? cluster.localPlacement : route.placement
+        let isOwn = placement.replicaCount == 0 && placement.isLocal
         let session = ReadSession(
             command: command, consistency: isOwn ? .one : consistency, client: client,
-            topology: cluster.topology,
-            placement: route.placement, repairsReplicas: route.table.options.readRepair != "NONE")
+            topology: cluster.topology, placement: placement,
+            repairsReplicas: route.table.options.readRepair != "NONE")
         run(session)
     }
 
@@ -118,6 +41,9 @@ extension Shard {
 
     private func startPiece(_ session: ReadSession) {
         var command = session.command
+        if command.tombstoneLimit != .max {
+            command.tombstoneLimit = max(1, command.tombstoneLimit - session.tombstones)
+        }
         let token: Token
         switch command.scope {
         case .partition(let value, let key):
@@ -440,10 +366,16 @@ extension Shard {
     /// Goes on behind a piece whose rows were taken in, or ends the session.
     func pieceEnded(_ session: ReadSession, _ stop: ReadStop?) {
         let isDone = advance(session, stop)
-        if isDone || session.isFull {
+        var pausedAt: ReadCommand.Position?
+        if !isDone, !session.isFull, session.isTired, case .position(let position) = stop {
+            pausedAt = position
+        }
+        if isDone || session.isFull || pausedAt != nil {
             session.finish(isExhausted: isDone)
             do throws(MalformedBytes) {
-                readFinished(session.client, try ReadResultView(session.output.bytes))
+                readFinished(
+                    session.client, try ReadResultView(session.output.bytes), pausedAt: pausedAt,
+                    passed: session.tombstones)
             } catch {
                 readFailed(
                     session.client,

@@ -225,6 +225,7 @@ extension Shard {
     ) throws(CQLError) {
         // A statement about roles may hold a password.
         if case .roles = plan.plan {} else { client.statement = text }
+        if connection.wantsNoCompact { try refuseCompact(plan.plan) }
         try authorize(plan.plan, connection)
         if let timeout = try plan.timeoutNanoseconds(values) {
             client.timeout = Instant.Span(nanoseconds: timeout)
@@ -272,6 +273,14 @@ extension Shard {
         }
     }
 
+    /// The hidden columns of tables with COMPACT STORAGE are not shown.
+    private func refuseCompact(_ plan: Plan) throws(CQLError) {
+        guard let table = plan.compactTable else { return }
+        throw .invalid(
+            "The table \(table) has COMPACT STORAGE: the option NO_COMPACT is not supported by "
+                + "Coterie for it")
+    }
+
     private func checkWritable(_ table: TableSchema) throws(CQLError) {
         guard !SystemSchema.isProtected(table.keyspace) else {
             throw .unauthorized("\(table.keyspace) keyspace is not user-modifiable.")
@@ -305,6 +314,7 @@ extension Shard {
             guard plan.timeout == nil else {
                 throw .invalid("USING TIMEOUT is not allowed for a statement inside of a batch")
             }
+            if connection.wantsNoCompact { try refuseCompact(plan.plan) }
             try checkWritable(modification.table)
             try authorize(plan.plan, connection)
             try checkModification(modification, client)
@@ -332,6 +342,7 @@ extension Shard {
         }
         let context = executionContext()
         if cluster.route(of: select.table.id) == nil, SystemSchema.isSystem(select.table.keyspace) {
+            if let table = select.fragmentsOf { throw SelectPlan.noFragments(of: table) }
             if isGathered(select.table) {
                 gather(
                     select, values, context, columns: columns, knownMetadataID: knownMetadataID,
@@ -359,7 +370,10 @@ extension Shard {
                 : parameters.consistency.isSerial ? .conditionalRead : .coordinatorRead)
         let execution = try SelectExecution(
             select, values, context, pageSize: parameters.pageSize,
-            pagingState: parameters.pagingState.map { [UInt8]($0) })
+            pagingState: parameters.pagingState.map { [UInt8]($0) }, origin: host.value)
+        if configuration.requests.tombstonePageLimit > 0, !parameters.consistency.isSerial {
+            execution.limitTombstones(to: configuration.requests.tombstonePageLimit)
+        }
         try checkKeys(execution, client)
         let run = SelectRun(
             execution: execution, columns: columns, consistency: parameters.consistency,
@@ -394,7 +408,11 @@ extension Shard {
     }
 
     /// A command of the select has its result.
-    func readFinished(_ client: ClientRequest, _ result: ReadResultView) {
+    /// `pausedAt`: the page is to end behind that place, because so many deletions were `passed`.
+    func readFinished(
+        _ client: ClientRequest, _ result: ReadResultView,
+        pausedAt: ReadCommand.Position? = nil, passed: Int = 0
+    ) {
         guard !client.isAnswered else { return }
         if let run = client.modification {
             modificationRead(client, run, result)
@@ -403,7 +421,7 @@ extension Shard {
         guard let run = client.select else { return }
         do throws(CQLError) {
             workDone += Cost.ofResult(bytes: result.bytes.count)
-            try run.execution.consume(result)
+            try run.execution.consume(result, pausedAt: pausedAt, passed: passed)
         } catch {
             readFailed(client, error)
             return

@@ -22,6 +22,8 @@ package struct LiveRows {
     package private(set) var count = 0
     /// Bytes of live rows so far.
     package private(set) var byteCount = 0
+    /// Deletions, and cells that have expired, that were taken out.
+    package private(set) var tombstones = 0
 
     /// Begins a result in `output`.
     package init(nowInSeconds: Int64, into output: ByteWriter) {
@@ -44,6 +46,7 @@ package struct LiveRows {
                 openKey = [UInt8](key)
             }
             let view = try PartitionView(bytes)
+            tombstones += view.ranges.count + (view.deletion.isNone ? 0 : 1)
             if openStatic.isEmpty, !view.staticRow.isEmpty {
                 row.removeAll()
                 if try appendLive(view.staticRow, covered: view.deletion) { openStatic = row.array }
@@ -82,7 +85,7 @@ package struct LiveRows {
     }
 
     /// Writes the live part of a row to `row`; false if nothing of it lives.
-    private func appendLive(
+    private mutating func appendLive(
         _ bytes: UnsafeRawBufferPointer, covered: Deletion
     ) throws(MalformedBytes) -> Bool {
         let view = try RowView(bytes)
@@ -95,6 +98,7 @@ package struct LiveRows {
             liveness: isMarked ? view.liveness : .none, deletion: .none,
             baseTimestamp: view.baseTimestamp, originalKey: view.originalKey, into: row)
         var isLive = isMarked
+        if !view.deletion.isNone || !isMarked && !view.liveness.isNone { tombstones += 1 }
         var complexColumn: UInt32?
         var complexDeletion = Deletion.none
         var cells = view.cells
@@ -103,9 +107,11 @@ package struct LiveRows {
                 complexColumn = cell.column
                 complexDeletion = Deletion(
                     timestamp: cell.timestamp, localDeletionTime: cell.localDeletionTime)
+                tombstones += 1
                 continue
             }
             guard cell.isLive(nowInSeconds: nowInSeconds), !covering.shadows(cell.timestamp) else {
+                tombstones += 1
                 continue
             }
             if complexColumn == cell.column, complexDeletion.shadows(cell.timestamp) { continue }

@@ -30,6 +30,7 @@ extension StorageEngine {
         precondition(pinned == nil || pinned?.table == command.table)
         if mayBeSimple, case .partition(let token, let key) = command.scope,
             command.slices == nil, command.rowLimit > 0, command.partitionRowLimit > 0,
+            !command.showsFragments,
             case .done = key.withUnsafeBytes({
                 readSimply(
                     command.table, token: token, key: $0, nowInSeconds: command.nowInSeconds,
@@ -41,13 +42,16 @@ extension StorageEngine {
         let view = pinned?.view ?? table.view
         let start = writer.count
         let rule = table.purgeRule(nowInSeconds: command.nowInSeconds)
+        let fragmentsOf = command.showsFragments ? table.schema : nil
         let run: ReadRun
         if let idle = idleRun {
             idleRun = nil
             run = idle
-            run.begin(command, view: view, rule: rule, output: writer)
+            run.begin(
+                command, view: view, rule: rule, fragmentsOf: fragmentsOf, output: writer)
         } else {
-            run = ReadRun(command, view: view, rule: rule, output: writer)
+            run = ReadRun(
+                command, view: view, rule: rule, fragmentsOf: fragmentsOf, output: writer)
         }
         do throws(StorageError) {
             if try runner.run(run) == .done {

@@ -205,7 +205,10 @@ import Testing
         let table = try #require(bench.snapshot.table("ks", "t"))
         #expect(table.id == id)
         #expect(table.allColumns.map(\.name) == ["key", "a", "c", "d"])
-        #expect(table.column(named: "a")?.id == ColumnID(5))
+        #expect(table.column(named: "a")?.id == ColumnID(1))
+        #expect(table.column(named: "a")?.deadThrough == 77 && table.hasReturnedColumns)
+        #expect(table.column(named: "c")?.deadThrough == noTimestamp)
+        #expect(table.nextColumnID == 5)
         #expect(table.dropped.map(\.column.name) == ["a", "b"])
         #expect(table.dropped.map(\.droppedAt) == [77, 77])
         #expect(

@@ -240,7 +240,7 @@ struct Bench {
         let prepared = try schema.plan(text)
         switch prepared.plan {
         case .schemaChange:
-            try schema.apply(text)
+            try schema.apply(text, at: clock)
             return []
         case .select(let plan):
             var rows: [String] = []

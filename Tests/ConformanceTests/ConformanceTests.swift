@@ -88,6 +88,8 @@ import Testing
             try await run("virtual_tables")
         }
 
+        @Test func compactStorageIsCassandras() async throws { try await run("compact") }
+        @Test func fragmentsAreWhatIsStored() async throws { try await run("fragments") }
         @Test func guardrailsWarnAndRefuse() async throws { try await run("guardrails") }
 
         @Test func rolesAndPasswordsAreCassandras() async throws { try await run("roles") }

@@ -53,6 +53,22 @@ struct MetadataEntryTests {
         #expect(back.nextColumnID == 7)
     }
 
+    @Test(arguments: [nil, CompactStorage.static, .dense, .compound])
+    func theShapeOfATableComesBack(compact: CompactStorage?) throws {
+        let plain = table("ks", "t")
+        let original = TableSchema(
+            id: plain.id, keyspace: "ks", name: "t", columns: plain.allColumns,
+            dropped: plain.dropped, compact: compact, nextColumnID: 7)
+        let bytes = entry(1, .schema([keyspaceEdit("ks"), .putTable(original)])).encoded
+        guard case .schema(let edits) = try MetadataEntry(bytes).change,
+            case .putTable(let back) = edits[1]
+        else {
+            Issue.record("not a table")
+            return
+        }
+        #expect(back.compact == compact && back.allColumns == original.allColumns)
+    }
+
     /// Goal: no bytes trap the decoder or the fold. Method: valid entries cut, grown and changed.
     @Test func damagedBytesNeverTrap() throws {
         let seed: UInt64 = 21

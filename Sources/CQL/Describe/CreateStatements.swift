@@ -72,12 +72,17 @@ package enum CreateStatements {
         return withInternals ? text + droppedStatements(table, name) : text
     }
 
-    private static func definition(_ column: ColumnSchema) -> String {
-        definition(column.name, column)
+    private static func definition(_ column: ColumnSchema, _ table: TableSchema) -> String {
+        definition(column.name, column, table)
     }
 
-    private static func definition(_ name: String, _ column: ColumnSchema) -> String {
-        "\(Identifier.quoted(name)) \(column.type.cqlName)" + (column.isStatic ? " static" : "")
+    private static func definition(
+        _ name: String, _ column: ColumnSchema, _ table: TableSchema
+    ) -> String {
+        // Those of a compact table were not declared so.
+        let isStatic = column.isStatic && table.compact == nil
+        return
+            "\(Identifier.quoted(name)) \(column.type.cqlName)" + (isStatic ? " static" : "")
     }
 
     /// The name that a column is created with. A column of the key may have been given the name of one
@@ -93,27 +98,30 @@ package enum CreateStatements {
 
     private static func columnLines(_ table: TableSchema, withInternals: Bool) -> [String] {
         let dropped = withInternals ? table.latestDropped : []
-        let isSingleKey = table.partitionKey.count == 1 && table.clustering.isEmpty
+        let clustering = table.visibleClustering
+        let isSingleKey = table.partitionKey.count == 1 && clustering.isEmpty
         func name(_ column: ColumnSchema) -> String {
             withInternals ? createdName(column, table) : column.name
         }
         var lines: [String] = []
-        for column in table.allColumns {
+        for column in table.visibleColumns {
             // A column that came back is added by its own statement after the drop.
             if !column.isPrimaryKey, dropped.contains(where: { $0.column.name == column.name }) {
                 continue
             }
             var line =
-                "    " + definition(column.isPrimaryKey ? name(column) : column.name, column)
+                "    "
+                + definition(
+                    column.isPrimaryKey ? name(column) : column.name, column, table)
             if isSingleKey, column.isPrimaryKey { line += " PRIMARY KEY" }
             lines.append(line)
         }
-        for record in dropped { lines.append("    " + definition(record.column)) }
+        for record in dropped { lines.append("    " + definition(record.column, table)) }
         guard !isSingleKey else { return lines }
         let partition = table.partitionKey.map { Identifier.quoted(name($0)) }
         let first =
             partition.count == 1 ? partition[0] : "(" + partition.joined(separator: ", ") + ")"
-        let key = [first] + table.clustering.map { Identifier.quoted(name($0)) }
+        let key = [first] + clustering.map { Identifier.quoted(name($0)) }
         lines.append("    PRIMARY KEY (" + key.joined(separator: ", ") + ")")
         return lines
     }
@@ -122,8 +130,9 @@ package enum CreateStatements {
         _ table: TableSchema, withInternals: Bool, isVirtual: Bool
     ) -> [String] {
         var lines: [String] = []
+        if table.compact != nil { lines.append("COMPACT STORAGE") }
         if withInternals { lines.append("ID = \(table.id)") }
-        if !table.clustering.isEmpty {
+        if !table.visibleClustering.isEmpty {
             let orders = zip(table.clustering, table.clusteringOrders).map { column, order in
                 let name = withInternals ? createdName(column, table) : column.name
                 return "\(Identifier.quoted(name)) \(order == .ascending ? "ASC" : "DESC")"
@@ -178,7 +187,7 @@ package enum CreateStatements {
             let column = Identifier.quoted(record.column.name)
             text += "\nALTER TABLE \(name) DROP \(column) USING TIMESTAMP \(record.droppedAt);"
             if let again = table.column(named: record.column.name), !again.isPrimaryKey {
-                text += "\nALTER TABLE \(name) ADD \(definition(again));"
+                text += "\nALTER TABLE \(name) ADD \(definition(again, table));"
             }
         }
         for column in table.partitionKey + table.clustering {

@@ -10,6 +10,7 @@ enum MaskFunction: String, Equatable, Sendable {
     case replace = "mask_replace"
     case inner = "mask_inner"
     case outer = "mask_outer"
+    case hash = "mask_hash"
 
     /// The signature of a call, nil if the name is that of no masking function.
     static func signature(
@@ -19,13 +20,16 @@ enum MaskFunction: String, Equatable, Sendable {
         let allowed: ClosedRange<Int>
         switch function {
         case .null, .standard: allowed = 1...1
+        case .hash: allowed = 1...2
         case .replace: allowed = 2...2
         case .inner, .outer: allowed = 3...4
         }
         guard allowed.contains(arguments.count) else {
             throw .invalid("Invalid number of arguments for function system.\(name)")
         }
-        guard let type = arguments[0].exactType ?? receiver else {
+        // A digest says nothing of what it is one of.
+        let isHash = function == .hash
+        guard let type = arguments[0].exactType ?? (isHash ? nil : receiver) else {
             throw .invalid(
                 "Cannot infer type of argument \(arguments[0].text) in call to function"
                     + " system.\(name): use type casts to disambiguate")
@@ -33,6 +37,7 @@ enum MaskFunction: String, Equatable, Sendable {
         var types = [type]
         switch function {
         case .null, .standard: break
+        case .hash: if arguments.count == 2 { types.append(.text) }
         case .replace: types.append(type)
         case .inner, .outer:
             guard type == .text || type == .ascii else {
@@ -49,7 +54,7 @@ enum MaskFunction: String, Equatable, Sendable {
                 "Type error: \(argument.text) cannot be passed as argument \(place) of function"
                     + " system.\(name) of type \(wanted.cqlName)")
         }
-        return FunctionSignature(name, .mask(function, type), types, type)
+        return FunctionSignature(name, .mask(function, type), types, isHash ? .blob : type)
     }
 
     /// The hidden value; nil for null.
@@ -59,7 +64,31 @@ enum MaskFunction: String, Equatable, Sendable {
         case .standard: return Self.standardValue(type)
         case .replace: return arguments[1]
         case .inner, .outer: return try maskedText(arguments)
+        case .hash: return try digest(arguments)
         }
+    }
+
+    /// The digest of a value's bytes, by SHA-256 unless another algorithm is named, as Java names it.
+    private func digest(_ arguments: [[UInt8]?]) throws(CQLError) -> [UInt8]? {
+        let given = arguments.count > 1 ? arguments[1] : nil
+        let name = given.map { String(decoding: $0, as: UTF8.self) } ?? "SHA-256"
+        let function: ([UInt8]) -> [UInt8]
+        switch name.uppercased() {
+        case "MD5": function = MD5.digest
+        case "SHA", "SHA-1", "SHA1": function = SHA1.digest
+        case "SHA-224", "SHA224": function = SHA2.sha224
+        case "SHA-256", "SHA256": function = SHA2.sha256
+        case "SHA-384", "SHA384": function = SHA2.sha384
+        case "SHA-512", "SHA512": function = { SHA2.sha512($0) }
+        case "SHA-512/224": function = { SHA2.sha512($0, bits: 224) }
+        case "SHA-512/256": function = { SHA2.sha512($0, bits: 256) }
+        case "SHA3-224": function = { SHA3.digest($0, bits: 224) }
+        case "SHA3-256": function = { SHA3.digest($0, bits: 256) }
+        case "SHA3-384": function = { SHA3.digest($0, bits: 384) }
+        case "SHA3-512": function = { SHA3.digest($0, bits: 512) }
+        default: throw .invalid("Hash algorithm not found: \(name)")
+        }
+        return arguments[0].map(function)
     }
 
     private func maskedText(_ arguments: [[UInt8]?]) throws(CQLError) -> [UInt8]? {

@@ -25,7 +25,7 @@ extension Parser {
             }
         }
         try expect(.from)
-        var select = SelectSyntax(table: try parseQualifiedName())
+        var select = try parseFrom()
         select.isJSON = isJSON
         select.isDistinct = isDistinct
         select.selectors = selectors
@@ -53,6 +53,19 @@ extension Parser {
             guard atTimeout else { throw mismatch("K_TIMEOUT") }
             select.timeout = try parseTimeout()
         }
+        return select
+    }
+
+    /// A table, or Scylla's `MUTATION_FRAGMENTS(table)`.
+    private mutating func parseFrom() throws(CQLError) -> SelectSyntax {
+        guard case .identifier = current.kind, current.text == "mutation_fragments",
+            token(ahead: 1).kind == .symbol(.leftParenthesis)
+        else { return SelectSyntax(table: try parseQualifiedName()) }
+        advance()
+        try expect(.leftParenthesis)
+        var select = SelectSyntax(table: try parseQualifiedName())
+        select.showsFragments = true
+        try expect(.rightParenthesis)
         return select
     }
 

@@ -71,9 +71,9 @@ struct BoundRow: Sendable {
         table: TableSchema, effect: ModificationPlan.Effect, partition: [KeyRestriction],
         clustering: [ClusteringRestriction], cells: [ModificationPlan.CellSource]
     ) {
-        guard case .write(let marksRow) = effect, clustering.count == table.clustering.count else {
-            return nil
-        }
+        guard case .write(let marksRow) = effect, clustering.count == table.clustering.count,
+            table.compact == nil
+        else { return nil }
         self.marksRow = marksRow
         var keys: [BoundSource] = []
         for (restriction, column) in zip(partition, table.partitionKey) {

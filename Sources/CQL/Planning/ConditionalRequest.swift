@@ -160,13 +160,7 @@ package final class ConditionalRequest {
         let plan = part.plan
         if !table.clustering.isEmpty, plan.clustering.isEmpty { return nil }
         let evaluation = KeyEvaluation(table: table, values: part.values.values, context: context)
-        let writer = ByteWriter()
-        guard let components = try evaluation.clusteringKeys(plan.clustering).first else {
-            return nil
-        }
-        writer.append(evaluation.encoded(components))
-        ClusteringKey.appendTerminator(into: writer)
-        return writer.array
+        return try evaluation.clusteringKeys(plan.clustering).first.map(evaluation.completeKey)
     }
 
     private func addSlice(_ clustering: [UInt8]) {
@@ -262,12 +256,12 @@ package final class ConditionalRequest {
         var named: [ColumnSchema] = []
         for part in parts {
             guard let condition = part.plan.condition else { continue }
-            guard let columns = condition.columns else { return (all, all) }
+            guard let columns = condition.columns else { return (table.visibleColumns, all) }
             for column in columns where !named.contains(where: { $0.id == column.id }) {
                 named.append(column)
             }
         }
-        return (isBatch ? table.partitionKey + table.clustering + named : named, all)
+        return (isBatch ? table.partitionKey + table.visibleClustering + named : named, all)
     }
 
     /// The rows that were read in their order, each in the order of `SELECT *`. Null stands for columns that

@@ -67,7 +67,9 @@ package final class CurrentRows {
         var result: [(path: [UInt8], value: [UInt8])] = []
         var cells = try RowView(row).cells
         while let cell = try cells.next() {
-            guard cell.column == column.id.value, cell.flags.contains(.hasPath) else { continue }
+            guard cell.column == column.id.value, cell.flags.contains(.hasPath),
+                cell.timestamp > column.deadThrough
+            else { continue }
             result.append(([UInt8](cell.path), [UInt8](cell.value)))
         }
         return result
@@ -98,7 +100,7 @@ package final class CurrentRows {
             var reader = ByteReader(view.originalKey)
             for slot in table.clustering.indices {
                 let length = Int(try reader.readLittleEndian(Int32.self))
-                values[first + slot] = [UInt8](try reader.readBytes(length))
+                values[first + slot] = length < 0 ? nil : [UInt8](try reader.readBytes(length))
             }
             return values
         }
@@ -117,7 +119,8 @@ package final class CurrentRows {
         var cells = row.cells
         while let cell = try cells.next() {
             guard !cell.isTombstone, !cell.isComplexDeletion,
-                let slot = columns.firstIndex(where: { $0.id.value == cell.column })
+                let slot = columns.firstIndex(where: { $0.id.value == cell.column }),
+                cell.timestamp > columns[slot].deadThrough
             else { continue }
             if cell.flags.contains(.hasPath) {
                 try assembly.add(cell, slot: slot, type: columns[slot].type, into: collections)

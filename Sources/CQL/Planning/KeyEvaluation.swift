@@ -211,6 +211,18 @@ struct KeyEvaluation {
         return writer.array
     }
 
+    /// The components as a whole key; what is missing of a row of a compact table is null.
+    func completeKey(_ components: [[UInt8]]) -> [UInt8] {
+        let writer = ByteWriter()
+        writer.append(encoded(components))
+        for column in table.clustering.dropFirst(components.count) {
+            ClusteringKey.appendComponent(
+                nil, type: column.type, order: column.order, into: writer)
+        }
+        ClusteringKey.appendTerminator(into: writer)
+        return writer.array
+    }
+
     private func bound(_ prefix: [UInt8], _ side: ClusteringKey.Bound) -> [UInt8] {
         let writer = ByteWriter()
         writer.append(prefix)

@@ -296,6 +296,7 @@ package final class ModificationPlan: Sendable {
             guard case .equal(let term) = clustering[index] else { continue }
             let column = table.clustering[index]
             try withValue(of: term, values, context, column) { (raw) throws(CQLError) in
+                try checkCompactKey(raw.count, column)
                 ClusteringKey.appendComponent(
                     raw, type: column.type, order: column.order, into: writer)
                 original.appendLittleEndian(Int32(clamping: raw.count))
@@ -311,6 +312,13 @@ package final class ModificationPlan: Sendable {
         try Self.checkClusteringLength(length)
         ClusteringKey.appendTerminator(into: writer)
         if isCanonical { original.removeAll() }
+    }
+
+    /// The one clustering value of a compact table is not empty.
+    private func checkCompactKey(_ length: Int, _ column: ColumnSchema) throws(CQLError) {
+        guard table.compact != .dense || length > 0 else {
+            throw .invalid("Invalid empty or null value for column \(column.name)")
+        }
     }
 
     /// Checks the bytes of all clustering columns together: they may not have more than a partition key.
@@ -430,8 +438,10 @@ package final class ModificationPlan: Sendable {
         _ components: [[UInt8]], _ evaluation: KeyEvaluation, _ sink: MutationSink
     ) throws(CQLError) {
         try Self.checkClusteringLength(components.reduce(0) { $0 + $1.count })
-        sink.clusteringKey.append(evaluation.encoded(components))
-        ClusteringKey.appendTerminator(into: sink.clusteringKey)
+        for (component, column) in zip(components, table.clustering) {
+            try checkCompactKey(component.count, column)
+        }
+        sink.clusteringKey.append(evaluation.completeKey(components))
         sink.originalKey.removeAll()
         let isCanonical = zip(components, table.clustering).allSatisfy { component, column in
             component.withUnsafeBytes { ClusteringKey.isCanonical($0, type: column.type) }
@@ -440,6 +450,9 @@ package final class ModificationPlan: Sendable {
         for component in components {
             sink.originalKey.appendLittleEndian(Int32(clamping: component.count))
             sink.originalKey.append(component)
+        }
+        for _ in components.count..<table.clustering.count {
+            sink.originalKey.appendLittleEndian(Int32(-1))
         }
     }
 

@@ -1,5 +1,21 @@
 // What the coordinator's guardrails and figures ask of a plan.
 
+internal import Model
+
+extension Plan {
+    /// The name of a table with COMPACT STORAGE that the statement reads or writes.
+    package var compactTable: String? {
+        let tables: [TableSchema] =
+            switch self {
+            case .select(let select): [select.subject]
+            case .modification(let modification): [modification.table]
+            case .batch(let batch): batch.modifications.map(\.table)
+            case .schemaChange, .use, .describe, .truncate, .roles: []
+            }
+        return tables.first { $0.compact != nil }.map { "\($0.keyspace).\($0.name)" }
+    }
+}
+
 extension SelectPlan {
     /// Whether rows are judged one by one, under ALLOW FILTERING.
     package var filters: Bool { isFiltering }
@@ -27,6 +43,19 @@ extension SchemaChange {
             guard case .options(let options) = alteration.change else { return [] }
             return options.map(\.name)
         default: return []
+        }
+    }
+
+    /// Whether it makes a table with COMPACT STORAGE, and whether it takes that away from one.
+    package var createsCompactStorage: Bool {
+        if case .createTable(let table) = statement { table.hasCompactStorage } else { false }
+    }
+
+    package var dropsCompactStorage: Bool {
+        if case .alterTable(let alteration) = statement {
+            alteration.change == .dropCompactStorage
+        } else {
+            false
         }
     }
 

@@ -78,7 +78,7 @@ extension Planner {
         return column
     }
 
-    private func times(
+    func times(
         _ using: UsingClause, _ compiler: inout TermCompiler
     ) throws(CQLError) -> (timestamp: PlannedTerm?, timeToLive: PlannedTerm?) {
         var timestamp: PlannedTerm?
@@ -132,42 +132,22 @@ extension Planner {
         let isStaticOnly =
             given.isEmpty && !table.clustering.isEmpty && !cells.isEmpty
             && cells.allSatisfy(\.column.isStatic)
-        guard isStaticOnly || given.count == table.clustering.count else {
+        guard
+            isStaticOnly || given.count == table.clustering.count
+                || isCompactPrefix(given, of: table)
+        else {
             throw .invalid(
                 "Some clustering keys are missing: "
                     + table.clustering.filter { terms[$0.name] == nil }.map(\.name)
                     .joined(separator: ", "))
         }
+        if !isStaticOnly { try completeCompact(&cells, table) }
         return ModificationPlan(
-            table: table, effect: .write(marksRow: !isStaticOnly),
+            table: table, effect: .write(marksRow: !isStaticOnly && table.compact == nil),
             partition: table.partitionKey.map { .equal(terms[$0.name] ?? .null) },
             clustering: given.map { .equal(terms[$0.name] ?? .null) }, cells: cells,
             timestamp: timestamp, timeToLive: timeToLive, isStaticOnly: isStaticOnly,
             condition: syntax.ifNotExists ? .notExists : nil)
-    }
-
-    /// INSERT JSON: an INSERT of all columns, whose values are found in the text when it is executed.
-    private func insertJSON(
-        _ syntax: InsertSyntax, _ missing: InsertSyntax.MissingColumns, _ table: TableSchema,
-        _ compiler: inout TermCompiler
-    ) throws(CQLError) -> ModificationPlan {
-        guard let value = syntax.values.first else { throw .invalid("INSERT JSON takes a text") }
-        let (timestamp, timeToLive) = try times(syntax.using, &compiler)
-        let json = JSONInsert(
-            text: try compiler.compile(value, as: .text, for: "[json]"), missing: missing,
-            timestamp: timestamp, timeToLive: timeToLive, columns: table.allColumns)
-        func marker(_ column: ColumnSchema) -> PlannedTerm {
-            .marker(table.slot(of: column), column.type)
-        }
-        return ModificationPlan(
-            table: table, effect: .write(marksRow: true),
-            partition: table.partitionKey.map { .equal(marker($0)) },
-            clustering: table.clustering.map { .equal(marker($0)) },
-            cells: (table.statics + table.regulars).map {
-                ModificationPlan.CellSource(column: $0, term: marker($0))
-            },
-            timestamp: json.timestampMarker, timeToLive: json.timeToLiveMarker, isStaticOnly: false,
-            condition: syntax.ifNotExists ? .notExists : nil, json: json)
     }
 
     // MARK: UPDATE
@@ -329,7 +309,11 @@ extension Planner {
                     + " statements")
         }
         let covered = restrictions.clusteringColumnCount
-        guard covered == table.clustering.count else {
+        guard
+            covered == table.clustering.count
+                || kind == .update
+                    && isCompactPrefix(Array(table.clustering.prefix(covered)), of: table)
+        else {
             if kind == .delete {
                 throw .invalid("Range deletions are not supported for specific columns")
             }

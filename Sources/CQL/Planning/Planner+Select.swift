@@ -6,7 +6,8 @@ extension Planner {
     func planSelect(
         _ syntax: SelectSyntax, _ markers: [String?]
     ) throws(CQLError) -> PreparedPlan {
-        let table = try table(syntax.table)
+        let subject = try table(syntax.table)
+        let table = syntax.showsFragments ? try fragments(of: subject, syntax) : subject
         var selectors = SelectorCompiler(table: table, terms: compiler(table, markers))
         var planned: [PlannedSelector] = []
         var results: [ColumnSpecification] = []
@@ -15,7 +16,7 @@ extension Planner {
                 keyspace: table.keyspace, table: table.name, name: name, type: type)
         }
         if syntax.selectors.isEmpty {
-            for (slot, column) in table.allColumns.enumerated() {
+            for (slot, column) in table.allColumns.enumerated() where !table.isHidden(column) {
                 planned.append(.column(slot))
                 results.append(result(column.name, column.type))
             }
@@ -58,13 +59,28 @@ extension Planner {
             aggregates: selectors.aggregates, restrictions: restrictions,
             isDistinct: syntax.isDistinct, isReversed: isReversed,
             hasOrdering: !syntax.orderings.isEmpty, limit: limit,
-            perPartitionLimit: perPartitionLimit, grouping: grouping, isJSON: syntax.isJSON)
+            perPartitionLimit: perPartitionLimit, grouping: grouping, isJSON: syntax.isJSON,
+            fragmentsOf: syntax.showsFragments ? subject : nil)
         let timeout = try timeout(syntax.timeout, &terms)
         return PreparedPlan(
             plan: .select(plan), bindMarkers: try Self.specifications(terms),
             partitionKeyBindIndexes: Self.partitionKeyIndexes(restrictions.partition),
             resultColumns: plan.resultColumns, tableID: table.id, epoch: schema.epoch,
             timeout: timeout)
+    }
+
+    /// The table of a table's mutation fragments.
+    private func fragments(
+        of table: TableSchema, _ syntax: SelectSyntax
+    ) throws(CQLError) -> TableSchema {
+        guard !SystemSchema.isVirtual(table.keyspace) else {
+            throw SelectPlan.noFragments(of: table)
+        }
+        guard syntax.orderings.isEmpty else {
+            throw .invalid(
+                "ORDER BY is not supported in SELECT FROM MUTATION_FRAGMENTS() statements.")
+        }
+        return try MutationFragments.schema(of: table)
     }
 
     private func limit(

@@ -6,6 +6,8 @@ package import Model
 /// A planned SELECT. `SelectExecution` runs it on a table; `execute(overRows:…)` on rows in memory.
 package final class SelectPlan: Sendable {
     package let table: TableSchema
+    /// The table whose mutation fragments `table` is made of.
+    package let fragmentsOf: TableSchema?
     package let resultColumns: [ColumnSpecification]
     let selectors: [PlannedSelector]
     let aggregates: [PlannedAggregate]
@@ -33,8 +35,13 @@ package final class SelectPlan: Sendable {
     let columns: [ColumnSchema]
     /// Whether it is asked when the parts of collections were written.
     let needsElementTimes: Bool
+    /// Whether cells have to be held against the time at which their column was dropped once.
+    let hasReturnedColumns: Bool
     /// Whether the table has columns with a cell for each element.
     let hasCollections: Bool
+
+    /// The table that the statement is about.
+    package var subject: TableSchema { fragmentsOf ?? table }
 
     /// What a client is told of an aggregation over more than one partition: it costs as much as reading all
     /// of them.
@@ -52,13 +59,21 @@ package final class SelectPlan: Sendable {
         }
     }
 
+    /// The refusal of a table that is not stored.
+    package static func noFragments(of table: TableSchema) -> CQLError {
+        .invalid(
+            "SELECT FROM MUTATION_FRAGMENTS() is not supported for \(table.keyspace).\(table.name): "
+                + "its rows are not stored")
+    }
+
     init(
         table: TableSchema, resultColumns: [ColumnSpecification], selectors: [PlannedSelector],
         aggregates: [PlannedAggregate], restrictions: Restrictions, isDistinct: Bool,
         isReversed: Bool, hasOrdering: Bool, limit: PlannedTerm?, perPartitionLimit: PlannedTerm?,
-        grouping: Grouping? = nil, isJSON: Bool = false
+        grouping: Grouping? = nil, isJSON: Bool = false, fragmentsOf: TableSchema? = nil
     ) {
         self.table = table
+        self.fragmentsOf = fragmentsOf
         self.grouping = grouping
         self.isJSON = isJSON
         self.resultColumns =
@@ -79,6 +94,7 @@ package final class SelectPlan: Sendable {
         self.perPartitionLimit = perPartitionLimit
         let columns = table.allColumns
         self.columns = columns
+        self.hasReturnedColumns = table.hasReturnedColumns
         self.hasCollections = columns.contains { $0.type.isMultiCell }
         var slots = Array(repeating: Int32(-1), count: Int(table.nextColumnID))
         for (index, column) in columns.enumerated() { slots[Int(column.id.value)] = Int32(index) }

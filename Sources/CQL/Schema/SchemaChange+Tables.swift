@@ -42,9 +42,6 @@ extension SchemaChange {
     ) throws(CQLError) -> TableSchema {
         let name = syntax.name.name
         try checkName(name, "Table")
-        guard !syntax.hasCompactStorage else {
-            throw .invalid("COMPACT STORAGE is not supported by Coterie")
-        }
         let options = try TableProperties.apply(syntax.properties, to: TableOptions())
         let resolution = TypeResolution(keyspace: keyspace, types: types)
         var resolved: [String: CQLType] = [:]
@@ -73,7 +70,9 @@ extension SchemaChange {
                 id: ColumnID(UInt32(index)), name: column.name,
                 type: resolved[column.name] ?? .blob, kind: kind)
         }
-        if key.clustering.isEmpty, columns.contains(where: \.isStatic) {
+        if syntax.hasCompactStorage {
+            try checkCompact(columns)
+        } else if key.clustering.isEmpty, columns.contains(where: \.isStatic) {
             throw .invalid(
                 "Static columns are only useful (and thus allowed) if the table has at least one"
                     + " clustering column")
@@ -86,6 +85,9 @@ extension SchemaChange {
             guard options.defaultTimeToLive == 0 else {
                 throw .invalid("Cannot set default_time_to_live on a table with counters")
             }
+        }
+        if syntax.hasCompactStorage {
+            return compactTable(id, keyspace, name, columns, options)
         }
         return TableSchema(
             id: id, keyspace: keyspace, name: name, columns: columns, options: options,
@@ -183,6 +185,7 @@ extension SchemaChange {
             throw .invalid("Table '\(keyspace).\(name)' doesn't exist")
         }
         let altered: TableSchema
+        try Self.checkCompact(syntax.change, of: table)
         switch syntax.change {
         case .add(let columns, let ifNotExists):
             altered = try adding(columns, ifNotExists, to: table, types: existing.types)
@@ -199,8 +202,7 @@ extension SchemaChange {
                 throw .invalid("Cannot set default_time_to_live on a table with counters")
             }
             altered = table.with(options: options)
-        case .dropCompactStorage:
-            throw .invalid("Cannot DROP COMPACT STORAGE on table without COMPACT STORAGE")
+        case .dropCompactStorage: altered = try Self.withoutCompactStorage(table)
         case .alterType: throw .invalid("Altering column types is no longer supported")
         case .mask:
             throw .invalid("Dynamic data masking (MASKED WITH) is not supported by Coterie yet")
@@ -217,6 +219,7 @@ extension SchemaChange {
         let resolution = TypeResolution(keyspace: keyspace, types: types)
         var all = table.allColumns
         var next = table.nextColumnID
+        let count = all.count
         for column in columns {
             guard !all.contains(where: { $0.name == column.name }) else {
                 if ifNotExists { continue }
@@ -238,10 +241,15 @@ extension SchemaChange {
             }
             let kind: ColumnSchema.Kind = column.isStatic ? .static : .regular
             try checkReadded(column.name, type, kind, table)
-            all.append(ColumnSchema(id: ColumnID(next), name: column.name, type: type, kind: kind))
-            next += 1
+            // What was written behind the time of its drop is there again.
+            let former = table.dropped.filter { $0.column.name == column.name }.map(\.column.id)
+                .max()
+            all.append(
+                ColumnSchema(
+                    id: former ?? ColumnID(next), name: column.name, type: type, kind: kind))
+            if former == nil { next += 1 }
         }
-        return next == table.nextColumnID ? table : table.with(columns: all, nextColumnID: next)
+        return all.count == count ? table : table.with(columns: all, nextColumnID: next)
     }
 
     /// A column that was dropped may come back as the kind that it was, with a type that can read its cells.
@@ -286,9 +294,11 @@ extension SchemaChange {
                     "Cannot drop non-frozen column \(name) of user type"
                         + " \(all[index].type.cqlName)")
             }
-            dropped.append(DroppedColumn(column: all.remove(at: index), droppedAt: timestamp))
+            let column = all.remove(at: index)
+            dropped.removeAll { $0.column.id == column.id }
+            dropped.append(DroppedColumn(column: column, droppedAt: timestamp))
         }
-        return dropped.count == table.dropped.count
+        return all.count == table.allColumns.count
             ? table : table.with(columns: all, dropped: dropped)
     }
 

@@ -385,7 +385,7 @@ extension TableSchema {
     ) -> TableSchema {
         TableSchema(
             id: id, keyspace: keyspace, name: name, columns: columns ?? allColumns,
-            dropped: dropped ?? self.dropped, options: options ?? self.options,
+            dropped: dropped ?? self.dropped, options: options ?? self.options, compact: compact,
             nextColumnID: nextColumnID ?? self.nextColumnID)
     }
 }

@@ -174,6 +174,8 @@ package struct OrderingSyntax: Equatable, Sendable {
 
 package struct SelectSyntax: Equatable, Sendable {
     package var table: QualifiedName
+    /// `FROM MUTATION_FRAGMENTS(table)`.
+    package var showsFragments = false
     package var isJSON = false
     package var isDistinct = false
     /// Empty for `*`.

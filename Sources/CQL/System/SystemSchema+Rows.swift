@@ -95,7 +95,7 @@ extension SystemSchema {
             "dclocal_read_repair_chance": .double(0),
             "default_time_to_live": .int(options.defaultTimeToLive),
             "extensions": .blobMap(options.extensions),
-            "flags": .textSet(table.isCounter ? ["compound", "counter"] : ["compound"]),
+            "flags": .textSet(flags(of: table)),
             "gc_grace_seconds": .int(options.gcGraceSeconds),
             "id": .uuid(table.id.value),
             "incremental_backups": .boolean(options.incrementalBackups),
@@ -107,6 +107,18 @@ extension SystemSchema {
             "read_repair_chance": .double(0),
             "speculative_retry": .text(options.speculativeRetry),
         ]
+    }
+
+    /// As drivers read the shape of a table.
+    private static func flags(of table: TableSchema) -> [String] {
+        let shape =
+            switch table.compact {
+            case nil: ["compound"]
+            case .static: [String]()
+            case .dense: ["dense"]
+            case .compound: ["compound", "dense"]
+            }
+        return (shape + (table.isCounter ? ["counter"] : [])).sorted()
     }
 
     private static func columnRows(_ described: TableSchema, _ table: TableSchema) -> [SystemRow] {
@@ -133,7 +145,8 @@ extension SystemSchema {
                 "column_name_bytes": .blob(Array(column.name.utf8)),
                 "kind": .text(kind),
                 "position": .int(position),
-                "type": .text(column.type.cqlName),
+                "type": .text(
+                    column.type == CompactStorage.emptyType ? "empty" : column.type.cqlName),
             ])
         }
     }

@@ -259,7 +259,7 @@ extension Shard {
         }
         switch plan {
         case .select(let select):
-            let table = select.table
+            let table = select.subject
             if SystemSchema.isReadableByAll(table.keyspace, table.name) { return }
             try check(.select, on: table, authority)
         case .modification(let modification): try authorize(modification, authority)

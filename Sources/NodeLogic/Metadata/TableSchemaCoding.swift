@@ -19,10 +19,10 @@ enum TableSchemaCoding {
         writer.appendVarint(UInt64(table.nextColumnID))
         let columns = table.allColumns
         writer.appendVarint(UInt64(columns.count))
-        for column in columns { encode(column, into: writer) }
+        for column in columns { encode(column, table.compact, into: writer) }
         writer.appendVarint(UInt64(table.dropped.count))
         for dropped in table.dropped {
-            encode(dropped.column, into: writer)
+            encode(dropped.column, nil, into: writer)
             writer.appendLittleEndian(dropped.droppedAt)
         }
         encode(table.options, into: writer)
@@ -38,12 +38,14 @@ enum TableSchemaCoding {
             throw MalformedBytes("column id over 32 bits", offset: start)
         }
         var columns: [ColumnSchema] = []
+        var compact: CompactStorage?
         for _ in 0..<(try reader.readCount(minimumBytes: 4)) {
-            columns.append(try column(&reader))
+            columns.append(try column(&reader, &compact))
         }
         var dropped: [DroppedColumn] = []
         for _ in 0..<(try reader.readCount(minimumBytes: 12)) {
-            let column = try column(&reader)
+            var shape: CompactStorage?
+            let column = try column(&reader, &shape)
             dropped.append(
                 DroppedColumn(column: column, droppedAt: try reader.readLittleEndian()))
         }
@@ -52,7 +54,7 @@ enum TableSchemaCoding {
         }
         return TableSchema(
             id: id, keyspace: keyspace, name: name, columns: columns, dropped: dropped,
-            options: try options(&reader), nextColumnID: UInt32(nextColumnID))
+            options: try options(&reader), compact: compact, nextColumnID: UInt32(nextColumnID))
     }
 
     /// What keeps these columns from making a table.
@@ -79,13 +81,16 @@ enum TableSchemaCoding {
         return nil
     }
 
-    private static func encode(_ column: ColumnSchema, into writer: ByteWriter) {
+    /// A column of a partition key tells the shape of its table.
+    private static func encode(
+        _ column: ColumnSchema, _ compact: CompactStorage?, into writer: ByteWriter
+    ) {
         writer.appendVarint(UInt64(column.id.value))
         writer.appendString(column.name)
         column.type.encode(into: writer)
         switch column.kind {
         case .partitionKey(let position):
-            writer.append(1)
+            writer.append(compact.map { compactTag + $0.rawValue } ?? 1)
             writer.appendVarint(UInt64(position))
         case .clustering(let position, let order):
             writer.append(2)
@@ -96,7 +101,12 @@ enum TableSchemaCoding {
         }
     }
 
-    private static func column(_ reader: inout ByteReader) throws(MalformedBytes) -> ColumnSchema {
+    /// Kinds of a partition key's columns beyond it are those of tables with COMPACT STORAGE.
+    private static let compactTag: UInt8 = 4
+
+    private static func column(
+        _ reader: inout ByteReader, _ compact: inout CompactStorage?
+    ) throws(MalformedBytes) -> ColumnSchema {
         let start = reader.position
         let id = try reader.readVarint()
         guard id <= UInt64(UInt32.max) else {
@@ -115,6 +125,12 @@ enum TableSchemaCoding {
             kind = .clustering(position: position, order: order)
         case 3: kind = .static
         case 4: kind = .regular
+        case let tag where tag > compactTag:
+            guard let shape = CompactStorage(rawValue: tag - compactTag) else {
+                throw MalformedBytes("unknown column kind \(tag)", offset: start)
+            }
+            compact = shape
+            kind = .partitionKey(position: try position(&reader))
         case let other: throw MalformedBytes("unknown column kind \(other)", offset: start)
         }
         return ColumnSchema(id: ColumnID(UInt32(id)), name: name, type: type, kind: kind)

@@ -31,6 +31,8 @@ final class PartitionReader {
         var partitionRows: Int
         /// The answer's size at which it may stop.
         var endOfBytes: Int
+        /// How many deletions it may hold before it may stop.
+        var tombstones = Int.max
     }
 
     /// What is known of the partition's head, gathered by the caller.
@@ -210,7 +212,7 @@ final class PartitionReader {
     }
 
     /// The stretches of keys to read, in the order of reading.
-    private static func bounds(
+    static func bounds(
         _ command: ReadCommand, behind: [UInt8]?
     ) -> [(lower: [UInt8]?, upper: [UInt8]?)] {
         var list: [(lower: [UInt8]?, upper: [UInt8]?)]
@@ -254,8 +256,7 @@ final class PartitionReader {
         var outcome = Outcome.whole
         while true {
             guard let first = smallest(reversed: reversed) else { break }
-            let isFull =
-                live >= maximum || rows.count > 0 && used + rows.count >= limits.endOfBytes
+            let isFull = live >= maximum || rows.count > 0 && isLong(limits, used)
             let key = first.key
             let visible: Visible
             do throws(MalformedBytes) {
@@ -290,8 +291,7 @@ final class PartitionReader {
         try source.seek(lower: lower, upper: upper, reversed: reversed)
         var outcome = Outcome.whole
         while source.state == .row {
-            let isFull =
-                live >= maximum || rows.count > 0 && used + rows.count >= limits.endOfBytes
+            let isFull = live >= maximum || rows.count > 0 && isLong(limits, used)
             var shadow = deletion
             if !source.ranges.isEmpty {
                 shadow = shadow.merged(
@@ -325,6 +325,12 @@ final class PartitionReader {
         if source.state == .missing { return .missing }
         if !source.ranges.isEmpty { collectRanges(lower: lower, upper: upper) }
         return outcome
+    }
+
+    /// Whether the answer may stop for its size, or for the deletions in it.
+    @inline(__always)
+    private func isLong(_ limits: Limits, _ used: Int) -> Bool {
+        used + rows.count >= limits.endOfBytes || tombstones >= limits.tombstones
     }
 
     /// The source with the next row.

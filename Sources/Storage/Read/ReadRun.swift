@@ -17,6 +17,8 @@ final class ReadRun {
     private(set) var command: ReadCommand
     private(set) var view: TableView
     private(set) var rule: PurgeRule
+    /// The table whose fragments are shown, for a read of those.
+    private(set) var fragmentsOf: TableSchema?
     @exclusivity(unchecked) var limits: PartitionReader.Limits
     /// Behind the last partition that is in the output.
     var position: ReadCommand.Position?
@@ -34,18 +36,25 @@ final class ReadRun {
     var outstanding = 0
     var failure: StorageError?
 
-    init(_ command: ReadCommand, view: TableView, rule: PurgeRule, output: ByteWriter) {
+    init(
+        _ command: ReadCommand, view: TableView, rule: PurgeRule, fragmentsOf table: TableSchema?,
+        output: ByteWriter
+    ) {
         self.command = command
         self.view = view
         self.rule = rule
         self.output = output
         outputStart = 0
         limits = PartitionReader.Limits(rows: 0, partitionRows: 0, endOfBytes: 0)
-        begin(command, view: view, rule: rule, output: output)
+        begin(command, view: view, rule: rule, fragmentsOf: table, output: output)
     }
 
     /// Becomes another read: runs that never parked are used again.
-    func begin(_ command: ReadCommand, view: TableView, rule: PurgeRule, output: ByteWriter) {
+    func begin(
+        _ command: ReadCommand, view: TableView, rule: PurgeRule, fragmentsOf table: TableSchema?,
+        output: ByteWriter
+    ) {
+        fragmentsOf = table
         self.command = command
         self.view = view
         self.rule = rule
@@ -56,7 +65,8 @@ final class ReadRun {
         limits = PartitionReader.Limits(
             rows: command.rowLimit, partitionRows: command.partitionRowLimit,
             endOfBytes: outputStart.addingReportingOverflow(command.byteLimit).overflow
-                ? .max : outputStart + command.byteLimit)
+                ? .max : outputStart + command.byteLimit,
+            tombstones: command.tombstoneLimit)
         if case .range(let range) = command.scope { position = range.after } else { position = nil }
     }
 
@@ -92,6 +102,8 @@ final class ReadRunner {
     private var sstableSources: [SSTableRowSource] = []
     private var usedMemtableSources = 0
     private var usedSSTableSources = 0
+    /// Of a run that shows fragments.
+    private(set) var fragments: MutationFragmentReader?
 
     // Of scans (`+Scan`).
     /// The key of the last partition that a scan has finished.
@@ -124,6 +136,8 @@ final class ReadRunner {
         let command = run.command
         reader.tombstones = run.tombstones
         reader.deadRows = run.deadRows
+        fragments = run.fragmentsOf.map { MutationFragmentReader($0, run.view) }
+        defer { fragments = nil }
         let isScan = if case .range = command.scope { true } else { false }
         context.begin(
             isScan: isScan, held: run.held,
@@ -150,6 +164,7 @@ final class ReadRunner {
 
     func beginPartition() {
         reader.begin()
+        fragments?.begin()
         usedMemtableSources = 0
         usedSSTableSources = 0
     }
@@ -167,7 +182,7 @@ final class ReadRunner {
         let view = run.view
         view.reading?.counters.partitionReads += 1
         // With slices nothing is answered simply.
-        let mayBeSimple = run.command.slices == nil
+        let mayBeSimple = run.command.slices == nil && fragments == nil
         var lone = LoneSource()
         for memtable in view.memtables {
             guard let node = memtable.find(token: token, key: key) else { continue }
@@ -200,7 +215,9 @@ final class ReadRunner {
         _ lone: inout LoneSource
     ) throws(StorageError) -> Bool {
         let view = run.view
-        let reading = view.reading
+        // Of fragments no file is superfluous, and their slices are of other keys.
+        let showsFragments = fragments != nil
+        let reading = showsFragments ? nil : view.reading
         var isMissing = false
         var oldestMissing = Int64.max
         let hash = BloomFilter.hash(token)
@@ -217,7 +234,7 @@ final class ReadRunner {
             }
             let sstable = view.sstables[place]
             let metadata = sstable.metadata
-            guard metadata.mayOverlap(run.command.slices) else {
+            guard showsFragments || metadata.mayOverlap(run.command.slices) else {
                 reading?.counters.skippedByClustering += 1
                 continue
             }
@@ -372,9 +389,16 @@ final class ReadRunner {
         if reader.sources.isEmpty { return .whole }
         let written = run.output.count
         let limits = run.limits
-        let outcome = try reader.read(
-            token: token, key: key, run.command, behind: behind, rule: run.rule,
-            limits: &run.limits, into: run.output)
+        let outcome =
+            if let fragments {
+                try fragments.read(
+                    token: token, key: key, run.command, behind: behind, limits: &run.limits,
+                    into: run.output)
+            } else {
+                try reader.read(
+                    token: token, key: key, run.command, behind: behind, rule: run.rule,
+                    limits: &run.limits, into: run.output)
+            }
         if outcome == .missing {
             run.output.truncate(to: written)
             run.limits = limits
@@ -386,6 +410,7 @@ final class ReadRunner {
         let source = nextMemtableSource()
         source.open(node, in: memtable)
         reader.sources.append(source)
+        try fragments?.add(node, memtable, source)
         if !node.deletion.isNone { reader.deletion = reader.deletion.merged(with: node.deletion) }
         if let row = try source.staticRow() { reader.staticRows.append(row) }
     }
@@ -398,6 +423,7 @@ final class ReadRunner {
         usedSSTableSources += 1
         source.open(sstable, context, startBlock: block, startIndex: place, fragment, token: token)
         reader.sources.append(source)
+        fragments?.add(fragment, sstable, source)
         if !fragment.deletion.isNone {
             reader.deletion = reader.deletion.merged(with: fragment.deletion)
         }

@@ -133,7 +133,8 @@ extension ReadRunner {
         let files = memtables.count
         // A position inside a partition concerns only the first one.
         var resumed = run.position.flatMap { $0.clustering == nil ? nil : $0 }
-        let isSimple = run.command.slices == nil && run.limits.partitionRows > 0
+        let isSimple =
+            run.command.slices == nil && run.limits.partitionRows > 0 && fragments == nil
         var finished: Int64?
         while true {
             let lead = lead()
@@ -206,6 +207,7 @@ extension ReadRunner {
             }
             passed = (cursor.token, cursor.key)
             try noteTombstones(run)
+            if run.limits.endOfBytes == 0 { limits.endOfBytes = 0 }
             if try !cursor.advance(context) { return false }
         }
         return true
@@ -216,6 +218,7 @@ extension ReadRunner {
     private func noteTombstones(_ run: ReadRun) throws(StorageError) {
         run.tombstones = reader.tombstones
         run.deadRows = reader.deadRows
+        if reader.tombstones >= run.limits.tombstones { run.limits.endOfBytes = 0 }
         if reader.tombstones > reader.tombstoneLimit {
             throw .tooManyTombstones(reader.tombstones)
         }

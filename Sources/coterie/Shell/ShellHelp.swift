@@ -124,8 +124,8 @@ enum ShellHelp {
         ("REVOKE", "REVOKE permission ON resource FROM role, or REVOKE role FROM role"),
         (
             "SELECT",
-            "SELECT [JSON | DISTINCT] selectors FROM table [WHERE ...] [GROUP BY ...] "
-                + "[ORDER BY ...] [PER PARTITION LIMIT n] [LIMIT n] [ALLOW FILTERING]"
+            "SELECT [JSON | DISTINCT] selectors FROM table | MUTATION_FRAGMENTS(table) "
+                + "[WHERE ...] [GROUP BY ...] [ORDER BY ...] [PER PARTITION LIMIT n] [LIMIT n] [ALLOW FILTERING]"
         ),
         ("TRUNCATE", "TRUNCATE [TABLE] name"),
         (

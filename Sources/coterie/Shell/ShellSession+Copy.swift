@@ -109,10 +109,19 @@ struct CopiedTable {
                 + "WHERE keyspace_name = ? AND table_name = ?",
             [.bytes(Array(keyspace.utf8)), .bytes(Array(name.utf8))])
         guard rows.rowCount > 0 else { throw ShellFailure("Column family \(name) not found") }
+        let tables = try connection.rows(
+            "SELECT flags FROM system_schema.tables WHERE keyspace_name = ? AND table_name = ?",
+            [.bytes(Array(keyspace.utf8)), .bytes(Array(name.utf8))])
+        // Without any flag of a shape it has COMPACT STORAGE and no clustering columns.
+        let flags = tables.texts().first?["flags"]
+        let isStatic = flags.map { !$0.contains("compound") && !$0.contains("dense") } ?? false
         let columns = rows.texts().compactMap { row in
-            Column.Kind(rawValue: row["kind"] ?? "").map {
-                Column(
-                    name: row["column_name"] ?? "", kind: $0,
+            Column.Kind(rawValue: row["kind"] ?? "").flatMap { (kind) -> Column? in
+                // What COMPACT STORAGE hides.
+                if isStatic, kind == .clustering || kind == .regular { return nil }
+                if row["type"] == "empty" { return nil }
+                return Column(
+                    name: row["column_name"] ?? "", kind: kind,
                     position: Int(row["position"] ?? "") ?? 0, typeName: row["type"] ?? "")
             }
         }

@@ -27,6 +27,9 @@ TABLES = [
     "m map<text, frozen<map<int, frozen<set<int>>>>>, t tuple<int, frozen<list<tuple<text, int>>>>, z zone, "
     'fz frozen<last>, lz list<frozen<"a Type">>, v vector<float, 3>, vt vector<text, 2>, vv vector<frozen<zone>, 2>, '
     "PRIMARY KEY (k, c)) WITH CLUSTERING ORDER BY (c DESC)",
+    "CREATE TABLE {0}.compact (k int PRIMARY KEY, v int, w frozen<address>) WITH COMPACT STORAGE",
+    "CREATE TABLE {0}.dense (k int, c int, d text, PRIMARY KEY (k, c, d)) WITH COMPACT STORAGE "
+    "AND CLUSTERING ORDER BY (c DESC, d ASC)",
     "CREATE TABLE {0}.counts (k int, c text, n counter, s counter static, PRIMARY KEY (k, c)) "
     "WITH compaction = {{'class': 'LeveledCompactionStrategy', 'sstable_size_in_mb': 32}}",
     'CREATE TABLE {0}.names ("select" int, "a""b" text, "it\'s" int, "ümlaut" int, "1st" int, ttl int, '

@@ -2,6 +2,7 @@
 
 import datetime
 import decimal
+import hashlib
 import uuid
 
 from cassandra import FunctionFailure, InvalidRequest
@@ -99,6 +100,12 @@ CASES = [
     ("mask_replace(s, 'x')", "x"), ("mask_replace(i, 7)", 7), ("mask_inner(s, 1, 1)", "h***o"),
     ("mask_inner(s, 1, 1, '#')", "h###o"), ("mask_outer(s, 1, 1)", "*ell*"), ("mask_outer(s, 0, 2, '-')", "hel--"),
     ("mask_inner(s, null, 1)", "****o"),
+    ("mask_hash(s)", hashlib.sha256(b"hello").digest()), ("mask_hash(s, null)", hashlib.sha256(b"hello").digest()),
+    ("mask_hash(s, 'SHA-512')", hashlib.sha512(b"hello").digest()),
+    ("mask_hash(s, 'sha-1')", hashlib.sha1(b"hello").digest()),
+    ("mask_hash(s, 'MD5')", hashlib.md5(b"hello").digest()),
+    ("mask_hash(s, 'SHA3-256')", hashlib.sha3_256(b"hello").digest()),
+    ("mask_hash(bo)", hashlib.sha256(b"\x01").digest()), ("mask_hash(n)", None),
     # token and nesting
     ("token(k)", -4069959284402364209), ("token(1)", -4069959284402364209),
     ("to_date(floor(ts, 1mo))", Date("2014-10-01")), ("system.abs(i)", 5), ("ABS(i)", 5),
@@ -234,6 +241,10 @@ refusals([
      "Cannot infer type of argument"),
     ("mask_inner of a number", "SELECT mask_inner(i, 1, 1) FROM $t", InvalidRequest,
      "Function system.mask_inner requires an argument of type [text|varchar|ascii]"),
+    ("mask_hash by an unknown algorithm", "SELECT mask_hash(i, 'áéíóú') FROM $t", InvalidRequest,
+     "Hash algorithm not found: áéíóú"),
+    ("mask_hash of three arguments", "SELECT mask_hash(i, 'MD5', 1) FROM $t", InvalidRequest,
+     "Invalid number of arguments for function system.mask_hash"),
     ("a padding of two characters", "SELECT mask_inner(s, 1, 1, 'ab') FROM $t", InvalidRequest,
      "should be single-character, but 'ab' has 2 characters"),
     ("mask_replace by another type", "SELECT mask_replace(i, 'x') FROM $t", InvalidRequest, "Type error"),

@@ -448,6 +448,86 @@ def a_scan_behind_too_many_tombstones_fails_too(env):
                 "WHERE name = 'tombstone_failure_threshold'")
 
 
+class TombstonePages:
+    """The setting `query_tombstone_page_limit` at every node, put back at the end."""
+
+    def __init__(self, env, limit):
+        self.env, self.limit = env, limit
+
+    def put(self, value):
+        for number in self.env.nodes():
+            self.env.only(number).execute(
+                "UPDATE system_views.settings SET value = %s WHERE name = 'query_tombstone_page_limit'", (value,))
+
+    def __enter__(self):
+        self.put(str(self.limit))
+
+    def __exit__(self, *_):
+        self.put("10000")
+
+
+def pages(env, statement, size, level=ConsistencyLevel.ALL):
+    """The rows of each page."""
+    result = node(env).execute(SimpleStatement(statement, fetch_size=size, consistency_level=level))
+    found = [list(result.current_rows)]
+    while result.has_more_pages:
+        result.fetch_next_page()
+        found.append(list(result.current_rows))
+    return found
+
+
+@behaviour
+def a_page_behind_many_tombstones_may_be_empty_and_the_next_ones_follow(env):
+    name = deleted(env)
+    env.session.execute(f"INSERT INTO {name} (k, c, v) VALUES (1, 2000, 7)")
+    with TombstonePages(env, 400):
+        for level in [ConsistencyLevel.ONE, ConsistencyLevel.ALL]:
+            for where in ["WHERE k = 1", "", "WHERE k IN (1, 2, 3)"]:
+                found = pages(env, f"SELECT c, v FROM {name} {where}", 100, level)
+                equal([row for page in found for row in page], [(2000, 7)], where)
+                true(4 <= len(found) <= 5 and not found[0], (where, found))
+    equal(len(pages(env, f"SELECT c, v FROM {name} WHERE k = 1", 100)), 1)
+
+
+@behaviour
+def what_is_not_paged_goes_on_behind_tombstones(env):
+    name = deleted(env)
+    with TombstonePages(env, 400):
+        for statement in [f"SELECT count(*) FROM {name}", f"SELECT k, count(*) FROM {name} GROUP BY k"]:
+            equal(len(pages(env, statement, 100)), 1, statement)
+        equal(len(pages(env, f"SELECT c FROM {name} WHERE k = 1", None)), 1)
+        equal(len(pages(env, f"SELECT c FROM {name} WHERE k = 1", 100, ConsistencyLevel.SERIAL)), 1)
+
+
+@behaviour
+def empty_pages_lose_no_static_row(env):
+    name = env.table("k int, c int, s int static, v int, PRIMARY KEY (k, c)")
+    session = env.session
+    for k in range(6):
+        if k % 2:
+            session.execute(f"INSERT INTO {name} (k, s) VALUES ({k}, {k})")
+        for c in range(30):
+            session.execute(f"DELETE FROM {name} WHERE k = {k} AND c = {c}")
+        if k % 3 == 0:
+            session.execute(f"INSERT INTO {name} (k, c, v) VALUES ({k}, 25, {k})")
+    with TombstonePages(env, 10):
+        for where in ["", "WHERE k IN (0, 1, 2, 3, 4, 5)"]:
+            found = pages(env, f"SELECT k, c, s, v FROM {name} {where}", 100)
+            equal(sorted((row for page in found for row in page), key=lambda row: row[0]),
+                  [(0, 25, None, 0), (1, None, 1, None), (3, 25, 3, 3), (5, None, 5, None)], where)
+            true(len(found) > 10 and [] in found, found)
+        found = pages(env, f"SELECT DISTINCT k, s FROM {name}", 100)
+        equal(sorted(row for page in found for row in page if row[1]), [(1, 1), (3, 3), (5, 5)])
+        found = pages(env, f"SELECT c FROM {name} WHERE k = 3 ORDER BY c DESC", 100)
+        equal([row for page in found for row in page], [(25,)])
+
+
+@behaviour
+def a_limit_of_no_tombstones_lets_pages_be_full(env):
+    with TombstonePages(env, 0):
+        equal(len(pages(env, f"SELECT c FROM {deleted(env)} WHERE k = 1 AND c < 1500", 100)), 1)
+
+
 # Bytes under way
 
 

@@ -68,6 +68,8 @@ refused("without permission", [
     ("SELECT", "SELECT * FROM t", Unauthorized, lacks("SELECT", "<table $ks.t>")),
     ("SELECT of one row", "SELECT v FROM t WHERE k = 1", Unauthorized,
      lacks("SELECT", "<table $ks.t>")),
+    ("SELECT of mutation fragments", "SELECT * FROM MUTATION_FRAGMENTS(t)", Unauthorized,
+     lacks("SELECT", "<table $ks.t>")),
     ("SELECT JSON", "SELECT JSON * FROM t", Unauthorized, lacks("SELECT", "<table $ks.t>")),
     ("INSERT", "INSERT INTO t (k, v) VALUES (1, 1)", Unauthorized, lacks("MODIFY", "<table $ks.t>")),
     ("INSERT JSON", "INSERT INTO t JSON '{\"k\": 1}'", Unauthorized,

@@ -560,7 +560,6 @@ CREATE_TABLE = [
             "Missing CLUSTERING ORDER for column c"),
     invalid("an order of the partition key", "CREATE TABLE refused (k int, c int, PRIMARY KEY (k, c)) WITH CLUSTERING ORDER BY (k ASC)",
             "Missing CLUSTERING ORDER for column c"),
-    invalid("compact storage", "CREATE TABLE refused (k int PRIMARY KEY, v int) WITH COMPACT STORAGE", "COMPACT STORAGE"),
     syntax("an unknown option", "CREATE TABLE refused (k int PRIMARY KEY) WITH colour = 'red'", "Unknown property 'colour'"),
     config("no class of compaction", "CREATE TABLE refused (k int PRIMARY KEY) WITH compaction = {'min_threshold': 4}",
            "Missing sub-option 'class' for the 'compaction' option."),

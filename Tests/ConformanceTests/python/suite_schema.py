@@ -158,8 +158,6 @@ refusals([
      InvalidRequest, "Table 'nowhere.t' doesn't exist"),
     ("dropping a column of a type that is not frozen", "ALTER TABLE $holder DROP w",
      InvalidRequest, "Cannot drop non-frozen column w of user type used_type"),
-    ("compact storage", "CREATE TABLE refused (k int PRIMARY KEY, v int) WITH COMPACT STORAGE",
-     InvalidRequest, "COMPACT"),
 ], names)
 
 

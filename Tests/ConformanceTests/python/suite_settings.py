@@ -40,6 +40,8 @@ SHOWN = [
     ("commitlog_segment_size", "32MiB"), ("compaction_throughput", "64MiB/s"),
     ("batch_size_warn_threshold", "5KiB"), ("batch_size_fail_threshold", "50KiB"),
     ("tombstone_warn_threshold", "1000"), ("tombstone_failure_threshold", "100000"),
+    ("query_tombstone_page_limit", "10000"), ("compact_tables_enabled", "true"),
+    ("drop_compact_storage_enabled", "false"),
     ("allow_filtering_enabled", "true"), ("page_size_fail_threshold", "-1"),
     ("read_consistency_levels_disallowed", "[]"), ("num_tokens", "16"),
     ("disk_failure_policy", "stop"), ("phi_convict_threshold", "8.0"),

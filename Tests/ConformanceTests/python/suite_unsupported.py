@@ -45,8 +45,6 @@ CASES = [
      "User-defined functions are not supported"),
     ("permissions on management beans", "GRANT SELECT ON ALL MBEANS TO someone",
      "Permissions on MBEANS are not supported"),
-    ("compact storage", "CREATE TABLE compact (k int PRIMARY KEY, v int) WITH COMPACT STORAGE",
-     "COMPACT STORAGE is not supported"),
     ("dynamic data masking", "CREATE TABLE masked (k int PRIMARY KEY, v text MASKED WITH DEFAULT)",
      "MASKED WITH"),
 ]

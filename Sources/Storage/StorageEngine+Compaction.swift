@@ -154,12 +154,12 @@ extension StorageEngine {
         }
     }
 
-    private func oldestInMemory(_ table: TableState) -> Int64 {
+    func oldestInMemory(_ table: TableState) -> Int64 {
         table.frozen.reduce(table.live.oldestTimestamp) { min($0, $1.oldestTimestamp) }
     }
 
     /// What a compaction of these files may forget.
-    private func purgeRule(_ table: TableState, _ files: [SSTable]) -> PurgeRule {
+    func purgeRule(_ table: TableState, _ files: [SSTable]) -> PurgeRule {
         let repairedAt = files.map(\.entry.repairedAt).min() ?? 0
         var rule = table.purgeRule(
             nowInSeconds: wallSeconds, repairedAt: repairedAt > 0 ? repairedAt / 1_000 : nil)

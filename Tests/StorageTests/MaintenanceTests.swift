@@ -324,7 +324,9 @@ import Testing
             })
     }
 
-    @Test(arguments: [FileMaintenance.scrub, .upgrade(all: true), .cleanup([0 ... .max])])
+    @Test(arguments: [
+        FileMaintenance.scrub, .upgrade(all: true), .cleanup([0 ... .max]), .garbage(.cell),
+    ])
     func deathsDuringRewritingLeaveTheOldFilesOrTheNew(kind: FileMaintenance) throws {
         var before: [UInt8] = []
         var owned: [UInt8] = []

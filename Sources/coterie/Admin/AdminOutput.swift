@@ -43,7 +43,7 @@ struct AdminOutput {
             "Removed \(value["removed"].text) snapshots\n"
         case "listpendinghints": pendingHints
         case "clientstats": clients
-        case "verify", "scrub", "cleanup", "upgradesstables": report
+        case "verify", "scrub", "cleanup", "upgradesstables", "garbagecollect": report
         case "import", "refresh":
             "\(value["files"].text) files with \(value["partitions"].text) partitions imported\n"
         default: ""

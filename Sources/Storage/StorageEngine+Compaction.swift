@@ -326,8 +326,9 @@ extension StorageEngine {
     }
 
     /// A damaged input is left as it is: reads of the damaged part fail by name, and the rest of the
-    /// table is compacted without it.
+    /// table is compacted without it. So are inputs which together give a row that is too large.
     private func markSuspect(_ compaction: RunningCompaction, _ error: StorageError) {
+        compaction.table.statistics.compactionFailure = error
         var named = compaction.inputs
         if case .corruption(let corruption) = error {
             named = named.filter { $0.metadata.file == corruption.file }

@@ -32,7 +32,7 @@ extension StorageEngine {
             if found.isCompacting {
                 refused.busy.append(name)
             } else if found.isSuspect {
-                refused.damaged.append(name)
+                refused.suspect.append(name)
             } else {
                 byTable[found.table, default: []].append(found.number)
             }
@@ -149,10 +149,10 @@ package struct RefusedFiles: Equatable, Sendable {
     package var unknown: [FileName] = []
     /// Inputs of a compaction that is running, or being rewritten.
     package var busy: [FileName] = []
-    /// Damage was found in them: scrub first.
-    package var damaged: [FileName] = []
+    /// A compaction gave up over them.
+    package var suspect: [FileName] = []
 
     package init() {}
 
-    package var isEmpty: Bool { unknown.isEmpty && busy.isEmpty && damaged.isEmpty }
+    package var isEmpty: Bool { unknown.isEmpty && busy.isEmpty && suspect.isEmpty }
 }

@@ -203,7 +203,7 @@ import Testing
         sstables[2].isSuspect = true
         let refused = engine.compact(files: [names[1], names[2], names[3]])
         #expect(refused.busy == [names[1]])
-        #expect(refused.damaged == [names[2]])
+        #expect(refused.suspect == [names[2]])
         #expect(refused.unknown.isEmpty)
         try harness.settle()
         let left = try table(harness).sstables

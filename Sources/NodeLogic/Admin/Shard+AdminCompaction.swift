@@ -49,17 +49,17 @@ extension Shard {
     static func refusedFiles(_ pending: PendingAdmin) -> String? {
         guard !pending.files.isEmpty else { return nil }
         func names(_ key: String) -> Set<String> { Set(pending.value[key].elements.map(\.text)) }
-        let (taken, busy, damaged) = (names("taken"), names("busy"), names("damaged"))
+        let (taken, busy, suspect) = (names("taken"), names("busy"), names("suspect"))
         var reasons: [String] = []
         func add(_ reason: String, _ isMeant: (String) -> Bool) {
             let files = pending.files.filter(isMeant)
             if !files.isEmpty { reasons.append("\(reason): \(files.joined(separator: ", "))") }
         }
         add("no SSTable of this node") {
-            !taken.contains($0) && !busy.contains($0) && !damaged.contains($0)
+            !taken.contains($0) && !busy.contains($0) && !suspect.contains($0)
         }
         add("already being compacted", busy.contains)
-        add("damaged, to be scrubbed first", damaged.contains)
+        add("a compaction gave up over them, see tablestats", suspect.contains)
         if reasons.isEmpty { return nil }
         return (reasons + (taken.isEmpty ? [] : ["the others are being compacted"]))
             .joined(separator: "; ")
@@ -95,11 +95,11 @@ extension Shard {
         if words[1] == "files" {
             let names = words.dropFirst(2).map { FileName($0) }
             let refused = storage.compact(files: names)
-            let others = Set(refused.unknown + refused.busy + refused.damaged)
+            let others = Set(refused.unknown + refused.busy + refused.suspect)
             func list(_ files: [FileName]) -> AdminValue { .list(files.map { .text($0.text) }) }
             return [
                 "taken": list(names.filter { !others.contains($0) }), "busy": list(refused.busy),
-                "damaged": list(refused.damaged),
+                "suspect": list(refused.suspect),
             ]
         }
         for id in ids {

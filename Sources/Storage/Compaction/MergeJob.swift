@@ -275,26 +275,22 @@ final class MergeJob: Job {
         self.token = token
         partitionsBySources[count] += 1
         if split != .never { try splitIfDue() }
-        do throws(MalformedBytes) {
-            var isLeft = true
-            if count > 1 || !isPlain {
-                setRule()
-                versions.removeAll(keepingCapacity: true)
-                for index in 0..<count {
-                    if let version = queue[index].scan.single { versions.append(version.row) }
-                }
-                if let row = try mergeVersions(shadow: .none, other: nil) {
-                    single.row = row
-                } else {
-                    isLeft = false
-                }
+        var isLeft = true
+        if count > 1 || !isPlain {
+            setRule()
+            versions.removeAll(keepingCapacity: true)
+            for index in 0..<count {
+                if let version = queue[index].scan.single { versions.append(version.row) }
             }
-            if isLeft {
-                try writer.addSingle(token: token, key: first.key, single)
-                partitionsWritten += 1
+            if let row = try mergeVersions(shadow: .none, other: nil) {
+                single.row = row
+            } else {
+                isLeft = false
             }
-        } catch {
-            throw .malformed(error)
+        }
+        if isLeft {
+            try writer.addSingle(token: token, key: first.key, single)
+            partitionsWritten += 1
         }
         for place in (0..<count).reversed() {
             try goOn(place, files)
@@ -381,27 +377,16 @@ final class MergeJob: Job {
         versions.removeAll(keepingCapacity: true)
         for scan in active where !scan.staticRow.isEmpty { versions.append(scan.staticRow) }
         if versions.isEmpty { return }
-        do throws(MalformedBytes) {
-            if let row = try mergeVersions(shadow: deletion, other: other) {
-                staticRow.append(row)
-            }
-        } catch {
-            throw .malformed(error)
-        }
+        if let row = try mergeVersions(shadow: deletion, other: other) { staticRow.append(row) }
     }
 
     private func writeHead() throws(StorageError) {
         guard isHeadPending else { return }
         isHeadPending = false
         partitionsWritten += 1
-        do throws(MalformedBytes) {
-            try writer.beginPartition(
-                token: token, key: partitionKey.bytes,
-                deletion: rule.purges(headDeletion) ? .none : headDeletion,
-                staticRow: staticRow.bytes)
-        } catch {
-            throw .malformed(error)
-        }
+        try writer.beginPartition(
+            token: token, key: partitionKey.bytes,
+            deletion: rule.purges(headDeletion) ? .none : headDeletion, staticRow: staticRow.bytes)
     }
 
     /// Ends the open file before the partition at hand if the split says so.
@@ -432,6 +417,15 @@ final class MergeJob: Job {
     /// left. The bytes live in one of the scratch buffers, or are those of the only version.
     private func mergeVersions(
         shadow: Deletion, other: UnsafeRawBufferPointer?
+    ) throws(StorageError) -> UnsafeRawBufferPointer? {
+        do throws(MalformedBytes) { return try mergedVersions(shadow, other) } catch {
+            throw .malformed(error)
+        }
+    }
+
+    @inline(__always)
+    private func mergedVersions(
+        _ shadow: Deletion, _ other: UnsafeRawBufferPointer?
     ) throws(MalformedBytes) -> UnsafeRawBufferPointer? {
         guard let first = versions.first else { return nil }
         var bytes = first
@@ -519,21 +513,13 @@ final class MergeJob: Job {
             shadow = shadow.merged(with: found.ranges)
             other = found.version
         }
-        do throws(MalformedBytes) {
-            guard let row = try mergeVersions(shadow: shadow, other: other) else { return }
-            if isHeadPending {
-                do throws(StorageError) { try writeHead() } catch {
-                    throw MalformedBytes("\(error)", offset: 0)
-                }
-            }
-            if writer.wantsCut(before: key.count + row.count) {
-                writer.cut(before: key, ranges: ranges(before: key))
-                trimRanges()
-            }
-            try writer.addRow(key: key, row: row)
-        } catch {
-            throw .malformed(error)
+        guard let row = try mergeVersions(shadow: shadow, other: other) else { return }
+        try writeHead()
+        if writer.wantsCut(before: key.count + row.count) {
+            try writer.cut(before: key, ranges: ranges(before: key))
+            trimRanges()
         }
+        try writer.addRow(key: key, row: row)
     }
 
     /// The range deletions of all sources in the open fragment's stretch that still mean something.
@@ -564,7 +550,7 @@ final class MergeJob: Job {
             rest = allRanges()
             if !rest.isEmpty { try writeHead() }
         }
-        if !isHeadPending { writer.endPartition(ranges: rest) }
+        if !isHeadPending { try writer.endPartition(ranges: rest) }
         isInPartition = false
         guard let files = currentFiles else { return }
         for scan in active {

@@ -60,6 +60,7 @@ extension StorageEngine {
         case .finished: isWhole = failure == nil
         case .failed(let error):
             task.report.failure = "\(error)"
+            table.statistics.compactionFailure = error
             if case .corruption(let corruption) = error {
                 for file in [sstable] + shadows where file.metadata.file == corruption.file {
                     file.isSuspect = true

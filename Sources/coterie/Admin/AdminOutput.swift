@@ -273,6 +273,9 @@ struct AdminOutput {
                     ("Bloom filter space used", size(facts["filter_bytes"])),
                 ]
                 for (name, value) in lines { text += "\t\t\(name): \(value)\n" }
+                for failure in facts["compaction_failures"].elements {
+                    text += "\t\tFailed compaction: \(failure.text)\n"
+                }
                 text += "\n"
             }
             text += "----------------\n"

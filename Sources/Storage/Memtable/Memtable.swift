@@ -82,16 +82,18 @@ final class Memtable {
         if oldest < oldestTimestamp { oldestTimestamp = oldest }
         let node = directory.findOrInsert(token: token, key: key)
         if !partition.deletion.isNone {
-            node.deletion = node.deletion.merged(with: partition.deletion)
+            node.set(deletion: node.deletion.merged(with: partition.deletion), in: arena)
         }
         if !partition.ranges.isEmpty { addRanges(partition.ranges, to: node) }
         if !partition.staticRow.isEmpty {
             if let record = node.staticRow {
-                node.staticRow = try merged(record, partition.staticRow, scratch)
+                node.set(
+                    staticRow: try merged(record, partition.staticRow, scratch), in: arena)
             } else {
-                node.staticRow = RowRecord.make(
-                    key: UnsafeRawBufferPointer(start: nil, count: 0), row: partition.staticRow,
-                    slack: 0, in: arena)
+                node.set(
+                    staticRow: RowRecord.make(
+                        key: UnsafeRawBufferPointer(start: nil, count: 0),
+                        row: partition.staticRow, slack: 0, in: arena), in: arena)
             }
         }
         var rows = partition.rows
@@ -178,7 +180,7 @@ final class Memtable {
         mayHoldLargeRows = true
         if node.rangeList == 0 {
             rangeLists.append(RangeList())
-            node.rangeList = rangeLists.count - 1
+            node.set(rangeList: rangeLists.count - 1, in: arena)
         }
         rangeLists[node.rangeList].pending.append(ranges)
         var bytes = 0

@@ -273,7 +273,8 @@ extension StorageEngine {
         stopCompactions(of: table)
         forget(table)
         let retired = RetiredFiles(
-            table: table.id, sstables: takeFiles(table), position: position)
+            table: table.id, sstables: takeFiles(table), numbers: manifest.numbers(of: table.id),
+            position: position)
         lateFiles[table.id] = lateFiles[table.id] ?? []
         guard let group, !group.sstables.isEmpty || !group.flushes.isEmpty else {
             enqueueRetired(retired, task)
@@ -288,8 +289,10 @@ extension StorageEngine {
 
     private func enqueueRetired(_ retired: RetiredFiles, _ task: MaintenanceTask) {
         let sstables = retired.sstables + (lateFiles.removeValue(forKey: retired.table) ?? [])
-        // One by one: what was flushed since the truncation is the table's.
-        var edits = sstables.map { ManifestEdit.remove(number: $0.number) }
+        // One by one: what was flushed since the truncation is the table's. All in one record: what was about to be
+        // named when the table was emptied must not be there without the rest.
+        var edits = Set(sstables.map(\.number) + retired.numbers).sorted()
+            .map { ManifestEdit.remove(number: $0) }
         if let position = retired.position {
             edits.append(.flushed(retired.table, position))
         } else if schema.table(retired.table) == nil {

@@ -87,6 +87,9 @@ struct RetiredFiles {
     let table: TableID
     /// Pinned until the manifest no longer names them.
     let sstables: [SSTable]
+    /// What the manifest named of the table, or was about to name, when it was emptied: files of flushes and
+    /// compactions that had ended but were not installed are among them.
+    let numbers: [UInt64]
     /// Of a truncation: log records up to it are needless. nil: the table is dropped.
     let position: LogPosition?
 }

@@ -107,21 +107,21 @@ extension Engine {
     }
 
     /// Answers a read of a whole partition without a command, if that is simple. A block that is missing
-    /// is read on the spot; false if a second one is, since the kernel does better with both at once.
+    /// is read on the spot, and so is that of the next older file if the first did not say it all; where
+    /// several are sure to be needed, or turn out to be, it is not simple: the kernel does better with all at
+    /// once.
     private func readSimply(
         _ table: Table, _ token: Int64, _ partition: UnsafeRawBufferPointer, _ nowInSeconds: Int64,
         at snapshot: Snapshot?, into result: ReadResult
     ) throws(EngineError) -> Bool {
         result.bytes.removeAll()
-        for _ in 0..<2 {
+        for _ in 0..<Self.blocksOnTheSpot + 1 {
             switch storage.readSimply(
                 table.id, token: token, key: partition, nowInSeconds: nowInSeconds,
                 at: snapshot?.pinned, into: result.bytes)
             {
             case .notSimple: return false
-            case .missing(let block):
-                guard !options.readsDirectly else { return false }
-                try readHere(block)
+            case .missing(let block): try readHere(block)
             case .done:
                 result.nowInSeconds = nowInSeconds
                 result.isComplete = true
@@ -132,17 +132,19 @@ extension Engine {
         return false
     }
 
-    /// Reads a block through the page cache and gives it to the storage engine.
+    private static let blocksOnTheSpot = 2
+
+    /// Reads a block and gives it to the storage engine.
     private func readHere(_ block: WantedBlock) throws(EngineError) {
-        blockBytes.removeAll()
+        let bytes: UnsafeRawBufferPointer
         do throws(DiskFailure) {
-            try files.read(block.file, at: block.offset, count: block.count, into: blockBytes)
+            bytes = try files.readBlock(
+                block.file, at: block.offset, count: block.count, size: block.fileBytes,
+                mode: options.storage.diskAccessMode, into: blockBuffer)
         } catch {
             throw EngineError(StorageError.disk(error))
         }
-        try translated { () throws(StorageError) in
-            try storage.take(blockBytes.bytes, of: block)
-        }
+        try translated { () throws(StorageError) in try storage.take(bytes, of: block) }
         notePeak()
     }
 

@@ -84,7 +84,9 @@ public final class Engine {
 
     let storage: StorageEngine
     let outbox = Outbox()
-    let blockBytes = ByteWriter(capacity: 32 << 10)
+    private let blockBytes = ByteWriter(capacity: 32 << 10)
+    /// For single blocks that are read on the spot.
+    let blockBuffer = BlockBuffer()
     private var readsToDo: [BlockSpan.Part] = []
     /// Where the kernel has io_uring.
     private let ring: BlockReader?

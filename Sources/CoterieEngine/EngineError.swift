@@ -37,7 +37,7 @@ public enum EngineError: Error, Equatable, Sendable, CustomStringConvertible {
             self = .corruption("\(error)")
         case .unknownTable: self = .unknownTable("\(error)")
         case .refused: self = .refused("\(error)")
-        case .outsideSlice, .mutationTooLarge: self = .invalid("\(error)")
+        case .outsideSlice, .mutationTooLarge, .oversized: self = .invalid("\(error)")
         }
     }
 }

@@ -247,34 +247,56 @@ package final class RealFileSystem: FileSystem, @unchecked Sendable {
     package func readBlock(
         _ file: FileName, at offset: Int, count: Int, mode: Configuration.DiskAccessMode
     ) throws(DiskFailure) -> [UInt8] {
-        let handle = try opened(file)
-        let wanted = max(0, min(count, try handle.size(file) - offset))
+        let size = try opened(file).size(file)
+        let wanted = max(0, min(count, size - offset))
         if wanted == 0 { return [] }
+        let buffer = BlockBuffer()
+        let bytes = try readBlock(
+            file, at: offset, count: wanted, size: size, mode: mode, into: buffer)
+        return withExtendedLifetime(buffer) { [UInt8](bytes) }
+    }
+
+    /// Reads a block on the spot, of a file that has at least `size` bytes, into memory that is used again;
+    /// fewer bytes than asked for only if it has become shorter. One system call, where nothing cuts it short.
+    /// The result is valid until the buffer's next use.
+    package func readBlock(
+        _ file: FileName, at offset: Int, count: Int, size: Int,
+        mode: Configuration.DiskAccessMode, into buffer: BlockBuffer
+    ) throws(DiskFailure) -> UnsafeRawBufferPointer {
+        precondition(offset >= 0 && count >= 0 && count <= size - offset)
+        let handle = try opened(file)
         let direct = mode == .direct ? handle.direct(in: self, file) : nil
-        let mask = BlockReader.alignment - 1
-        let start = direct == nil ? offset : offset & ~mask
-        let length =
-            direct == nil ? wanted : BlockReader.roundedUp(offset + wanted - start)
-        let buffer = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: length, alignment: BlockReader.alignment)
-        defer { buffer.deallocate() }
+        let start = direct == nil ? offset : offset & ~(BlockReader.alignment - 1)
+        let wanted = offset + count - start
+        let target = buffer.memory(
+            direct == nil ? wanted : BlockReader.roundedUp(wanted))
+        let filled = try fill(
+            target, from: direct ?? handle.descriptor, isDirect: direct != nil, at: start,
+            wanted: wanted, file)
+        let skipped = offset - start
+        let end = max(skipped, min(filled, skipped + count))
+        return UnsafeRawBufferPointer(rebasing: target[skipped..<end])
+    }
+
+    /// Reads until `wanted` bytes are there or the file ends; how many are.
+    private func fill(
+        _ target: UnsafeMutableRawBufferPointer, from descriptor: Int32, isDirect: Bool,
+        at start: Int, wanted: Int, _ file: FileName
+    ) throws(DiskFailure) -> Int {
         var filled = 0
-        while filled < offset + wanted - start, let target = buffer.baseAddress {
+        while filled < wanted, let base = target.baseAddress {
             let got = pread(
-                direct ?? handle.descriptor, target + filled, length - filled,
-                off_t(start + filled))
+                descriptor, base + filled, target.count - filled, off_t(start + filled))
             if got < 0 {
                 if errno == EINTR { continue }
-                throw SystemError(call: "read of \(wanted) bytes at \(offset)").failure(file)
+                throw SystemError(call: "read of \(wanted) bytes at \(start)").failure(file)
             }
             if got == 0 { break }
             filled += got
             // A direct read can only go on at an aligned place; a shorter one has met the file's end.
-            if direct != nil, filled & mask != 0 { break }
+            if isDirect, filled & (BlockReader.alignment - 1) != 0 { break }
         }
-        let skipped = offset - start
-        let end = max(skipped, min(filled, skipped + wanted))
-        return [UInt8](UnsafeRawBufferPointer(rebasing: buffer[skipped..<end]))
+        return filled
     }
 
     /// A second descriptor of an open file, around the page cache.

@@ -90,7 +90,7 @@ extension Configuration {
                 kind: .count(\.storage.diskUsageFailPercentage, -1...100)),
             Setting(
                 name: "max_mutation_size",
-                kind: .size(\.storage.maximumMutationBytes, 0...(1 << 30))),
+                kind: .size(\.storage.maximumMutationBytes, 0...(128 << 20))),
             Setting(
                 name: "memtable_heap_space",
                 kind: .size(\.storage.memtableBytes, (64 << 10)...(1 << 40))),

@@ -76,8 +76,14 @@ package struct Configuration: Equatable, Sendable {
         package var maximumMutationBytes = 0
         /// `maximumMutationBytes` with its default worked out.
         package var largestMutationBytes: Int {
-            maximumMutationBytes > 0 ? maximumMutationBytes : commitLogSegmentBytes / 2
+            min(
+                maximumMutationBytes > 0 ? maximumMutationBytes : commitLogSegmentBytes / 2,
+                largestBlockBytes / 8)
         }
+        /// No block of an SSTable has more before compression, however large a row is: what does not fit is
+        /// refused. A memtable with large rows is flushed at a quarter of it, and a mutation has at most an
+        /// eighth, so that whatever was taken can be flushed.
+        package var largestBlockBytes = 1 << 30
         /// Of one shard. It bounds how much a start has to replay.
         package var commitLogTotalBytes = 128 << 20
         /// All memtables of one shard together; half of it in one table makes that one flush.

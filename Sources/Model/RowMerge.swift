@@ -112,7 +112,7 @@ struct RowAssembler {
     private let liveness: Liveness
     private let deletion: Deletion
     /// What covers cells: the row's deletion and the shadow together.
-    private let covering: Deletion
+    private var covering: Deletion
     private let originalKey: UnsafeRawBufferPointer
     private let writer: ByteWriter
     private var rowWriter = RowWriter()
@@ -135,6 +135,9 @@ struct RowAssembler {
             begin(baseTimestamp: self.deletion.timestamp)
         }
     }
+
+    /// A deletion that covers cells too and is not the row's: what it covers of the head is gone already.
+    mutating func cover(_ deletion: Deletion) { covering = covering.merged(with: deletion) }
 
     /// The deletion of a collection whose elements come, where it is not among them.
     mutating func enter(_ column: UInt32, deletion: Deletion) {

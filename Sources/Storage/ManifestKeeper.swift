@@ -73,6 +73,15 @@ struct ManifestKeeper {
         try files.remove(old)
     }
 
+    /// Numbers of all files of a table that are named, or will be by edits that wait; sorted.
+    func numbers(of table: TableID) -> [UInt64] {
+        var numbers = Set(state.entries.values.filter { $0.table == table }.map(\.number))
+        for edit in queue.flatMap(\.edits) {
+            if case .add(let entry) = edit, entry.table == table { numbers.insert(entry.number) }
+        }
+        return numbers.sorted()
+    }
+
     mutating func enqueue(_ edits: [ManifestEdit], _ consequence: ManifestConsequence) {
         queue.append((edits, consequence))
     }

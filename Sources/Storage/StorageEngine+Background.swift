@@ -162,7 +162,8 @@ extension StorageEngine {
             blockBytes: max(
                 1, configuration.blockBytes * chunk / TableCompression.defaultChunkBytes),
             compression: compression,
-            falsePositiveChance: schema.options.bloomFilterFalsePositiveChance)
+            falsePositiveChance: schema.options.bloomFilterFalsePositiveChance,
+            largestBlockBytes: configuration.largestBlockBytes)
     }
 
     private static var largestChunkBytes: Int { 1 << 20 }

@@ -154,12 +154,12 @@ extension StorageEngine {
         }
     }
 
-    private func oldestInMemory(_ table: TableState) -> Int64 {
+    func oldestInMemory(_ table: TableState) -> Int64 {
         table.frozen.reduce(table.live.oldestTimestamp) { min($0, $1.oldestTimestamp) }
     }
 
     /// What a compaction of these files may forget.
-    private func purgeRule(_ table: TableState, _ files: [SSTable]) -> PurgeRule {
+    func purgeRule(_ table: TableState, _ files: [SSTable]) -> PurgeRule {
         let repairedAt = files.map(\.entry.repairedAt).min() ?? 0
         var rule = table.purgeRule(
             nowInSeconds: wallSeconds, repairedAt: repairedAt > 0 ? repairedAt / 1_000 : nil)
@@ -326,8 +326,9 @@ extension StorageEngine {
     }
 
     /// A damaged input is left as it is: reads of the damaged part fail by name, and the rest of the
-    /// table is compacted without it.
+    /// table is compacted without it. So are inputs which together give a row that is too large.
     private func markSuspect(_ compaction: RunningCompaction, _ error: StorageError) {
+        compaction.table.statistics.compactionFailure = error
         var named = compaction.inputs
         if case .corruption(let corruption) = error {
             named = named.filter { $0.metadata.file == corruption.file }

@@ -19,23 +19,28 @@ extension StorageEngine {
         ask(.tokens(tokens), tables[id])
     }
 
-    /// Compacts the SSTables of these names together, each table's apart. Returns the names that are no
-    /// SSTables of this engine.
-    package func compact(files names: [FileName]) -> [FileName] {
-        var unknown: [FileName] = []
+    /// Compacts the SSTables of these names together, each table's apart. Returns those that are not.
+    package func compact(files names: [FileName]) -> RefusedFiles {
+        var refused = RefusedFiles()
         var byTable: [TableID: [UInt64]] = [:]
         for name in names {
             let found = tableList.lazy.flatMap(\.sstables).first { $0.metadata.file == name }
             guard let found else {
-                unknown.append(name)
+                refused.unknown.append(name)
                 continue
             }
-            byTable[found.table, default: []].append(found.number)
+            if found.isCompacting {
+                refused.busy.append(name)
+            } else if found.isSuspect {
+                refused.suspect.append(name)
+            } else {
+                byTable[found.table, default: []].append(found.number)
+            }
         }
         for table in tableList {
             if let numbers = byTable[table.id] { ask(.files(numbers.sorted()), table) }
         }
-        return unknown
+        return refused
     }
 
     private func ask(_ wanted: TableCompaction.Wanted, _ table: TableState?) {
@@ -136,4 +141,18 @@ extension StorageEngine {
         statistics.readAmplification = overlap.depth
         statistics.spaceAmplification = overlap.spaceAmplification
     }
+}
+
+/// Files that were named to be compacted, and cannot be now.
+package struct RefusedFiles: Equatable, Sendable {
+    /// No SSTables of this engine.
+    package var unknown: [FileName] = []
+    /// Inputs of a compaction that is running, or being rewritten.
+    package var busy: [FileName] = []
+    /// A compaction gave up over them.
+    package var suspect: [FileName] = []
+
+    package init() {}
+
+    package var isEmpty: Bool { unknown.isEmpty && busy.isEmpty && suspect.isEmpty }
 }

@@ -141,6 +141,17 @@ extension StorageEngine {
     /// The next date of a table that is flushed by time.
     var nextPeriodicFlush: Instant? { periodicTables.compactMap(\.flushDue).min() }
 
+    /// Whether a row of the live memtable may become too large to be flushed as one.
+    func isOversized(_ table: TableState) -> Bool {
+        table.live.mayHoldLargeRows && table.live.bytes >= configuration.largestBlockBytes / 4
+    }
+
+    /// Begins a new memtable before a row of the live one could become too large to be flushed.
+    @inline(__always)
+    func freezeIfOversized(_ table: TableState) {
+        if isOversized(table) { freeze(table) }
+    }
+
     func freeze(_ table: TableState) {
         table.wantsFlush = false
         table.flushDue = nil

@@ -28,9 +28,15 @@ extension StorageEngine {
     package func startFiles(_ kind: FileMaintenance, _ ids: [TableID]?) -> MaintenanceID {
         var queue: [(table: TableState, number: UInt64)] = []
         for table in tableList where ids?.contains(table.id) ?? true {
-            for sstable in table.sstables { queue.append((table, sstable.number)) }
+            for sstable in inOrder(table.sstables, kind) { queue.append((table, sstable.number)) }
         }
         return add(kind.title, .files(kind, queue))
+    }
+
+    /// Garbage is collected from the oldest data first: what shadows it may be forgotten once it is gone.
+    private func inOrder(_ sstables: [SSTable], _ kind: FileMaintenance) -> [SSTable] {
+        guard case .garbage = kind else { return sstables }
+        return TableView.newestFirst(sstables).reversed()
     }
 
     /// Takes in what was staged under `lead` and checked by an `ImportCheckJob`.
@@ -199,7 +205,7 @@ extension StorageEngine {
         }
     }
 
-    private func run(
+    func run(
         _ job: any Job, _ run: MaintenanceRun, _ task: MaintenanceTask, _ outbox: Outbox
     ) {
         task.state = .busy
@@ -267,7 +273,8 @@ extension StorageEngine {
         stopCompactions(of: table)
         forget(table)
         let retired = RetiredFiles(
-            table: table.id, sstables: takeFiles(table), position: position)
+            table: table.id, sstables: takeFiles(table), numbers: manifest.numbers(of: table.id),
+            position: position)
         lateFiles[table.id] = lateFiles[table.id] ?? []
         guard let group, !group.sstables.isEmpty || !group.flushes.isEmpty else {
             enqueueRetired(retired, task)
@@ -282,8 +289,10 @@ extension StorageEngine {
 
     private func enqueueRetired(_ retired: RetiredFiles, _ task: MaintenanceTask) {
         let sstables = retired.sstables + (lateFiles.removeValue(forKey: retired.table) ?? [])
-        // One by one: what was flushed since the truncation is the table's.
-        var edits = sstables.map { ManifestEdit.remove(number: $0.number) }
+        // One by one: what was flushed since the truncation is the table's. All in one record: what was about to be
+        // named when the table was emptied must not be there without the rest.
+        var edits = Set(sstables.map(\.number) + retired.numbers).sorted()
+            .map { ManifestEdit.remove(number: $0) }
         if let position = retired.position {
             edits.append(.flushed(retired.table, position))
         } else if schema.table(retired.table) == nil {
@@ -316,7 +325,7 @@ extension StorageEngine {
                 queue.removeFirst()
                 continue
             }
-            if !isDue(kind, sstable) {
+            if !isDue(kind, entry.table, sstable) {
                 task.report.files += 1
                 queue.removeFirst()
                 continue
@@ -333,7 +342,9 @@ extension StorageEngine {
     }
 
     /// Whether there is anything to do for the file.
-    private func isDue(_ kind: FileMaintenance, _ sstable: SSTable) -> Bool {
+    private func isDue(
+        _ kind: FileMaintenance, _ table: TableState, _ sstable: SSTable
+    ) -> Bool {
         switch kind {
         case .verify, .scrub: return true
         // There is one format so far: every file that opens has it.
@@ -341,6 +352,10 @@ extension StorageEngine {
         case .cleanup(let owned):
             let statistics = sstable.metadata.statistics
             return !SortedRanges.cover(owned, statistics.minimumToken...statistics.maximumToken)
+        case .garbage:
+            return !sstable.isSuspect
+                && (sstable.entry.repairedAt > 0
+                    || !table.strategy.options.tombstones.onlyPurgesRepaired)
         }
     }
 
@@ -350,6 +365,9 @@ extension StorageEngine {
     ) {
         sstable.pins += 1
         let title = "\(kind.title) \(table.name)"
+        if case .garbage(let granularity) = kind {
+            return collectGarbage(task, title, granularity, table, sstable, outbox)
+        }
         if kind == .verify {
             let job = VerifyJob(title: title, sstable.metadata)
             return run(job, .verify(job, sstable), task, outbox)
@@ -404,7 +422,17 @@ extension StorageEngine {
         case .rewrite(let job, let table, let sstable, let generation, let number):
             task.report.add(job.report)
             if let error = job.failure { task.report.failure = "\(error)" }
-            rewriteEnded(task, job, table, sstable, generation, number, failure)
+            var made: SSTable?
+            if let metadata = job.result {
+                var entry = sstable.entry
+                entry.number = number
+                made = SSTable(entry, metadata)
+            }
+            rewriteEnded(
+                task, isWhole: failure == nil && job.failure == nil, table, sstable, made,
+                generation)
+        case .collect(let job, let table, let sstable, let shadows, let generation):
+            garbageCollected(task, job, table, sstable, shadows, generation, failure)
         case .importing(let job, let table, let generation):
             task.report.add(job.report)
             if let reason = job.failure { task.report.failure = reason }
@@ -424,30 +452,23 @@ extension StorageEngine {
         }
     }
 
-    private func unpin(_ sstable: SSTable) {
+    func unpin(_ sstable: SSTable) {
         sstable.pins -= 1
         releaseIfUnused(sstable)
     }
 
-    private func rewriteEnded(
-        _ task: MaintenanceTask, _ job: RewriteJob, _ table: TableState, _ sstable: SSTable,
-        _ generation: Int, _ number: UInt64, _ failure: DiskFailure?
+    /// `isWhole`: the job has done all of its work, and `made` holds it, or nothing was left.
+    func rewriteEnded(
+        _ task: MaintenanceTask, isWhole: Bool, _ table: TableState, _ sstable: SSTable,
+        _ made: SSTable?, _ generation: Int
     ) {
-        guard failure == nil, job.failure == nil, table.generation == generation else {
-            if let made = job.result { obsoleteFiles.append(made.file) }
+        guard isWhole, table.generation == generation else {
+            if let made { obsoleteFiles.append(made.metadata.file) }
             release(table, sstable)
             return goOn(task)
         }
-        var edits = [ManifestEdit.remove(number: sstable.number)]
-        var made: SSTable?
-        if let metadata = job.result {
-            var entry = sstable.entry
-            entry.number = number
-            edits.append(.add(entry))
-            made = SSTable(entry, metadata)
-        }
         manifest.enqueue(
-            edits,
+            [.remove(number: sstable.number)] + (made.map { [.add($0.entry)] } ?? []),
             .maintenance(
                 .rewritten(task, table, old: sstable, new: made, generation: generation)))
     }

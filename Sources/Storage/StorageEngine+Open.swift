@@ -139,6 +139,7 @@ extension StorageEngine {
             if pool.usedBytes >= fullBytes, let table = largestTable {
                 try flushNow(table, files)
             }
+            if let table = lastTable, isOversized(table) { try flushNow(table, files) }
         }
         state = manifest.state
         replayReport = replay.report

@@ -28,6 +28,7 @@ extension StorageEngine {
         if mutation.bytes.count > maximumMutationBytes {
             throw .mutationTooLarge(bytes: mutation.bytes.count, limit: maximumMutationBytes)
         }
+        freezeIfOversized(table)
         do throws(MalformedBytes) {
             // The memtable's misses go on while the mutation is checked and logged.
             table.live.prefetchSlot(mutation.token)

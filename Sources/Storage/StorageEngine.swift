@@ -115,6 +115,9 @@ package struct TableStatistics: Equatable, Sendable {
     package var tombstonesPurged = 0
     /// Compactions that found no room on the disk.
     package var compactionsWithoutRoom = 0
+    /// What the last compaction met that gave up over damage or a row that is too large; its inputs are left
+    /// alone until the next start.
+    package var compactionFailure: StorageError?
     /// Files by level, of a table with levels.
     package var sstablesByLevel: [Int] = []
     package var pendingCompactions = 0

@@ -19,6 +19,46 @@ package struct CorruptionError: Error, Equatable, Sendable, CustomStringConverti
     package var description: String { "\(file) at byte \(offset): \(detail)" }
 }
 
+/// A row, with the static row and the range deletions that have to stand beside it, that no block can hold.
+package struct OversizedPartition: Error, Equatable, Sendable, CustomStringConvertible {
+    /// What was to be written.
+    package let file: FileName
+    package let table: TableID
+    package let key: [UInt8]
+    /// The row's encoded clustering key; empty for a partition without clustering columns.
+    package let clustering: [UInt8]
+    package let bytes: Int
+    package let limit: Int
+
+    package init(
+        file: FileName, table: TableID, key: [UInt8], clustering: [UInt8], bytes: Int, limit: Int
+    ) {
+        self.file = file
+        self.table = table
+        self.key = key
+        self.clustering = clustering
+        self.bytes = bytes
+        self.limit = limit
+    }
+
+    package var description: String {
+        let row = clustering.isEmpty ? "" : ", row \(Self.text(clustering))"
+        return
+            "partition \(Self.text(key))\(row) of table \(table) has \(bytes) bytes that must lie in "
+            + "one block of \(file): the limit is \(limit)"
+    }
+
+    private static func text(_ bytes: [UInt8]) -> String {
+        let digits = Array("0123456789abcdef")
+        var text = "0x"
+        for byte in bytes.prefix(64) {
+            text.append(digits[Int(byte >> 4)])
+            text.append(digits[Int(byte & 15)])
+        }
+        return bytes.count > 64 ? text + "..." : text
+    }
+}
+
 /// Why the engine could not do what it was asked.
 package indirect enum StorageError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The disk failed: writes must stop.
@@ -32,6 +72,9 @@ package indirect enum StorageError: Error, Equatable, Sendable, CustomStringConv
     case unknownTable(TableID)
     /// The token belongs to another shard.
     case outsideSlice(token: Int64)
+    /// A part of a partition is larger than a block can be; nothing of it was written, and what it was made of
+    /// stays as it is.
+    case oversized(OversizedPartition)
     /// The mutation does not fit into the commit log; nothing was applied.
     case mutationTooLarge(bytes: Int, limit: Int)
     /// No write is taken for now; nothing was applied. Reads go on.
@@ -51,6 +94,7 @@ package indirect enum StorageError: Error, Equatable, Sendable, CustomStringConv
         case .malformed(let error): "malformed bytes: \(error)"
         case .unknownTable(let table): "unknown table \(table)"
         case .outsideSlice(let token): "token \(token) is not of this shard"
+        case .oversized(let partition): "\(partition)"
         case .mutationTooLarge(let bytes, let limit):
             "mutation of \(bytes) bytes, the limit is \(limit) (max_mutation_size)"
         case .refused(let refusal): "writes are refused: \(refusal)"

@@ -69,6 +69,30 @@ import Testing
         #expect(asked.isEmpty)
     }
 
+    @Test(arguments: Configuration.DiskAccessMode.allCases)
+    func aReadOnTheSpotGivesTheSameOutOfOneBuffer(_ mode: Configuration.DiskAccessMode) throws {
+        let folder = TemporaryFolder()
+        let files = try RealFileSystem(path: folder.path)
+        let bytes = content(300_123)
+        try files.create(file, preallocate: 0)
+        try bytes.withUnsafeBytes { try files.write(file, at: 0, $0) }
+        let buffer = BlockBuffer()
+        for (offset, count) in ranges(bytes.count) where offset + count <= bytes.count {
+            let found = try files.readBlock(
+                file, at: offset, count: count, size: bytes.count, mode: mode, into: buffer)
+            #expect(
+                found.elementsEqual(bytes[offset..<offset + count]), "\(offset), \(count)")
+        }
+        // A file that is shorter than it should be: what is left of it.
+        try files.truncate(file, to: 100_000)
+        let rest = try files.readBlock(
+            file, at: 99_990, count: 50, size: bytes.count, mode: mode, into: buffer)
+        #expect(rest.elementsEqual(bytes[99_990..<100_000]))
+        let none = try files.readBlock(
+            file, at: 200_000, count: 50, size: bytes.count, mode: mode, into: buffer)
+        #expect(none.isEmpty)
+    }
+
     @Test func aFileThatIsRemovedMeanwhileIsReadToItsEnd() throws {
         guard BlockReading.probe() == .ring else { return }
         let folder = TemporaryFolder()

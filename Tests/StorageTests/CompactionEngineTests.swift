@@ -181,13 +181,35 @@ import Testing
         let sstables = try table(harness).sstables
         let names = [sstables[1], sstables[3]].map(\.metadata.file)
         let unknown = FileName("g1s0-sst-999.db")
-        #expect(harness.engine?.compact(files: names + [unknown]) == [unknown])
+        var refused = RefusedFiles()
+        refused.unknown = [unknown]
+        #expect(harness.engine?.compact(files: names + [unknown]) == refused)
         let before = try harness.read(everything)
         try harness.settle()
         let left = try table(harness).sstables
         #expect(left.count == 3 && left[0] === sstables[0] && left[1] === sstables[2])
         #expect(try harness.read(everything) == before)
         #expect(harness.engine?.compactionHistory.last?.reason == "user_defined")
+    }
+
+    @Test func filesThatAreBusyOrDamagedAreNamed() throws {
+        let harness = try harness()
+        try fill(harness, files: 4)
+        let engine = try #require(harness.engine)
+        let sstables = try table(harness).sstables
+        let names = sstables.map(\.metadata.file)
+        #expect(engine.compact(files: [names[0], names[1]]).isEmpty)
+        try harness.endTick()
+        sstables[2].isSuspect = true
+        let refused = engine.compact(files: [names[1], names[2], names[3]])
+        #expect(refused.busy == [names[1]])
+        #expect(refused.suspect == [names[2]])
+        #expect(refused.unknown.isEmpty)
+        try harness.settle()
+        let left = try table(harness).sstables
+        #expect(left.count == 3)
+        #expect(left[0] === sstables[2], "the damaged file stays")
+        #expect(!left.contains { $0 === sstables[3] }, "the other went")
     }
 
     @Test func onlyFilesOfTheTokensAreCompacted() throws {

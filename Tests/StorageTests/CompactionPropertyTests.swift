@@ -72,6 +72,7 @@ func smallStrategy(_ random: inout RandomStream) -> CompactionOptions {
 
     private func run(seed: UInt64, gcGrace: Int64, steps: Int = 420) throws {
         var generator = Generator(seed: seed)
+        generator.countersStayDeleted = gcGrace < 1_000
         if seed % 3 == 0 { generator.clusterings = 600 }
         var configuration = smallConfiguration(&generator.random)
         configuration.memtableBytes = 20_000

@@ -117,7 +117,7 @@ extension EnginePropertyTests {
         _ adjust: (inout Generator) -> Void = { _ in }
     ) throws {
         var generator = Generator(seed: seed)
-        generator.deletesCounters = gcGrace != testGcGrace
+        generator.countersStayDeleted = gcGrace == testGcGrace
         adjust(&generator)
         let harness = Harness(
             schema: testSchema(isClustered: !generator.hasSingleRows) {

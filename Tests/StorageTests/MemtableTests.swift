@@ -184,6 +184,39 @@ import Testing
         }
     }
 
+    /// Most tables: a key of 16 bytes, a row of 112, nothing around it.
+    @Test func aPartitionOfOneRowTakesLittleMoreThanItsBytes() throws {
+        let count = 140_000
+        let memtable = Memtable(
+            slice: .min ... .max, expectedPartitions: count,
+            pool: ArenaPool(limitBytes: 64 << 20))
+        let before = memtable.bytes
+        var random = RandomStream(seed: 3, name: "density")
+        let scratch = ByteWriter()
+        let partition = ByteWriter()
+        PartitionWriter.begin(into: partition)
+        let row = ByteWriter()
+        var writer = RowWriter()
+        writer.begin(liveness: .none, deletion: .none, baseTimestamp: 5, into: row)
+        [UInt8](repeating: 7, count: 100).withUnsafeBytes {
+            writer.append(Cell(column: 3, flags: [], timestamp: 5, value: $0), into: row)
+        }
+        PartitionWriter.append(
+            key: UnsafeRawBufferPointer(start: nil, count: 0), row: row.bytes, into: partition)
+        for _ in 0..<count {
+            let key = [random.next(), random.next()]
+            try key.withUnsafeBytes {
+                try memtable.apply(
+                    token: Token.of($0).value, key: $0, try PartitionView(partition.bytes),
+                    oldestTimestamp: 5, isPlain: true,
+                    position: LogPosition(segment: 1, offset: 1), scratch: scratch)
+            }
+        }
+        let each = Double(memtable.bytes - before) / Double(count)
+        #expect(each < 225, "\(each) bytes for each")
+        #expect(memtable.partitionCount == count)
+    }
+
     @Test(arguments: Shape.allCases)
     func rowsThatGrowAndShrinkAreTheMergeOfTheirVersions(shape: Shape) throws {
         struct Place: Hashable {

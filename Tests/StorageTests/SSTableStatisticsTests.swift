@@ -63,7 +63,7 @@ import Testing
             try writer.beginPartition(
                 token: token, key: nothing,
                 deletion: Deletion(timestamp: 5, localDeletionTime: 5), staticRow: nothing)
-            writer.endPartition(ranges: [])
+            try writer.endPartition(ranges: [])
         }
         let filter = writer.finish().filter
         #expect(tokens.allSatisfy { filter.mayContain($0) })

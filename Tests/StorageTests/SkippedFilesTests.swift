@@ -112,6 +112,124 @@ import Testing
         #expect(try counters(harness).filesRead == 3)
     }
 
+    /// Reads without a command, each missing block as it is asked for. The files of those blocks; the answer,
+    /// nil if it is not simple.
+    private func readOnTheSpot(
+        _ harness: Harness, _ key: [UInt8]
+    ) throws -> (files: [FileName], answer: [UInt8]?) {
+        let engine = try #require(harness.engine)
+        let answer = ByteWriter()
+        var asked: [FileName] = []
+        while asked.count < 10 {
+            let read = key.withUnsafeBytes {
+                engine.readSimply(
+                    testTable, token: Token.of(key).value, key: $0,
+                    nowInSeconds: harness.seconds, into: answer)
+            }
+            switch read {
+            case .done: return (asked, answer.array)
+            case .notSimple:
+                #expect(answer.count == 0)
+                return (asked, nil)
+            case .missing(let block):
+                #expect(answer.count == 0)
+                #expect(block.offset + block.count <= block.fileBytes)
+                asked.append(block.file)
+                let bytes = ByteWriter()
+                try harness.files.read(
+                    block.file, at: block.offset, count: block.count, into: bytes)
+                try engine.take(bytes.bytes, of: block)
+            }
+        }
+        return (asked, nil)
+    }
+
+    @Test func aReadOnTheSpotAsksForTheNewestBlockAlone() throws {
+        let harness = harness(clustering: false)
+        try harness.open()
+        let key: [UInt8] = [1, 2, 3]
+        for round in 1...4 {
+            try harness.apply(mutation(key, [], row(Int64(round * 10))))
+            try flush(harness)
+        }
+        let files = try #require(harness.engine?.tables[testTable]).sstables
+            .map(\.metadata.file)
+        let (asked, answer) = try readOnTheSpot(harness, key)
+        #expect(asked == [files[3]])
+        let command = ReadCommand(
+            table: testTable, scope: .partition(token: Token.of(key).value, key: key),
+            nowInSeconds: 1_000)
+        #expect(try answer == harness.read(command))
+    }
+
+    @Test func aReadOnTheSpotGoesOnToOlderBlocksAsLongAsSomethingIsLacking() throws {
+        let harness = harness(clustering: false)
+        try harness.open()
+        let key: [UInt8] = [1, 2, 3]
+        try harness.apply(mutation(key, [], row(10)))
+        try flush(harness)
+        try harness.apply(mutation(key, [], row(20)))
+        try flush(harness)
+        try harness.apply(mutation(key, [], row(30, columns: [4])))
+        try flush(harness)
+        let files = try #require(harness.engine?.tables[testTable]).sstables
+            .map(\.metadata.file)
+        let (asked, answer) = try readOnTheSpot(harness, key)
+        #expect(asked == [files[2], files[1]], "the oldest has nothing that counts")
+        #expect(answer != nil)
+    }
+
+    @Test func blocksThatAreAllNeededAreAskedForTogether() throws {
+        let harness = harness(clustering: false)
+        try harness.open()
+        let key: [UInt8] = [1, 2, 3]
+        // Each has something that is newer than what the other has.
+        for column in [3, 4] as [UInt32] {
+            try harness.apply(mutation(key, [], row(10 + Int64(column), columns: [3])))
+            try harness.apply(mutation([UInt8(column)], [], row(100 - Int64(column))))
+            try flush(harness)
+        }
+        let (asked, answer) = try readOnTheSpot(harness, key)
+        #expect(asked.isEmpty)
+        #expect(answer == nil)
+    }
+
+    /// Partitions of one row over files in every order of their timestamps, against the twin.
+    @Test(arguments: 0..<8)
+    func readsOnTheSpotAnswerLikeTheTwin(seed: Int) throws {
+        var generator = Generator(seed: UInt64(seed))
+        generator.keys = 6
+        generator.hasOnlySimpleColumns = true
+        generator.hasSingleRows = true
+        let harness = harness(clustering: false)
+        harness.configuration.blockCacheBytes = seed % 2 == 0 ? 2_000 : 1 << 20
+        harness.seconds = generator.now
+        try harness.open()
+        var twin = Twin()
+        var answers = 0
+        for round in 0..<12 {
+            generator.oldestTimestamp = Int64(generator.random.chance(1, outOf: 4) ? 0 : round * 60)
+            for _ in 0..<8 {
+                let mutation = try generator.mutation()
+                try harness.apply(mutation)
+                try twin.apply(mutation)
+            }
+            if round % 4 != 3 { try flush(harness) }
+            for _ in 0..<10 {
+                let key = generator.key()
+                let command = ReadCommand(
+                    table: testTable, scope: .partition(token: Token.of(key).value, key: key),
+                    nowInSeconds: generator.now)
+                guard let answer = try readOnTheSpot(harness, key).answer else { continue }
+                answers += 1
+                #expect(
+                    try answer == twin.read(command, gcGrace: 864_000),
+                    "seed \(seed) round \(round)")
+            }
+        }
+        #expect(answers > 20, "\(answers) reads were simple")
+    }
+
     @Test func aDeletionOfThePartitionLeavesOlderFilesUnread() throws {
         let harness = harness()
         try harness.open()

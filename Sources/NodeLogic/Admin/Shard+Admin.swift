@@ -76,7 +76,7 @@ extension Shard {
         control.admin[task] = pending.waiting > 0 ? pending : nil
         guard pending.waiting == 0 else { return }
         pending.value = Self.finished(pending.value)
-        if pending.failure == nil { pending.failure = Self.missingFiles(pending) }
+        if pending.failure == nil { pending.failure = Self.refusedFiles(pending) }
         let answer =
             pending.failure.map { AdminAnswer.refused($0) }
             ?? .value(pending.facts.joined(with: pending.value))
@@ -142,12 +142,11 @@ extension Shard {
         case "garbagecollect":
             let options = try AdminOptions(request, ["-g/--granularity=", "-j/--jobs="])
             _ = try options.number("jobs")
-            if let granularity = options.values["granularity"],
-                granularity != "CELL", granularity != "ROW"
-            {
+            let granularity = options.values["granularity"] ?? "ROW"
+            guard granularity == "CELL" || granularity == "ROW" else {
                 throw AdminRefusal("Unexpected value for granularity: \(granularity); ROW or CELL")
             }
-            return ["compact", "whole"] + (try ids(options.arguments))
+            return ["garbage", granularity] + (try ids(options.arguments))
         case "compact": return try compactTask(request)
         case "proxyhistograms":
             try AdminOptions(request).expect(0...0, request.verb)
@@ -232,10 +231,8 @@ extension Shard {
             return try AdminOptions(request, ["-a/--include-all-sstables", "-j/--jobs="])
                 .warnings([jobs])
         case "garbagecollect":
-            let options = try AdminOptions(request, ["-g/--granularity=", "-j/--jobs="])
-            let isRow = options.values["granularity"] == "ROW"
-            return options.warnings(
-                [jobs] + (isRow ? [("granularity", "cells that are shadowed go too")] : []))
+            return try AdminOptions(request, ["-g/--granularity=", "-j/--jobs="])
+                .warnings([jobs])
         case "import-staged":
             return try AdminOptions(request, Self.importOptions).warnings([
                 ("no-verify", "every file is checked before it is taken in"),
@@ -269,6 +266,8 @@ extension Shard {
         case "verify": wait(storage.startFiles(.verify, ids), task)
         case "scrub": wait(storage.startFiles(.scrub, ids), task)
         case "upgrade": wait(storage.startFiles(.upgrade(all: words[1] == "all"), ids), task)
+        case "garbage":
+            wait(storage.startFiles(.garbage(words[1] == "CELL" ? .cell : .row), ids), task)
         case "cleanup": try startCleanup(task, ids)
         case "snapshot": wait(storage.startSnapshot(try snapshotRequest(words)), task)
         case "import":

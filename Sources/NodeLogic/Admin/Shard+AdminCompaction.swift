@@ -45,17 +45,30 @@ extension Shard {
         words.starts(with: ["compact", "files"]) ? Array(words.dropFirst(2)) : []
     }
 
-    /// What to say of named files that no shard has; nil: each has been found.
-    static func missingFiles(_ pending: PendingAdmin) -> String? {
-        let found = Set(pending.value["found"].elements.map(\.text))
-        let missing = pending.files.filter { !found.contains($0) }
-        guard !missing.isEmpty else { return nil }
-        return "no SSTable of this node: \(missing.joined(separator: ", "))"
-            + (found.isEmpty ? "" : "; the others are being compacted")
+    /// What to say of named files that are not compacted; nil: each is.
+    static func refusedFiles(_ pending: PendingAdmin) -> String? {
+        guard !pending.files.isEmpty else { return nil }
+        func names(_ key: String) -> Set<String> { Set(pending.value[key].elements.map(\.text)) }
+        let (taken, busy, suspect) = (names("taken"), names("busy"), names("suspect"))
+        var reasons: [String] = []
+        func add(_ reason: String, _ isMeant: (String) -> Bool) {
+            let files = pending.files.filter(isMeant)
+            if !files.isEmpty { reasons.append("\(reason): \(files.joined(separator: ", "))") }
+        }
+        add("no SSTable of this node") {
+            !taken.contains($0) && !busy.contains($0) && !suspect.contains($0)
+        }
+        add("already being compacted", busy.contains)
+        add("a compaction gave up over them, see tablestats", suspect.contains)
+        if reasons.isEmpty { return nil }
+        return (reasons + (taken.isEmpty ? [] : ["the others are being compacted"]))
+            .joined(separator: "; ")
     }
 
     /// What `stop` may name, as nodetool spells it.
-    private static let stoppable = ["COMPACTION", "VERIFY", "SCRUB", "CLEANUP", "UPGRADE_SSTABLES"]
+    private static let stoppable = [
+        "COMPACTION", "VERIFY", "SCRUB", "CLEANUP", "UPGRADE_SSTABLES", "GARBAGE_COLLECT",
+    ]
 
     func stopTask(_ request: AdminRequest) throws(AdminRefusal) -> [String] {
         let options = try AdminOptions(request, ["-id/--compaction-id="])
@@ -81,9 +94,13 @@ extension Shard {
     func compact(_ words: [String], _ ids: [TableID]) -> AdminValue {
         if words[1] == "files" {
             let names = words.dropFirst(2).map { FileName($0) }
-            let unknown = Set(storage.compact(files: names).map(\.text))
-            let found = names.map(\.text).filter { !unknown.contains($0) }
-            return ["found": .list(found.map { .text($0) })]
+            let refused = storage.compact(files: names)
+            let others = Set(refused.unknown + refused.busy + refused.suspect)
+            func list(_ files: [FileName]) -> AdminValue { .list(files.map { .text($0.text) }) }
+            return [
+                "taken": list(names.filter { !others.contains($0) }), "busy": list(refused.busy),
+                "suspect": list(refused.suspect),
+            ]
         }
         for id in ids {
             if words[1] == "tokens", let first = Int64(words[2]), let last = Int64(words[3]) {
@@ -115,6 +132,6 @@ extension Shard {
 
     private static let titles = [
         "VERIFY": "verify", "SCRUB": "scrub", "CLEANUP": "cleanup",
-        "UPGRADE_SSTABLES": "upgrade",
+        "UPGRADE_SSTABLES": "upgrade", "GARBAGE_COLLECT": "garbagecollect",
     ]
 }

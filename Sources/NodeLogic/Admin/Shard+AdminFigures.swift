@@ -110,6 +110,8 @@ extension Shard {
             "tombstones_purged": .count(statistics.tombstonesPurged),
             "filter_bytes": .count(files.reduce(0) { $0 + $1.filterBytes }),
             "sstable_sizes": .list(files.map { .count($0.bytes) }),
+            "compaction_failures": .list(
+                statistics.compactionFailure.map { [.text("\($0)")] } ?? []),
         ]
     }
 

@@ -13,6 +13,9 @@
 // partition: not the memtables at the job's begin, nor any SSTable outside the job whose filter may
 // contain the token. Expired values lose their bytes first.
 //
+// Garbage collection is a merge of one file with shadows (`ShadowSources`): what those delete or overwrite
+// is left out, but nothing of them is written.
+//
 // Most partitions are a single row and nothing else (`PartitionScan.single`). They go from source to
 // writer as they lie there; those that several sources have are merged on the way, and what expires or is
 // deleted is looked at only if a source has such a thing at all.
@@ -71,6 +74,7 @@ final class MergeJob: Job {
     private let targets: [Target]
     private let split: OutputSplit
     private let purge: Purge
+    private let shadows: ShadowSources?
     /// Room that must be on the disk before anything is written; nil: not asked.
     private let neededBytes: Int?
     private var writer: SSTableWriter
@@ -99,12 +103,15 @@ final class MergeJob: Job {
     // The partition at hand.
     private var active: [PartitionScan] = []
     private var deletion = Deletion.none
+    /// As it is written: a shadow's deletion counts in `deletion` alone.
+    private var headDeletion = Deletion.none
     private var rule: PurgeRule
     /// Nothing of the partition at hand can be purged or shadowed: rows are copied as they are.
     private var isPlain = false
     private var versions: [UnsafeRawBufferPointer] = []
     private let merged = ByteWriter(capacity: 1 << 10)
     private let rewritten = ByteWriter(capacity: 1 << 10)
+    private let collected = ByteWriter(capacity: 1 << 10)
     private let scratch = ByteWriter(capacity: 1 << 10)
     private let rowKey = ByteWriter(capacity: 64)
     private let partitionKey = ByteWriter(capacity: 64)
@@ -117,7 +124,7 @@ final class MergeJob: Job {
     /// where each ends.
     init(
         title: String, scans: [PartitionScan], targets: [Target], split: OutputSplit = .never,
-        purge: Purge, neededBytes: Int? = nil
+        purge: Purge, shadows: ShadowSources? = nil, neededBytes: Int? = nil
     ) {
         precondition(!targets.isEmpty, "a merge needs a file to write")
         self.title = title
@@ -125,6 +132,7 @@ final class MergeJob: Job {
         self.targets = targets
         self.split = split
         self.purge = purge
+        self.shadows = shadows
         self.neededBytes = neededBytes
         queue = []
         rule = purge.rule
@@ -163,6 +171,7 @@ final class MergeJob: Job {
         do throws(StorageError) {
             if !hasBegun, try !begin(files) { return .done(bytes: 0) }
             for waiting in queue { waiting.scan.setFiles(files) }
+            shadows?.setFiles(files)
             while !isFinishing {
                 // Looking at the budget costs more than merging a small row.
                 for _ in 0..<16 where !isFinishing {
@@ -229,6 +238,7 @@ final class MergeJob: Job {
     private func countRead() {
         bytesRead = 0
         for scan in scans { bytesRead += scan.bytesRead }
+        bytesRead += shadows?.bytesRead ?? 0
     }
 
     // MARK: Partitions
@@ -246,11 +256,12 @@ final class MergeJob: Job {
         a.token < b.token || a.token == b.token && compareBytes(a.scan.key, b.scan.key) < 0
     }
 
-    /// Writes the next partition if it is single in each source that has it, all with the same row; else
-    /// false, and nothing happened.
+    /// Writes the next partition if it is single in each source that has it, all with the same row, and no
+    /// shadow may have it; else false, and nothing happened.
     private func mergeSingle(_ files: any FileSystem) throws(StorageError) -> Bool {
         guard let first = queue.first?.scan, var single = first.single else { return false }
         let token = first.token
+        if let shadows, shadows.mayContain(token) { return false }
         var count = 1
         isPlain = first.isPlain
         while count < queue.count, queue[count].token == token {
@@ -264,26 +275,22 @@ final class MergeJob: Job {
         self.token = token
         partitionsBySources[count] += 1
         if split != .never { try splitIfDue() }
-        do throws(MalformedBytes) {
-            var isLeft = true
-            if count > 1 || !isPlain {
-                setRule()
-                versions.removeAll(keepingCapacity: true)
-                for index in 0..<count {
-                    if let version = queue[index].scan.single { versions.append(version.row) }
-                }
-                if let row = try mergeVersions(shadow: .none) {
-                    single.row = row
-                } else {
-                    isLeft = false
-                }
+        var isLeft = true
+        if count > 1 || !isPlain {
+            setRule()
+            versions.removeAll(keepingCapacity: true)
+            for index in 0..<count {
+                if let version = queue[index].scan.single { versions.append(version.row) }
             }
-            if isLeft {
-                try writer.addSingle(token: token, key: first.key, single)
-                partitionsWritten += 1
+            if let row = try mergeVersions(shadow: .none, other: nil) {
+                single.row = row
+            } else {
+                isLeft = false
             }
-        } catch {
-            throw .malformed(error)
+        }
+        if isLeft {
+            try writer.addSingle(token: token, key: first.key, single)
+            partitionsWritten += 1
         }
         for place in (0..<count).reversed() {
             try goOn(place, files)
@@ -351,35 +358,35 @@ final class MergeJob: Job {
         setRule()
         isInPartition = true
         isHeadPending = true
-        try mergeStaticRows()
-        let keeps = !deletion.isNone && !rule.purges(deletion)
-        if !deletion.isNone && !keeps { purgedTombstones += 1 }
+        headDeletion = deletion
+        var otherStatic: UnsafeRawBufferPointer?
+        if let shadows {
+            let found = try shadows.begin(token, partitionKey.bytes)
+            deletion = deletion.merged(with: found.deletion)
+            if deletion != headDeletion { headDeletion = .none }
+            if !found.staticRow.isEmpty { otherStatic = found.staticRow }
+        }
+        try mergeStaticRows(other: otherStatic)
+        let keeps = !headDeletion.isNone && !rule.purges(headDeletion)
+        if !headDeletion.isNone && !keeps { purgedTombstones += 1 }
         if keeps || staticRow.count > 0 { try writeHead() }
     }
 
-    private func mergeStaticRows() throws(StorageError) {
+    private func mergeStaticRows(other: UnsafeRawBufferPointer?) throws(StorageError) {
         staticRow.removeAll()
         versions.removeAll(keepingCapacity: true)
         for scan in active where !scan.staticRow.isEmpty { versions.append(scan.staticRow) }
         if versions.isEmpty { return }
-        do throws(MalformedBytes) {
-            if let row = try mergeVersions(shadow: deletion) { staticRow.append(row) }
-        } catch {
-            throw .malformed(error)
-        }
+        if let row = try mergeVersions(shadow: deletion, other: other) { staticRow.append(row) }
     }
 
     private func writeHead() throws(StorageError) {
         guard isHeadPending else { return }
         isHeadPending = false
         partitionsWritten += 1
-        do throws(MalformedBytes) {
-            try writer.beginPartition(
-                token: token, key: partitionKey.bytes,
-                deletion: rule.purges(deletion) ? .none : deletion, staticRow: staticRow.bytes)
-        } catch {
-            throw .malformed(error)
-        }
+        try writer.beginPartition(
+            token: token, key: partitionKey.bytes,
+            deletion: rule.purges(headDeletion) ? .none : headDeletion, staticRow: staticRow.bytes)
     }
 
     /// Ends the open file before the partition at hand if the split says so.
@@ -406,9 +413,20 @@ final class MergeJob: Job {
         hasFile = false
     }
 
-    /// Merges `versions` and purges; nil if nothing is left. The bytes live in one of the scratch
-    /// buffers, or are those of the only version.
-    private func mergeVersions(shadow: Deletion) throws(MalformedBytes) -> UnsafeRawBufferPointer? {
+    /// Merges `versions`, takes out what `other` (of a shadow) makes needless, and purges; nil if nothing is
+    /// left. The bytes live in one of the scratch buffers, or are those of the only version.
+    private func mergeVersions(
+        shadow: Deletion, other: UnsafeRawBufferPointer?
+    ) throws(StorageError) -> UnsafeRawBufferPointer? {
+        do throws(MalformedBytes) { return try mergedVersions(shadow, other) } catch {
+            throw .malformed(error)
+        }
+    }
+
+    @inline(__always)
+    private func mergedVersions(
+        _ shadow: Deletion, _ other: UnsafeRawBufferPointer?
+    ) throws(MalformedBytes) -> UnsafeRawBufferPointer? {
         guard let first = versions.first else { return nil }
         var bytes = first
         if versions.count > 1 || !shadow.isNone {
@@ -418,6 +436,15 @@ final class MergeJob: Job {
                     versions, shadow: shadow, scratch: scratch, into: merged)
             else { return nil }
             bytes = merged.bytes
+        }
+        if let other, let shadows {
+            collected.removeAll()
+            guard
+                try RowShadow.remove(
+                    from: try RowView(bytes), by: try RowView(other), shadow: shadow,
+                    shadows.granularity, into: collected)
+            else { return nil }
+            bytes = collected.bytes
         }
         if isPlain { return bytes }
         let row = try RowView(bytes)
@@ -479,21 +506,20 @@ final class MergeJob: Job {
     private func writeRow(
         _ key: UnsafeRawBufferPointer, shadow: Deletion
     ) throws(StorageError) {
-        do throws(MalformedBytes) {
-            guard let row = try mergeVersions(shadow: shadow) else { return }
-            if isHeadPending {
-                do throws(StorageError) { try writeHead() } catch {
-                    throw MalformedBytes("\(error)", offset: 0)
-                }
-            }
-            if writer.wantsCut(before: key.count + row.count) {
-                writer.cut(before: key, ranges: ranges(before: key))
-                trimRanges()
-            }
-            try writer.addRow(key: key, row: row)
-        } catch {
-            throw .malformed(error)
+        var shadow = shadow
+        var other: UnsafeRawBufferPointer?
+        if let shadows, shadows.isActive {
+            let found = try shadows.row(key)
+            shadow = shadow.merged(with: found.ranges)
+            other = found.version
         }
+        guard let row = try mergeVersions(shadow: shadow, other: other) else { return }
+        try writeHead()
+        if writer.wantsCut(before: key.count + row.count) {
+            try writer.cut(before: key, ranges: ranges(before: key))
+            trimRanges()
+        }
+        try writer.addRow(key: key, row: row)
     }
 
     /// The range deletions of all sources in the open fragment's stretch that still mean something.
@@ -524,7 +550,7 @@ final class MergeJob: Job {
             rest = allRanges()
             if !rest.isEmpty { try writeHead() }
         }
-        if !isHeadPending { writer.endPartition(ranges: rest) }
+        if !isHeadPending { try writer.endPartition(ranges: rest) }
         isInPartition = false
         guard let files = currentFiles else { return }
         for scan in active {

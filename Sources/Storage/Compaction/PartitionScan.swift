@@ -189,9 +189,17 @@ final class SSTableScanRows: RowSource {
     /// The first byte of the buffer in the file.
     private var bufferOffset = 0
     private static let readBytes = 1 << 17
+    /// Read at once; what is only looked up here and there begins with less.
+    private var readBytes: Int
+    private let isSparse: Bool
+    /// Of the partition that was found last: its head lies there.
+    private var headBlock: Block?
 
-    init(_ metadata: SSTableMetadata, from token: Int64) {
+    /// `isSparse`: partitions are looked up with `find` instead of walked over.
+    init(_ metadata: SSTableMetadata, from token: Int64, isSparse: Bool = false) {
         self.metadata = metadata
+        self.isSparse = isSparse
+        readBytes = isSparse ? 0 : Self.readBytes
         blockIndex = metadata.firstBlock(endingAtOrAfter: token)
         // A first block that begins inside a partition: begin where the partition does.
         if blockIndex < metadata.blocks.count {
@@ -208,11 +216,16 @@ final class SSTableScanRows: RowSource {
             && entry.offset + entry.length <= bufferOffset + buffer.count
         if !isBuffered {
             guard let files else { preconditionFailure("scan without files") }
+            if isSparse {
+                // As much again if it goes on where the last read ended, else the block alone.
+                let isNext = buffer.count > 0 && entry.offset == bufferOffset + buffer.count
+                readBytes = isNext ? min(max(readBytes, entry.length) * 2, Self.readBytes) : 0
+            }
             buffer.removeAll()
             bufferOffset = entry.offset
             let end = metadata.blocks[metadata.blocks.count - 1]
             let count = min(
-                max(entry.length, Self.readBytes), end.offset + end.length - entry.offset)
+                max(entry.length, readBytes), end.offset + end.length - entry.offset)
             try storing { () throws(DiskFailure) in
                 try files.read(metadata.file, at: entry.offset, count: count, into: buffer)
             }
@@ -269,6 +282,38 @@ final class SSTableScanRows: RowSource {
             let token = block.token(fragmentIndex)
             try open(found, block)
             return (token, found)
+        }
+        return nil
+    }
+
+    /// Goes to a partition, its first row current; nil if it is not in the file. What is returned is valid
+    /// until the next call. Tokens must not fall from call to call. Cost: a search in the index, and the block.
+    func find(
+        token: Int64, key: UnsafeRawBufferPointer
+    ) throws(StorageError) -> Fragment? {
+        ranges = []
+        state = .end
+        fragment = nil
+        let first = metadata.firstBlock(endingAtOrAfter: token)
+        if first != blockIndex {
+            block = nil
+            blockIndex = first
+        }
+        while let block = try loadBlock() {
+            fragmentIndex = block.lowerBound(token)
+            while fragmentIndex < block.count, block.token(fragmentIndex) == token {
+                let found = try block.fragment(fragmentIndex)
+                if !found.flags.contains(.continued), equalBytes(found.key, key) {
+                    headBlock = block
+                    try open(found, block)
+                    return found
+                }
+                fragmentIndex += 1
+            }
+            // Other keys of that token may go on behind the block.
+            guard fragmentIndex == block.count else { return nil }
+            self.block = nil
+            blockIndex += 1
         }
         return nil
     }

@@ -1,6 +1,7 @@
 // What a task of maintenance found and did, in figures and in findings that name file and place.
 
 package import Environment
+package import Model
 
 /// Names one task of maintenance of one shard, in one life.
 package struct MaintenanceID: Hashable, Comparable, Sendable {
@@ -102,6 +103,9 @@ package enum FileMaintenance: Equatable, Sendable {
     case cleanup([ClosedRange<Int64>])
     /// Writes the file anew as today's writer writes it; files that are so already only if `all`.
     case upgrade(all: Bool)
+    /// Writes the file anew without what is deleted or overwritten in other files of the table, and without
+    /// tombstones that may be forgotten.
+    case garbage(GarbageGranularity)
 
     package var title: String {
         switch self {
@@ -109,6 +113,7 @@ package enum FileMaintenance: Equatable, Sendable {
         case .scrub: "scrub"
         case .cleanup: "cleanup"
         case .upgrade: "upgrade"
+        case .garbage: "garbagecollect"
         }
     }
 }

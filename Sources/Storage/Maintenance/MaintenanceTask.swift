@@ -2,7 +2,7 @@
 //
 //     flush    freeze -> wait until those memtables are files -> done
 //     snapshot flush (unless told otherwise) -> SnapshotJob -> done
-//     files    for each file: VerifyJob, or RewriteJob -> manifest -> the new file takes its place
+//     files    for each file: VerifyJob, or RewriteJob or MergeJob -> manifest -> the new file takes its place
 //     import   ImportJob -> manifest -> the files are the table's
 //     retire   SnapshotJob of a table that was emptied or dropped -> manifest -> done
 //
@@ -77,6 +77,8 @@ enum MaintenanceRun {
     case snapshot(SnapshotJob, [SSTable], [Memtable], RetiredFiles?)
     case verify(VerifyJob, SSTable)
     case rewrite(RewriteJob, TableState, SSTable, generation: Int, number: UInt64)
+    /// The shadows are pinned until it ends.
+    case collect(MergeJob, TableState, SSTable, shadows: [SSTable], generation: Int)
     case importing(ImportJob, TableState, generation: Int)
 }
 
@@ -85,6 +87,9 @@ struct RetiredFiles {
     let table: TableID
     /// Pinned until the manifest no longer names them.
     let sstables: [SSTable]
+    /// What the manifest named of the table, or was about to name, when it was emptied: files of flushes and
+    /// compactions that had ended but were not installed are among them.
+    let numbers: [UInt64]
     /// Of a truncation: log records up to it are needless. nil: the table is dropped.
     let position: LogPosition?
 }

@@ -73,7 +73,7 @@ final class RewriteJob: Job {
                     return .more(bytes: report.bytesRead + report.bytesWritten - before)
                 }
             }
-            endPartition()
+            try endPartition()
             try finish(files)
         } catch {
             if case .disk(let failure) = error { throw failure }
@@ -146,7 +146,7 @@ final class RewriteJob: Job {
                 return try damaged(
                     block.damaged(MalformedBytes("partition out of order", offset: 0)))
             }
-            endPartition()
+            try endPartition()
             try begin(fragment, fragmentToken, block)
         } else if !fragment.flags.contains(.continued) {
             report.droppedPartitions += 1
@@ -199,12 +199,12 @@ final class RewriteJob: Job {
         pendingHead = (fragment.deletion, staticRow)
     }
 
-    private func writeHead() throws(MalformedBytes) {
+    private func writeHead() throws(StorageError) {
         guard let head = pendingHead else { return }
         pendingHead = nil
         report.partitions += 1
-        try key.withBytes { (key) throws(MalformedBytes) in
-            try head.staticRow.withBytes { (staticRow) throws(MalformedBytes) in
+        try key.withBytes { (key) throws(StorageError) in
+            try head.staticRow.withBytes { (staticRow) throws(StorageError) in
                 try writer.beginPartition(
                     token: token, key: key, deletion: head.deletion, staticRow: staticRow)
             }
@@ -213,37 +213,45 @@ final class RewriteJob: Job {
 
     private func takeRows(_ fragment: Fragment, _ block: Block) throws(StorageError) {
         var taken = 0
-        do throws(MalformedBytes) {
-            try cursor.seekForward(fragment, nil)
+        do throws(StorageError) {
+            try reading { () throws(MalformedBytes) in try cursor.seekForward(fragment, nil) }
             while !cursor.isAtEnd {
                 try takeRow(cursor.key, cursor.row)
                 taken += 1
-                try cursor.next()
+                try reading { () throws(MalformedBytes) in try cursor.next() }
             }
         } catch {
+            guard case .malformed(let error) = error else { throw error }
             report.droppedRows += max(1, fragment.rowCount - taken)
             try damaged(block.damaged(error))
         }
     }
 
+    private func reading(_ body: () throws(MalformedBytes) -> Void) throws(StorageError) {
+        do { try body() } catch { throw .malformed(error) }
+    }
+
     private func takeRow(
         _ rowKey: UnsafeRawBufferPointer, _ bytes: UnsafeRawBufferPointer
-    ) throws(MalformedBytes) {
+    ) throws(StorageError) {
         if let lastRow, lastRow.withUnsafeBytes({ compareBytes($0, rowKey) >= 0 }) {
-            throw MalformedBytes("row out of order", offset: 0)
+            throw .malformed(MalformedBytes("row out of order", offset: 0))
         }
-        let view = try RowView(bytes)
-        try view.validate()
-        lastRow = [UInt8](rowKey)
         var row = bytes
-        if let columns = plan.columns {
+        var isLeft = true
+        try reading { () throws(MalformedBytes) in
+            let view = try RowView(bytes)
+            try view.validate()
+            guard let columns = plan.columns else { return }
             renumbered.removeAll()
-            guard try columns.rewrite(view, into: renumbered) else { return }
+            isLeft = try columns.rewrite(view, into: renumbered)
             row = renumbered.bytes
         }
+        lastRow = [UInt8](rowKey)
+        guard isLeft else { return }
         try writeHead()
         if writer.wantsCut(before: rowKey.count + row.count) {
-            writer.cut(
+            try writer.cut(
                 before: rowKey,
                 ranges: RangeTombstones.clipped(ranges, from: writer.spanStart, to: [UInt8](rowKey))
             )
@@ -253,18 +261,15 @@ final class RewriteJob: Job {
         report.rows += 1
     }
 
-    private func endPartition() {
+    private func endPartition() throws(StorageError) {
         guard isOpen else { return }
         isOpen = false
         if let head = pendingHead, head.deletion.isNone, head.staticRow.isEmpty, ranges.isEmpty {
             pendingHead = nil
             return
         }
-        // The static row was validated when the partition began.
-        do throws(MalformedBytes) { try writeHead() } catch {
-            preconditionFailure("a validated static row is malformed: \(error)")
-        }
-        writer.endPartition(
+        try writeHead()
+        try writer.endPartition(
             ranges: RangeTombstones.clipped(ranges, from: writer.spanStart, to: nil))
     }
 

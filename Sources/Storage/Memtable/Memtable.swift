@@ -28,6 +28,8 @@ final class Memtable {
     private(set) var oldestTimestamp = Int64.max
     /// Nothing in here is deleted or expires: there is nothing to purge.
     private(set) var isPlain = true
+    /// Some row, or what lies around the rows of a partition, may take a large part of the memory.
+    private(set) var mayHoldLargeRows = false
     private(set) var rowCount = 0
     private(set) var garbageBytes = 0
     /// Views that hold this memtable besides the table itself; its memory is recycled at zero.
@@ -74,21 +76,24 @@ final class Memtable {
     ) throws(MalformedBytes) {
         precondition(!isFrozen)
         if !isPlain { self.isPlain = false }
+        if partition.bytes.count > Self.largeRowBytes { mayHoldLargeRows = true }
         if firstPosition == nil, isLogged { firstPosition = position }
         lastPosition = position
         if oldest < oldestTimestamp { oldestTimestamp = oldest }
         let node = directory.findOrInsert(token: token, key: key)
         if !partition.deletion.isNone {
-            node.deletion = node.deletion.merged(with: partition.deletion)
+            node.set(deletion: node.deletion.merged(with: partition.deletion), in: arena)
         }
         if !partition.ranges.isEmpty { addRanges(partition.ranges, to: node) }
         if !partition.staticRow.isEmpty {
             if let record = node.staticRow {
-                node.staticRow = try merged(record, partition.staticRow, scratch)
+                node.set(
+                    staticRow: try merged(record, partition.staticRow, scratch), in: arena)
             } else {
-                node.staticRow = RowRecord.make(
-                    key: UnsafeRawBufferPointer(start: nil, count: 0), row: partition.staticRow,
-                    slack: 0, in: arena)
+                node.set(
+                    staticRow: RowRecord.make(
+                        key: UnsafeRawBufferPointer(start: nil, count: 0),
+                        row: partition.staticRow, slack: 0, in: arena), in: arena)
             }
         }
         var rows = partition.rows
@@ -140,6 +145,7 @@ final class Memtable {
         _ record: RowRecord, _ row: UnsafeRawBufferPointer, _ scratch: ByteWriter
     ) throws(MalformedBytes) -> RowRecord {
         if record.isWide {
+            mayHoldLargeRows = true
             return try WideRow.merge(record, try RowView(row), in: arena, spaceForWideRows())
         }
         scratch.removeAll()
@@ -147,6 +153,7 @@ final class Memtable {
             return record
         }
         if scratch.count >= WideRow.thresholdBytes {
+            if scratch.count > Self.largeRowBytes { mayHoldLargeRows = true }
             let merged = try RowView(scratch.bytes)
             if try WideRow.suits(merged) {
                 garbageBytes += RowRecord.headerBytes + record.keyCount + record.capacity
@@ -167,10 +174,13 @@ final class Memtable {
         return space
     }
 
+    private static let largeRowBytes = 1 << 20
+
     private func addRanges(_ ranges: [RangeTombstone], to node: PartitionNode) {
+        mayHoldLargeRows = true
         if node.rangeList == 0 {
             rangeLists.append(RangeList())
-            node.rangeList = rangeLists.count - 1
+            node.set(rangeList: rangeLists.count - 1, in: arena)
         }
         rangeLists[node.rangeList].pending.append(ranges)
         var bytes = 0

@@ -1,11 +1,12 @@
 // A partition and its rows as they lie in a memtable's arena.
 //
-//     node   := token i64 | key length u32 | row count u32 | rows (pointer) | deletion i64, u32
-//               | range list u32 | static row (pointer) | key bytes
+//     node   := token i64 | key length u32 | row count u32 | rows (pointer) | extras (pointer) | key bytes
+//     extras := deletion i64, u32 | range list u32 | static row (pointer)
 //     record := capacity u32 | row length u32 | key length u32 | is wide u32 | key bytes | row bytes
 //
 // `rows` is null without rows, the record itself for a single row (most tables have no clustering
-// columns and must not pay for a tree), else the root of a `RowTree`. A row of many cells is wide: what
+// columns and must not pay for a tree), else the root of a `RowTree`. `extras` is null for a partition without
+// deletions around its rows and without a static row, as most are. A row of many cells is wide: what
 // lies in its record is not its bytes but where they are (`WideRow`).
 
 internal import Encoding
@@ -80,7 +81,7 @@ struct PartitionNode {
     @inline(__always)
     init(_ base: UnsafeMutableRawPointer) { self.base = base }
 
-    static let headerBytes = 48
+    static let headerBytes = 32
 
     static func make(token: Int64, key: UnsafeRawBufferPointer, in arena: Arena) -> PartitionNode {
         let node = PartitionNode(arena.allocate(headerBytes + key.count))
@@ -89,9 +90,7 @@ struct PartitionNode {
         base.storeBytes(of: UInt32(key.count), toByteOffset: 8, as: UInt32.self)
         base.storeBytes(of: 0, toByteOffset: 12, as: UInt32.self)
         base.storeBytes(of: 0, toByteOffset: 16, as: UInt.self)
-        base.storeBytes(of: noTimestamp, toByteOffset: 24, as: Int64.self)
-        base.storeBytes(of: 0, toByteOffset: 32, as: UInt64.self)
-        base.storeBytes(of: 0, toByteOffset: 40, as: UInt.self)
+        base.storeBytes(of: 0, toByteOffset: 24, as: UInt.self)
         if let source = key.baseAddress {
             (base + headerBytes).copyMemory(from: source, byteCount: key.count)
         }
@@ -118,39 +117,59 @@ struct PartitionNode {
         }
     }
 
-    var deletion: Deletion {
-        get {
-            Deletion(
-                timestamp: base.load(fromByteOffset: 24, as: Int64.self),
-                localDeletionTime: base.load(fromByteOffset: 32, as: UInt32.self))
-        }
-        nonmutating set {
-            base.storeBytes(of: newValue.timestamp, toByteOffset: 24, as: Int64.self)
-            base.storeBytes(of: newValue.localDeletionTime, toByteOffset: 32, as: UInt32.self)
-        }
-    }
+    // MARK: What lies around the rows
 
     /// No deletions and no static row: the rows are all there is.
     @inline(__always)
-    var isPlain: Bool {
-        base.load(fromByteOffset: 24, as: Int64.self) == noTimestamp
-            && base.load(fromByteOffset: 36, as: UInt32.self) == 0
-            && base.load(fromByteOffset: 40, as: UInt.self) == 0
+    var isPlain: Bool { extras == nil }
+
+    private var extras: UnsafeMutableRawPointer? {
+        @inline(__always) get {
+            UnsafeMutableRawPointer(bitPattern: base.load(fromByteOffset: 24, as: UInt.self))
+        }
+    }
+
+    private static let extrasBytes = 24
+
+    private func makeExtras(in arena: Arena) -> UnsafeMutableRawPointer {
+        if let extras { return extras }
+        let made = arena.allocate(Self.extrasBytes)
+        made.storeBytes(of: noTimestamp, as: Int64.self)
+        made.storeBytes(of: 0, toByteOffset: 8, as: UInt64.self)
+        made.storeBytes(of: 0, toByteOffset: 16, as: UInt.self)
+        base.storeBytes(of: UInt(bitPattern: made), toByteOffset: 24, as: UInt.self)
+        return made
+    }
+
+    var deletion: Deletion {
+        guard let extras else { return .none }
+        return Deletion(
+            timestamp: extras.load(as: Int64.self),
+            localDeletionTime: extras.load(fromByteOffset: 8, as: UInt32.self))
+    }
+
+    func set(deletion: Deletion, in arena: Arena) {
+        let extras = makeExtras(in: arena)
+        extras.storeBytes(of: deletion.timestamp, as: Int64.self)
+        extras.storeBytes(of: deletion.localDeletionTime, toByteOffset: 8, as: UInt32.self)
     }
 
     /// The number of the memtable's list of range deletions that is this partition's; 0 for none.
-    var rangeList: Int {
-        get { Int(base.load(fromByteOffset: 36, as: UInt32.self)) }
-        nonmutating set { base.storeBytes(of: UInt32(newValue), toByteOffset: 36, as: UInt32.self) }
+    var rangeList: Int { extras.map { Int($0.load(fromByteOffset: 12, as: UInt32.self)) } ?? 0 }
+
+    func set(rangeList: Int, in arena: Arena) {
+        makeExtras(in: arena).storeBytes(
+            of: UInt32(rangeList), toByteOffset: 12, as: UInt32.self)
     }
 
     var staticRow: RowRecord? {
-        get {
-            UnsafeMutableRawPointer(bitPattern: base.load(fromByteOffset: 40, as: UInt.self))
-                .map(RowRecord.init)
-        }
-        nonmutating set {
-            base.storeBytes(of: UInt(bitPattern: newValue?.base), toByteOffset: 40, as: UInt.self)
-        }
+        guard let extras else { return nil }
+        return UnsafeMutableRawPointer(bitPattern: extras.load(fromByteOffset: 16, as: UInt.self))
+            .map(RowRecord.init)
+    }
+
+    func set(staticRow: RowRecord, in arena: Arena) {
+        makeExtras(in: arena).storeBytes(
+            of: UInt(bitPattern: staticRow.base), toByteOffset: 16, as: UInt.self)
     }
 }

@@ -20,7 +20,8 @@ package import Model
 package enum SimpleRead {
     /// The answer was written.
     case done
-    /// One block is missing: whoever reads it, and gives it to `StorageEngine.take`, may ask again.
+    /// One block is missing: whoever reads it, and gives it to `StorageEngine.take`, may ask again. Another
+    /// one may be missing then, of older data that the first may make needless.
     case missing(WantedBlock)
     /// It is not so simple.
     case notSimple
@@ -35,6 +36,8 @@ package struct WantedBlock {
     package var file: FileName { sstable.metadata.file }
     package var offset: Int { entry.offset }
     package var count: Int { entry.length }
+    /// The file's, as it was when it was opened; the block lies inside.
+    package var fileBytes: Int { sstable.metadata.bytes }
 }
 
 extension StorageEngine {
@@ -125,9 +128,11 @@ extension ReadRunner {
             case .absent: seen.falsePositives += 1
             case .notSimple: return .notSimple
             case .missing(let block):
-                // Several are better asked for together.
+                // Several are better asked for together, unless the newest may make the others needless.
                 guard wanted == nil else { return .notSimple }
-                wanted = WantedBlock(sstable: view.sstables[index], index: block)
+                let next = WantedBlock(sstable: view.sstables[index], index: block)
+                if mayEnd(view, at: index) { return .missing(next) }
+                wanted = next
             case .row(let single):
                 guard takeVersion(single.key, single.row, &rowKey) else { return .notSimple }
                 if !view.sstables[index].metadata.statistics.isPlain { seen.isPlain = false }
@@ -146,6 +151,17 @@ extension ReadRunner {
             reading.counters.falsePositives += seen.falsePositives
         }
         return .done
+    }
+
+    /// Whether all that is in files behind that one is older than what it has, so that it may turn out to
+    /// need no other.
+    @inline(__always)
+    private func mayEnd(_ view: borrowing TableView, at index: Int) -> Bool {
+        guard view.reading?.columns != nil else { return false }
+        if index + 1 == view.sstables.count { return true }
+        // By falling newest timestamp: the next one's is that of all.
+        return view.sstables[index + 1].metadata.statistics.maximumTimestamp
+            < view.sstables[index].metadata.statistics.minimumTimestamp
     }
 
     /// Adds a version; false if it is not of the same row as those before.

@@ -31,7 +31,8 @@ final class SSTable {
     var isObsolete = false
     /// An input of a compaction that is running.
     var isCompacting = false
-    /// Damage was found in it: it is not compacted any more, so that what can be read stays as it is.
+    /// A compaction gave up over it, for damage or for a row that is too large: it is not compacted any more, so
+    /// that what can be read stays as it is.
     var isSuspect = false
 
     init(_ entry: ManifestEntry, _ metadata: SSTableMetadata) {

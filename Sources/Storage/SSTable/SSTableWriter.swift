@@ -3,7 +3,9 @@
 // and when they have become many a filter for as many as may come.
 //
 // Invariants: partitions come in the order of (token, key), rows in the order of their keys; a block
-// ends between two rows or two partitions when it has reached its target size.
+// ends between two rows or two partitions when it has reached its target size. A row, with the static row and the
+// range deletions that have to stand beside it, lies in one block: what is larger than the largest block is
+// refused, and the file is worth nothing then.
 
 internal import Encoding
 internal import Environment
@@ -16,6 +18,8 @@ struct SSTableLayout: Equatable, Sendable {
     var blockBytes: Int
     var compression: TableCompression
     var falsePositiveChance: Double
+    /// No block has more before compression, however large a row is.
+    var largestBlockBytes = Block.maximumPlainBytes
 }
 
 /// Builds one file's bytes; its owner writes `output` away.
@@ -95,7 +99,9 @@ final class SSTableWriter {
     /// and `endPartition`, at one copy of key and row and one walk over the row's cells.
     func addSingle(
         token: Int64, key: UnsafeRawBufferPointer, _ single: SingleRow
-    ) throws(MalformedBytes) {
+    ) throws(StorageError) {
+        let size = key.count + single.key.count + single.row.count + Self.lengthBytes
+        if !fits(size) { try makeRoom(size, key, single.key) }
         let start = fragments.count
         openFragment(token)
         addToFilter(token)
@@ -103,7 +109,7 @@ final class SSTableWriter {
         statistics.rows += 1
         statistics.minimumToken = min(statistics.minimumToken, token)
         statistics.maximumToken = max(statistics.maximumToken, token)
-        try statistics.add(row: single.row)
+        try count(single.row)
         if !single.key.isEmpty || statistics.rows == 1 { addClustering(single.key) }
         fragments.append(0)
         fragments.appendLengthPrefixed(key)
@@ -113,6 +119,41 @@ final class SSTableWriter {
         fragments.appendLengthPrefixed(single.row)
         statistics.addPartition(key: key, bytes: fragments.count - start)
         if fragments.count >= layout.blockBytes { flushBlock() }
+    }
+
+    @inline(__always)
+    private func count(_ row: UnsafeRawBufferPointer) throws(StorageError) {
+        do throws(MalformedBytes) { try statistics.add(row: row) } catch {
+            throw .malformed(error)
+        }
+    }
+
+    // MARK: Limits
+
+    /// What flags and lengths of a fragment's head and of one row take at most.
+    private static let lengthBytes = 64
+
+    /// Whether a fragment of at most so many bytes may be added to the open block.
+    @inline(__always)
+    private func fits(_ size: Int) -> Bool {
+        4 + (fragmentCount + 1) * 12 + fragments.count + size <= layout.largestBlockBytes
+    }
+
+    /// Ends the open block before a large fragment; throws if not even a block of its own can hold it.
+    private func makeRoom(
+        _ size: Int, _ key: UnsafeRawBufferPointer, _ rowKey: UnsafeRawBufferPointer
+    ) throws(StorageError) {
+        flushBlock()
+        guard !fits(size) else { return }
+        throw .oversized(
+            OversizedPartition(
+                file: file, table: layout.table, key: [UInt8](key), clustering: [UInt8](rowKey),
+                bytes: size, limit: layout.largestBlockBytes))
+    }
+
+    /// The open fragment's bytes without its range deletions, or some more.
+    private var openBytes: Int {
+        key.count + staticRow.count + Self.lengthBytes + restarts.count * 4 + rows.count
     }
 
     @inline(__always)
@@ -158,7 +199,7 @@ final class SSTableWriter {
     func beginPartition(
         token: Int64, key: UnsafeRawBufferPointer, deletion: Deletion,
         staticRow: UnsafeRawBufferPointer
-    ) throws(MalformedBytes) {
+    ) throws(StorageError) {
         self.token = token
         self.key = [UInt8](key)
         self.deletion = deletion
@@ -175,7 +216,7 @@ final class SSTableWriter {
         if !deletion.isNone { statistics.hasPartitionWide = true }
         if !staticRow.isEmpty {
             statistics.hasPartitionWide = true
-            try statistics.add(row: staticRow)
+            try count(staticRow)
         }
     }
 
@@ -185,8 +226,10 @@ final class SSTableWriter {
     }
 
     /// Ends the fragment and the block before `next`; `ranges` lie in the fragment's stretch.
-    func cut(before next: UnsafeRawBufferPointer, ranges: [RangeTombstone]) {
-        endFragment(ranges: ranges, continues: true)
+    func cut(
+        before next: UnsafeRawBufferPointer, ranges: [RangeTombstone]
+    ) throws(StorageError) {
+        try endFragment(ranges: ranges, continues: true)
         flushBlock()
         isContinued = true
         let span = [UInt8](next)
@@ -196,7 +239,12 @@ final class SSTableWriter {
 
     func addRow(
         key rowKey: UnsafeRawBufferPointer, row: UnsafeRawBufferPointer
-    ) throws(MalformedBytes) {
+    ) throws(StorageError) {
+        // Before it is copied: the whole fragment is looked at once more when it ends.
+        let size = openBytes + rowKey.count + row.count
+        if 16 + size > layout.largestBlockBytes {
+            try key.withBytes { (key) throws(StorageError) in try makeRoom(size, key, rowKey) }
+        }
         var shared = 0
         if rowCount % rowsPerRestart == 0 {
             if rowCount > 0 { restarts.append(UInt32(rows.count)) }
@@ -212,7 +260,7 @@ final class SSTableWriter {
         lastKey.append(UnsafeRawBufferPointer(rebasing: rowKey[shared...]))
         rowCount += 1
         statistics.rows += 1
-        try statistics.add(row: row)
+        try count(row)
         addClustering(rowKey)
     }
 
@@ -226,13 +274,26 @@ final class SSTableWriter {
         }
     }
 
-    func endPartition(ranges: [RangeTombstone]) {
-        endFragment(ranges: ranges, continues: false)
+    func endPartition(ranges: [RangeTombstone]) throws(StorageError) {
+        try endFragment(ranges: ranges, continues: false)
         key.withUnsafeBytes { statistics.addPartition(key: $0, bytes: partitionBytes) }
         if fragments.count >= layout.blockBytes { flushBlock() }
     }
 
-    private func endFragment(ranges: [RangeTombstone], continues: Bool) {
+    /// Of a range deletion besides its bounds, at most.
+    private static let rangeBytes = 32
+
+    private func endFragment(
+        ranges: [RangeTombstone], continues: Bool
+    ) throws(StorageError) {
+        var size = openBytes
+        for range in ranges { size += range.start.count + range.end.count + Self.rangeBytes }
+        if !fits(size) {
+            try key.withBytes { (key) throws(StorageError) in try makeRoom(size, key, lastKey.bytes)
+            }
+            // It begins in the next block now; a fragment that goes on was alone in its block before.
+            if !isContinued { startBlock = entries.count }
+        }
         let start = fragments.count
         openFragment(token)
         var flags = FragmentFlags()

@@ -43,7 +43,7 @@ struct AdminOutput {
             "Removed \(value["removed"].text) snapshots\n"
         case "listpendinghints": pendingHints
         case "clientstats": clients
-        case "verify", "scrub", "cleanup", "upgradesstables": report
+        case "verify", "scrub", "cleanup", "upgradesstables", "garbagecollect": report
         case "import", "refresh":
             "\(value["files"].text) files with \(value["partitions"].text) partitions imported\n"
         default: ""
@@ -273,6 +273,9 @@ struct AdminOutput {
                     ("Bloom filter space used", size(facts["filter_bytes"])),
                 ]
                 for (name, value) in lines { text += "\t\t\(name): \(value)\n" }
+                for failure in facts["compaction_failures"].elements {
+                    text += "\t\tFailed compaction: \(failure.text)\n"
+                }
                 text += "\n"
             }
             text += "----------------\n"

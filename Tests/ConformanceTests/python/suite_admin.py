@@ -3,6 +3,7 @@
 What scripts read of nodetool's output is read here with the same patterns.
 """
 
+import base64
 import glob
 import json
 import os
@@ -264,6 +265,66 @@ def compact_of_a_file_that_is_not_there_is_refused(env):
     refused(env, "no SSTable of this node: g9s9-sst-1.db", "compact", "--user-defined",
             "g9s9-sst-1.db")
     refused(env, "takes files alone", "compact", "--user-defined", "-s", "g9s9-sst-1.db")
+
+
+@behaviour
+def compact_of_a_file_that_is_being_compacted_says_so(env):
+    session = filled(env, "busy", 1)
+    insert = session.prepare(f"INSERT INTO {KEYSPACE}.busy (k, v) VALUES (?, ?)")
+    insert.consistency_level = ConsistencyLevel.ALL
+    for part in range(2):
+        for k in range(30):
+            session.execute(insert, (k, base64.b64encode(os.urandom(96 << 10)).decode()))
+        ask(env, "flush", KEYSPACE, "busy")
+    before = ask(env, "getsstables", KEYSPACE, "busy", "7").split()
+    true(len(before) >= 2, f"files of the key: {before}")
+    ask(env, "setcompactionthroughput", "1")
+    try:
+        ask(env, "compact", "--user-defined", *before[:2])
+        refused(env, f"already being compacted: {before[0]}, {before[1]}", "compact",
+                "--user-defined", *before[:2])
+    finally:
+        ask(env, "setcompactionthroughput", "64")
+        ask(env, "stop", "COMPACTION")
+
+
+@behaviour
+def garbagecollect_drops_what_other_files_delete_and_merges_none(env):
+    session = filled(env, "garbage", 0)
+
+    def run(text):
+        session.execute(SimpleStatement(text, consistency_level=ConsistencyLevel.ALL))
+
+    for k in range(40):
+        run(f"INSERT INTO {KEYSPACE}.garbage (k, v) VALUES ({k}, '{'old' * 500}')")
+    ask(env, "disableautocompaction", KEYSPACE, "garbage")
+    ask(env, "flush", KEYSPACE, "garbage")
+    for k in range(20):
+        run(f"DELETE FROM {KEYSPACE}.garbage WHERE k = {k}")
+    for k in range(20, 40):
+        run(f"INSERT INTO {KEYSPACE}.garbage (k, v) VALUES ({k}, 'new')")
+    ask(env, "flush", KEYSPACE, "garbage")
+    expected = rows(env, "garbage")
+    keys = [str(k) for k in range(40)]
+    names = lambda: {n for k in keys for n in ask(env, "getsstables", KEYSPACE, "garbage", k).split()}
+    size = lambda: tell(env, "tablestats")[KEYSPACE]["garbage"]["space_used"]
+    files, whole = names(), size()
+
+    report = tell(env, "garbagecollect", KEYSPACE, "garbage")
+    equal(report["rewritten"], len(files))
+    by_row, rewritten = size(), names()
+    true(by_row < whole, f"{whole} bytes before, {by_row} after")
+    equal(len(rewritten), len(files))
+    true(not rewritten & files, f"{rewritten} out of {files}")
+    equal(rows(env, "garbage"), expected)
+
+    text = ask(env, "garbagecollect", "-g", "CELL", KEYSPACE, "garbage")
+    true(re.match(r"garbagecollect: \d+ files, \d+ written anew\n", text), text)
+    true(size() < by_row, f"{by_row} bytes by row, {size()} by cell")
+    equal(rows(env, "garbage"), expected)
+    refused(env, "Unexpected value for granularity: COLUMN", "garbagecollect", "-g", "COLUMN",
+            KEYSPACE)
+    equal(tell(env, "stop", "GARBAGE_COLLECT")["stopped"], 0)
 
 
 @behaviour

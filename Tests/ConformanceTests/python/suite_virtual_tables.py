@@ -500,7 +500,6 @@ for _case in [
     ("jobs_of_scrub", "--jobs", "scrub", "-j", "2", "$ks", "$t"),
     ("jobs_of_upgradesstables", "--jobs", "upgradesstables", "-j", "2", "$ks", "$t"),
     ("jobs_of_garbagecollect", "--jobs", "garbagecollect", "-j", "2", "$ks", "$t"),
-    ("granularity_of_rows", "--granularity", "garbagecollect", "-g", "ROW", "$ks", "$t"),
     ("a_quick_verify", "--quick", "verify", "-q", "$ks", "$t"),
     ("skipping_what_is_corrupt", "--skip-corrupted", "scrub", "-s", "$ks", "$t"),
 ]:

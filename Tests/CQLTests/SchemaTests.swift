@@ -76,7 +76,11 @@ import Testing
             ),
             ("DROP KEYSPACE j", .invalid("Keyspace 'j' doesn't exist")),
             ("USE j", .invalid("Keyspace 'j' does not exist")),
-            ("DROP KEYSPACE system", .invalid("System keyspace 'system' is not user-modifiable")),
+            ("DROP KEYSPACE system", .unauthorized("system keyspace is not user-modifiable.")),
+            (
+                "CREATE KEYSPACE system WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}",
+                .invalid("System keyspace 'system' is not user-modifiable")
+            ),
             (
                 "CREATE KEYSPACE \"a b\" WITH replication = {'class': 'SimpleStrategy'}",
                 .configuration(

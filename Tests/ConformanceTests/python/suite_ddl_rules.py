@@ -352,7 +352,7 @@ refusals([
     ("an option twice", "ALTER TABLE $t WITH comment = 'a' AND comment = 'b'", (SyntaxException, InvalidRequest),
      "comment"),
     ("an option near a known one", "ALTER TABLE $t WITH commment = 'a'", (SyntaxException, InvalidRequest),
-     "Unknown property 'commment'"),
+     "Unknown property 'commment'. Did you mean 'comment'?"),
     ("an option with a map where a text is", "ALTER TABLE $t WITH comment = {'a': 'b'}",
      (SyntaxException, InvalidRequest, ConfigurationException), "comment"),
     ("an option with a text where a map is", "ALTER TABLE $t WITH caching = 'ALL'",

@@ -93,6 +93,27 @@ import Testing
         }
     }
 
+    @Test func aTypeOfCQLsOwnMayBeNamedByItsClass() throws {
+        let bench = try SchemaBench.withKeyspace(
+            """
+            CREATE TABLE t (k int PRIMARY KEY, l 'ListType(Int32Type)', m 'MapType(UTF8Type,LongType)',
+            f 'FrozenType(SetType(Int32Type))', v 'VectorType(FloatType , 2)',
+            c 'CompositeType(Int32Type,UTF8Type)', u 'UserType(ks,61,62:Int32Type)')
+            """)
+        let table = try #require(bench.snapshot.table("ks", "t"))
+        let types = Dictionary(uniqueKeysWithValues: table.regulars.map { ($0.name, $0.type) })
+        #expect(types["l"] == .list(.int, frozen: false))
+        #expect(types["m"] == .map(.text, .bigint, frozen: false))
+        #expect(types["f"] == .set(.int, frozen: true))
+        #expect(types["v"] == .vector(.float, dimensions: 2))
+        #expect(types["c"] == .custom("CompositeType(Int32Type,UTF8Type)"))
+        #expect(types["u"] == .custom("UserType(ks,61,62:Int32Type)"))
+        #expect(
+            bench.failure("CREATE TABLE u (k int PRIMARY KEY, v 'ListType(SetType(Int32Type))')")
+                == .invalid(
+                    "Non-frozen collections are not allowed inside collections: list<set<int>>"))
+    }
+
     @Test func tablesHoldTheirColumnsByKind() throws {
         let bench = try SchemaBench.withKeyspace(
             """

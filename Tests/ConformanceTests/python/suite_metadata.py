@@ -1,12 +1,18 @@
 """What a driver learns about the cluster: nodes, tokens, keyspaces, tables, columns, types."""
 
+import os
+import shutil
 import uuid
 
 from cassandra import ConsistencyLevel
 from cassandra.metadata import Murmur3Token, SimpleStrategy, NetworkTopologyStrategy
 from cassandra.query import SimpleStatement, dict_factory
 
+import wire
+from frames import ONE
 from harness import behaviour, equal, eventually, needs, true
+from ring import Ring, free_port
+from wire import Wire
 
 def metadata(env):
     """A cluster that keeps the schema and the tokens; shared by the suite."""
@@ -120,6 +126,35 @@ def the_old_peers_table_holds_the_same_nodes(env):
             sorted(row["rpc_address"] for row in peers),
             sorted(set(env.ring.addresses) - {address}))
         true(all(row["tokens"] and row["host_id"] for row in peers), "tokens and host ids")
+
+
+@behaviour
+def nodes_of_one_address_are_told_apart_by_their_ports(env):
+    folder = os.path.join(env.ring.folder, "of-one-address")
+    shutil.rmtree(folder, ignore_errors=True)
+    port = free_port(1)
+    ring = Ring(env.ring.binary, folder)
+    ring.command("up", "--nodes", "3", "--same-address", "--port", str(port), "--peer-port", str(free_port(1, port) - 50),
+                 "--admin-port", str(free_port(1, port) + 50))
+    try:
+        # Behind the first one, each node has a port of its own; the driver finds it in peers_v2.
+        cluster = env.cluster(contact_points=["127.0.0.1"], port=port)
+        cluster.connect().execute("SELECT key FROM system.local")
+        hosts = cluster.metadata.all_hosts()
+        equal(sorted((host.address, host.endpoint.port) for host in hosts),
+              [("127.0.0.1", port + number) for number in range(3)])
+        eventually(lambda: true(all(host.is_up for host in hosts), "all are up"))
+        equal(len({host.host_id for host in hosts}), 3)
+        seen = set()
+        for number in range(3):
+            with Wire("127.0.0.1", port + number) as connection:
+                connection.start()
+                seen.add(connection.ask(wire.QUERY, connection.query_body(
+                    "SELECT host_id FROM system.local", ONE)).body[-16:])
+        equal(seen, {host.host_id.bytes for host in hosts})
+    finally:
+        ring.down()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @behaviour

@@ -410,6 +410,43 @@ def a_batch_has_one_timestamp(env, connection):
 
 
 @each_version
+def a_conditional_batch_takes_a_serial_level(env, connection):
+    name = table(env)
+    for level in (SERIAL, LOCAL_SERIAL):
+        answer = batch(connection, 1, [text_part(f"UPDATE {name} SET v = 10 WHERE k = 1 IF v = 10")], SERIAL_LEVEL,
+                       struct.pack(">H", level))
+        equal(Rows(answer).rows, [(b"\1",)])
+    error(batch(connection, 1, [text_part(f"UPDATE {name} SET v = 10 WHERE k = 1 IF v = 10")], SERIAL_LEVEL,
+                struct.pack(">H", QUORUM)), 0x2200, "serial")
+
+
+@in_version_5
+def a_batch_takes_a_keyspace_and_a_now(env, connection):
+    name = table(env).split(".")[1]
+    insert = f"INSERT INTO {name} (k, v) VALUES (120, 1) USING TTL 100"
+    rest = wire.string(env.keyspace) + struct.pack(">i", 1_000_000_000)
+    equal(batch(connection, 1, [text_part(insert)], KEYSPACE | NOW, rest).kind, 1)
+    text = f"SELECT v FROM {table(env)} WHERE k = 120"
+    equal(Rows(ask(connection, text, NOW, struct.pack(">i", 1_000_000_099))).numbers, [(1,)])
+    equal(Rows(ask(connection, text, NOW, struct.pack(">i", 1_000_000_101))).numbers, [])
+    error(batch(connection, 1, [text_part(insert)]), 0x2200, "No keyspace has been specified")
+
+
+@each_version
+def an_execution_takes_names_pages_and_a_timestamp(env, connection):
+    name = table(env)
+    insert = Prepared(connection, f"INSERT INTO {name} (k, v) VALUES (:key, :value)")
+    named = struct.pack(">H", 2) + wire.string("value") + number(7) + wire.string("key") + number(121)
+    equal(insert.execute(connection, VALUES | NAMES | TIMESTAMP, named + struct.pack(">q", 4321)).kind, 1)
+    equal(Rows(ask(connection, f"SELECT v, writetime(v) FROM {name} WHERE k = 121")).numbers, [(7, 4321)])
+    select = Prepared(connection, f"SELECT k FROM {name} WHERE k IN (1, 2, 3)")
+    first = Rows(select.execute(connection, PAGE_SIZE, struct.pack(">i", 2)))
+    state = struct.pack(">i", len(first.paging_state)) + first.paging_state
+    second = Rows(select.execute(connection, PAGE_SIZE | PAGING_STATE, struct.pack(">i", 2) + state))
+    equal((first.numbers, second.numbers, second.paging_state), ([(1,), (2,)], [(3,)], None))
+
+
+@each_version
 def an_empty_batch_does_nothing(env, connection):
     equal(batch(connection, 0, []).kind, 1)
 
@@ -466,6 +503,13 @@ def a_warning_goes_before_the_body(env, connection):
     reader = Reader(frame.body)
     true(any("Aggregation query used without partition key" in reader.string() for _ in range(reader.take("H"))), "the text")
     equal(reader.take("i"), 2, "the result follows")
+
+
+@behaviour
+def version_3_knows_no_warnings(env):
+    with started(env, 3) as connection:
+        frame = ask(connection, f"SELECT count(*) FROM {table(env)}")
+        equal((frame.flags & 8, Reader(frame.body).take("i")), (0, 2))
 
 
 @from_version_4

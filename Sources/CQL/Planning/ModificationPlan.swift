@@ -54,11 +54,9 @@ package final class ModificationPlan: Sendable {
 
     /// Refuses to write tables of the system, and of a node's views all but the settings.
     package func checkWritable() throws(CQLError) {
+        guard SystemSchema.isProtected(table.keyspace) else { return }
         guard SystemSchema.isVirtual(table.keyspace) else {
-            guard !SystemSchema.isProtected(table.keyspace) else {
-                throw .unauthorized("\(table.keyspace) keyspace is not user-modifiable.")
-            }
-            return
+            throw .unauthorized("\(table.keyspace) keyspace is not user-modifiable.")
         }
         guard timestamp == nil else {
             throw .invalid("Custom timestamp is not supported by virtual tables")

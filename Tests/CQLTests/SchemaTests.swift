@@ -98,7 +98,7 @@ import Testing
             """
             CREATE TABLE t (k int PRIMARY KEY, l 'ListType(Int32Type)', m 'MapType(UTF8Type,LongType)',
             f 'FrozenType(SetType(Int32Type))', v 'VectorType(FloatType , 2)',
-            c 'CompositeType(Int32Type,UTF8Type)', u 'UserType(ks,61,62:Int32Type)')
+            c 'CompositeType(Int32Type, UTF8Type)', d 'DateType', u 'UserType(ks,61,62:Int32Type)')
             """)
         let table = try #require(bench.snapshot.table("ks", "t"))
         let types = Dictionary(uniqueKeysWithValues: table.regulars.map { ($0.name, $0.type) })
@@ -106,7 +106,11 @@ import Testing
         #expect(types["m"] == .map(.text, .bigint, frozen: false))
         #expect(types["f"] == .set(.int, frozen: true))
         #expect(types["v"] == .vector(.float, dimensions: 2))
-        #expect(types["c"] == .custom("CompositeType(Int32Type,UTF8Type)"))
+        let package = "org.apache.cassandra.db.marshal."
+        #expect(
+            types["c"]
+                == .custom("\(package)CompositeType(\(package)Int32Type,\(package)UTF8Type)"))
+        #expect(types["d"] == .timestamp)
         #expect(types["u"] == .custom("UserType(ks,61,62:Int32Type)"))
         #expect(
             bench.failure("CREATE TABLE u (k int PRIMARY KEY, v 'ListType(SetType(Int32Type))')")

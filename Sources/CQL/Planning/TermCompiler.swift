@@ -73,6 +73,10 @@ struct TermCompiler {
                 throw .invalid("Invalid null value for counter increment/decrement")
             }
             return .null
+        case .literal(let literal)
+        where type == .timestamp && literal.kind == .string && literal.text.lowercased() == "now":
+            return .function(
+                .currentTimestamp, [], place: nextCall(), name: "system.current_timestamp")
         case .literal(let literal): return .constant(try Self.literal(literal, type, name))
         case .marker(let index):
             bind(index, name, type)

@@ -90,7 +90,7 @@ struct TypeResolution {
     /// one of a user-defined type: it tells what the type was, not which type of the keyspace it is.
     private static func type(ofClass name: String) throws(CQLError) -> CQLType {
         let type = JavaTypeName.type(inStatement: name)
-        guard !type.hasOwnName else { return .custom(name) }
+        guard !type.hasOwnName else { return .custom(JavaTypeName.qualified(name)) }
         for part in type.parts {
             guard part != .counter else {
                 throw .invalid("Counters are not allowed inside collections: \(type.cqlName)")

@@ -321,6 +321,13 @@ refusals([
     ("a table that exists", "CREATE TABLE $t (k int PRIMARY KEY)", AlreadyExists, "already exists"),
     invalid("no clustering column to order", "CREATE TABLE refused (k int PRIMARY KEY, v int) "
             "WITH CLUSTERING ORDER BY (v ASC)", "Only clustering columns can be defined in CLUSTERING ORDER directive"),
+    invalid("a clustering column that is ordered twice",
+            "CREATE TABLE refused (k int, c int, PRIMARY KEY (k, c)) WITH CLUSTERING ORDER BY (c ASC, c DESC)",
+            "Duplicate column 'c' in CLUSTERING ORDER BY clause for table 'refused'"),
+    invalid("two clauses about a clustering column",
+            "CREATE TABLE refused (k int, c int, PRIMARY KEY (k, c)) WITH CLUSTERING ORDER BY (c ASC) "
+            "AND CLUSTERING ORDER BY (c DESC)",
+            "Duplicate column 'c' in CLUSTERING ORDER BY clause for table 'refused'"),
     invalid("a vector in zero dimensions", "CREATE TABLE refused (k int PRIMARY KEY, v vector<float, 0>)", ""),
     invalid("a set of durations", "CREATE TABLE refused (k int PRIMARY KEY, v set<duration>)",
             "Durations are not allowed inside sets"),

@@ -438,7 +438,9 @@ CLASSES = [
     ("FrozenType(ListType(FrozenType(SetType(Int32Type))))", "frozen<list<frozen<set<int>>>>"),
     ("TupleType(Int32Type,UTF8Type)", "frozen<tuple<int, text>>"), ("VectorType(FloatType , 3)", "vector<float, 3>"),
     ("org.apache.cassandra.db.marshal.ListType(org.apache.cassandra.db.marshal.Int32Type)", "list<int>"),
-    ("ReversedType(Int32Type)", "int"),
+    ("ReversedType(Int32Type)", "int"), ("DateType", "timestamp"), ("LexicalUUIDType", "uuid"),
+    ("CompositeType(Int32Type,UTF8Type)", "'org.apache.cassandra.db.marshal.CompositeType("
+     "org.apache.cassandra.db.marshal.Int32Type,org.apache.cassandra.db.marshal.UTF8Type)'"),
 ]
 
 

@@ -253,6 +253,15 @@ def every_part_of_a_timestamp_may_stand_in_every_form(env):
 
 
 @behaviour
+def now_is_a_timestamp_in_words(env):
+    name = table(env, "timestamp")
+    for k, text in ((760, "'now'"), (761, "'NOW'")):
+        env.execute(f"INSERT INTO {name} (k, v) VALUES ({k}, {text})")
+        moment = env.rows(f"SELECT v FROM {name} WHERE k = {k}")[0][0]
+        true(abs(moment - datetime.datetime.utcnow()) < datetime.timedelta(minutes=5), f"{moment} is now")
+
+
+@behaviour
 def an_IPv6_address_comes_back(env):
     name = table(env, "inet")
     for number, text in enumerate(("::1", "2001:db8::ff00:42:8329", "::ffff:1.2.3.4")):

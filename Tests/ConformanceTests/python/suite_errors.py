@@ -77,7 +77,9 @@ def a_write_timeout_tells_level_received_required_and_kind(env):
         for version in VERSIONS:
             with started(env, version) as connection:
                 for kind, answered, write in write_timeouts(env):
-                    rest = timed_out(env, write(connection), 0x1100, *answered)
+                    answer = write(connection)
+                    equal(answer.opcode, wire.ERROR, f"{kind}, version {version}")
+                    rest = timed_out(env, answer, 0x1100, *answered)
                     equal((rest.string(), rest.rest), (kind, b""), f"version {version}")
 
 

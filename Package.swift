@@ -150,7 +150,7 @@ let package = Package(
         tests(
             "SimulationTests",
             [
-                "Simulation", "ConsistencyLab", "NodeLogic", "Replication", "NativeProtocol",
+                "Simulation", "ConsistencyLab", "NodeLogic", "CQL", "Replication", "NativeProtocol",
                 "Storage", "Model", "Environment", "Encoding",
             ]),
         tests("CrashTests", ["Simulation"]),

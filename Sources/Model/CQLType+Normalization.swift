@@ -17,14 +17,17 @@ extension CQLType {
         }
     }
 
-    /// The valid value `value` with the elements of all sets and the entries of all maps in it, at any
-    /// depth, sorted by the order of the type and without repetition. Of several entries with one key
-    /// the last stays. Nil if the value has that form already.
+    /// The value with the elements of all sets and the entries of all maps in it, at any depth, sorted by
+    /// the order of the type and without repetition. Of several entries with one key the last stays.
+    /// Nil if the value has that form already, and for what is no value of the type: it stays as it is,
+    /// to be refused by whoever checks it.
     package func normalized(_ value: UnsafeRawBufferPointer) -> [UInt8]? {
-        isNormal(value) ? nil : normalForm(value)
+        // A value in order, as most are, is not checked here: what is no value can look so, too.
+        guard !isNormal(value), (try? validate(value)) != nil else { return nil }
+        return normalForm(value)
     }
 
-    /// Whether the valid value `value` has the normal form. Allocates nothing.
+    /// Whether `value` has the normal form, as far as it can be read. Allocates nothing.
     private func isNormal(_ value: UnsafeRawBufferPointer) -> Bool {
         guard hasNormalForm, var walk = CQLValueParts(self, value) else { return true }
         var index = 0

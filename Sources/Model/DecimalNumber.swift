@@ -157,11 +157,33 @@ package struct DecimalNumber: Equatable, Sendable {
 
     /// What division by `right`, which is not zero, leaves; it has the sign of `left`. Nil if the scales
     /// are too far apart.
+    ///
+    /// It is `left` less the whole quotient times `right`, and has the scale of that difference: the scale of `left`,
+    /// unless `right` has more digits behind the point and the quotient does not end with as many zeros.
     package static func remainder(_ left: DecimalNumber, _ right: DecimalNumber) -> DecimalNumber? {
-        aligned(left, right).map {
-            DecimalNumber(
-                unscaled: $0.0.dividedWithRemainder(by: $0.1).remainder, scale: $0.scale)
+        guard let (dividend, divisor, scale) = aligned(left, right) else { return nil }
+        let (quotient, remainder) = dividend.dividedWithRemainder(by: divisor)
+        let wanted = max(right.scale - left.scale, 0)
+        let zeros = zerosAtEnd(of: quotient, atMost: wanted)
+        // All that is cut off is zero: both terms of the difference have no more digits behind the point.
+        let excess = scale - (left.scale + wanted - zeros)
+        return DecimalNumber(
+            unscaled: remainder.dividedWithRemainder(by: .powerOfTen(excess)).quotient,
+            scale: scale - excess)
+    }
+
+    /// With how many zeros a number ends; zero ends with as many as are asked for.
+    private static func zerosAtEnd(of number: WholeNumber, atMost limit: Int) -> Int {
+        guard !number.isZero else { return limit }
+        let ten = WholeNumber(10)
+        var (count, rest) = (0, number)
+        while count < limit {
+            let (quotient, remainder) = rest.dividedWithRemainder(by: ten)
+            guard remainder.isZero else { break }
+            rest = quotient
+            count += 1
         }
+        return count
     }
 
     package var negated: DecimalNumber { DecimalNumber(unscaled: unscaled.negated, scale: scale) }

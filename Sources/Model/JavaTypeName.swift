@@ -20,6 +20,11 @@ package enum JavaTypeName {
         (.uuid, "UUIDType"), (.varint, "IntegerType"),
     ]
 
+    /// Classes of former versions, and the types that Cassandra takes them for.
+    private static let former: [String: CQLType] = [
+        "DateType": .timestamp, "LexicalUUIDType": .uuid,
+    ]
+
     /// The full class name of `type`, with its parameters.
     package static func name(of type: CQLType) -> String {
         switch type {
@@ -63,6 +68,30 @@ package enum JavaTypeName {
         name.hasPrefix(package) || !name.contains(".") ? type(named: name) : .custom(name)
     }
 
+    /// Classes whose values are only bytes here.
+    private static let opaque: Set<String> = ["CompositeType", "EmptyType"]
+
+    /// The full name of a class of Cassandra's that stands for none of CQL's types, as its schema has it: with
+    /// the package before it and before its parameters. Other names stay as they are.
+    package static func qualified(_ name: String) -> String {
+        let head = name.prefix { $0 != "(" }
+        let short = head.hasPrefix(package) ? head.dropFirst(package.count) : head
+        guard opaque.contains(String(short)) else { return name }
+        var result = ""
+        var word = ""
+        for character in name + " " {
+            guard "(), ".contains(character) else {
+                word.append(character)
+                continue
+            }
+            let isBare = !word.isEmpty && !word.contains(".") && Int(word) == nil
+            result += isBare ? package + word : word
+            word = ""
+            if character != " " { result.append(character) }
+        }
+        return result
+    }
+
     private struct Parser {
         let text: [UInt8]
         var position = 0
@@ -97,6 +126,7 @@ package enum JavaTypeName {
             if let found = JavaTypeName.plain.first(where: { $0.name == short }) {
                 return found.type
             }
+            if let found = JavaTypeName.former[short] { return found }
             guard consume("(") else { return nil }
             if short == "UserType" { return parseUserType(depth: depth) }
             guard let first = parseType(depth: depth + 1) else { return nil }

@@ -243,6 +243,13 @@ package struct BatchRequest {
         }
     }
 
+    /// The ids of the prepared ones among its statements.
+    package var preparedIDs: [UnsafeRawBufferPointer] {
+        statements.compactMap { part in
+            if case .prepared(let id) = part.statement { id } else { nil }
+        }
+    }
+
     /// Reads the body; all values and the parameters of the whole go to `parameters`.
     package init(
         _ body: UnsafeRawBufferPointer, _ version: ProtocolVersion,

@@ -176,10 +176,12 @@ enum DeadlineKey {
 /// A truncation that waits for all nodes.
 final class PendingTruncation {
     let client: ClientRequest
+    let nodeCount: Int
     var waiting: [HostID: Int]
 
     init(client: ClientRequest, waiting: [HostID: Int]) {
         self.client = client
+        nodeCount = waiting.count
         self.waiting = waiting
     }
 }

@@ -1,5 +1,5 @@
 // Long statements: parsed and planned by a job, because a text of a megabyte takes longer than any other
-// client of the shard should wait.
+// client of the shard should wait. So are long statements that were prepared under an older schema.
 //
 //     frame --(long texts)--> in line --runJob--> a helper thread --jobEnded--> the frame is handled
 //                                                                               with the plans at hand
@@ -31,13 +31,22 @@ struct PlannedFrame {
     let keyspace: String?
     /// By where the text begins in the body.
     let texts: [Int: PlannedText]
+    /// Plans of statements that were prepared under an older schema, by their ids.
+    let renewed: [[UInt8]: Result<PreparedPlan, CQLError>]
 
     subscript(_ text: StatementText) -> PlannedText? {
         text.bytes.baseAddress.flatMap { texts[$0 - base] }
     }
 }
 
-/// Parses and plans the texts of a frame. It belongs to the shard before and after it runs.
+/// A statement that was prepared under an older schema, to be planned again.
+struct OldStatement {
+    let id: [UInt8]
+    let text: String
+    let keyspace: String?
+}
+
+/// Parses and plans the texts of a frame, and its old statements. It belongs to the shard before and after it runs.
 final class PlanningJob: Job {
     let title = "plan long statements"
     private let schema: SchemaSnapshot
@@ -45,6 +54,7 @@ final class PlanningJob: Job {
     private let request: LongRequest
     private var next = 0
     private(set) var texts: [Int: PlannedText] = [:]
+    private(set) var renewed: [[UInt8]: Result<PreparedPlan, CQLError>] = [:]
 
     init(_ request: LongRequest, schema: SchemaSnapshot, datacenters: [String]) {
         self.request = request
@@ -55,24 +65,35 @@ final class PlanningJob: Job {
     /// One text after another, as many at a time as make the budget.
     func step(_ files: any FileSystem, budgetBytes: Int) throws(DiskFailure) -> JobProgress {
         var done = 0
-        while done < budgetBytes, next < request.texts.count {
-            let range = request.texts[next]
-            texts[range.offset] = planned(Array(request.body[range.offset..<range.end]))
-            done += range.count
+        let count = request.texts.count + request.old.count
+        while done < budgetBytes, next < count {
+            if next < request.texts.count {
+                let range = request.texts[next]
+                texts[range.offset] = planned(Array(request.body[range.offset..<range.end]))
+                done += range.count
+            } else {
+                let old = request.old[next - request.texts.count]
+                renewed[old.id] = plan(Array(old.text.utf8), keyspace: old.keyspace)
+                done += old.text.utf8.count
+            }
             next += 1
         }
-        return next < request.texts.count ? .more(bytes: 0) : .done(bytes: 0)
+        return next < count ? .more(bytes: 0) : .done(bytes: 0)
+    }
+
+    private func plan(_ text: [UInt8], keyspace: String?) -> Result<PreparedPlan, CQLError> {
+        Result { () throws(CQLError) in
+            try Planner.plan(
+                try Parser.parse(utf8: text), schema: schema, keyspace: keyspace,
+                datacenters: datacenters)
+        }
     }
 
     private func planned(_ bytes: [UInt8]) -> PlannedText {
         guard let text = String(validating: bytes, as: UTF8.self) else {
             return PlannedText(text: "", plan: .failure(StatementText.notUTF8), id: [])
         }
-        let plan = Result { () throws(CQLError) in
-            try Planner.plan(
-                try Parser.parse(utf8: bytes), schema: schema, keyspace: request.keyspace,
-                datacenters: datacenters)
-        }
+        let plan = plan(bytes, keyspace: request.keyspace)
         let id =
             request.header.opcode == .prepare
             ? PreparedStatements.id(text: text, keyspace: request.keyspace) : []
@@ -88,6 +109,7 @@ struct LongRequest {
     let keyspace: String?
     /// Where its texts are in the body.
     let texts: [ByteRange]
+    let old: [OldStatement]
 }
 
 /// The requests with long statements, in the order in which they came.
@@ -103,9 +125,11 @@ extension Shard {
     static let longStatementBytes = 16 << 10
 
     /// Hands a frame's statements to a job if they are long. False if they are not, or are planned already.
+    /// `prepared` are those that it names by their ids: old ones are planned again along with the others.
     func planElsewhere(
-        _ texts: @autoclosure () -> [StatementText], keyspace: String?, _ frame: Frame,
-        _ client: ClientRequest
+        _ texts: @autoclosure () -> [StatementText],
+        prepared: @autoclosure () -> [UnsafeRawBufferPointer] = [], keyspace: String?,
+        _ frame: Frame, _ client: ClientRequest
     ) -> Bool {
         guard frame.body.count > Self.longStatementBytes, planned == nil,
             let base = frame.body.baseAddress
@@ -119,9 +143,38 @@ extension Shard {
         longRequests.waiting.append(
             LongRequest(
                 client: client, header: frame.header, body: [UInt8](frame.body),
-                keyspace: keyspace, texts: ranges))
+                keyspace: keyspace, texts: ranges, old: old(among: prepared())))
         runLongRequests()
         return true
+    }
+
+    /// Hands the old ones among a frame's prepared statements to a job if they are long. False if they are not,
+    /// or are planned already.
+    func renewElsewhere(
+        _ prepared: [UnsafeRawBufferPointer], keyspace: String?, _ frame: Frame,
+        _ client: ClientRequest
+    ) -> Bool {
+        guard planned == nil else { return false }
+        let old = old(among: prepared)
+        guard old.reduce(0, { $0 + $1.text.utf8.count }) > Self.longStatementBytes else {
+            return false
+        }
+        longRequests.waiting.append(
+            LongRequest(
+                client: client, header: frame.header, body: [UInt8](frame.body),
+                keyspace: keyspace, texts: [], old: old))
+        runLongRequests()
+        return true
+    }
+
+    private func old(among ids: [UnsafeRawBufferPointer]) -> [OldStatement] {
+        var seen: Set<[UInt8]> = []
+        return ids.compactMap { id in
+            guard let found = prepared.find(id), found.plan.epoch != cluster.schema.epoch,
+                seen.insert(found.id).inserted
+            else { return nil }
+            return OldStatement(id: found.id, text: found.text, keyspace: found.keyspace)
+        }
     }
 
     private func runLongRequests() {
@@ -145,7 +198,7 @@ extension Shard {
         longRequests.running = nil
         defer { runLongRequests() }
         guard let connection = connections[request.client.connection],
-            let texts = (job as? PlanningJob)?.texts
+            let job = job as? PlanningJob
         else {
             answer(request.client, error: .serverError("the client has gone"))
             return true
@@ -157,7 +210,8 @@ extension Shard {
                 judgeAgain(frame, request.client, connection)
                 return
             }
-            planned = PlannedFrame(base: base, keyspace: request.keyspace, texts: texts)
+            planned = PlannedFrame(
+                base: base, keyspace: request.keyspace, texts: job.texts, renewed: job.renewed)
             defer { planned = nil }
             handleStatement(frame, request.client, connection)
         }

@@ -19,12 +19,6 @@ extension Shard {
     func changeSettings(
         _ plan: ModificationPlan, _ values: BoundValues, _ client: ClientRequest
     ) throws(CQLError) {
-        guard !plan.isConditional else {
-            throw .invalid("Conditional updates are not supported by virtual tables")
-        }
-        guard !plan.expires else {
-            throw .invalid("Expiring columns are not supported by virtual tables")
-        }
         let sink = MutationSink()
         try plan.build(
             values,

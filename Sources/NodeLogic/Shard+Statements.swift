@@ -55,7 +55,7 @@ extension Shard {
     func handleStatement(
         _ frame: Frame, _ client: ClientRequest, _ connection: ClientConnection
     ) {
-        canonicalValues.removeAll()
+        defer { canonicalValues.removeAll(keepingCapacity: true) }
         let version = frame.header.version
         do {
             let body = try frame.requestBody()
@@ -67,7 +67,7 @@ extension Shard {
                 try prepare(try PrepareRequest(body, version), frame, client, connection)
             case .execute:
                 let request = try ExecuteRequest(body, version, parameters: &parameters)
-                try execute(request, client, connection)
+                try execute(request, frame, client, connection)
             default:
                 let request = try BatchRequest(body, version, parameters: &parameters)
                 try batch(request, frame, client, connection)
@@ -146,17 +146,24 @@ extension Shard {
 
     /// The statement of that id as the schema is now: one of an older epoch is planned again. A client
     /// that could not bind its values or read its result by what it knows gets UNPREPARED, as all do of
-    /// Cassandra whenever a column came or went.
+    /// Cassandra whenever a column came or went. Nil if a job plans it first, and the others that the frame
+    /// names (`named`): then the frame is handled when it has.
     private func statement(
-        _ id: UnsafeRawBufferPointer
-    ) throws(CQLError) -> PreparedStatement {
+        _ id: UnsafeRawBufferPointer, _ named: @autoclosure () -> [UnsafeRawBufferPointer],
+        _ frame: Frame, _ client: ClientRequest, _ connection: ClientConnection
+    ) throws(CQLError) -> PreparedStatement? {
         guard let found = prepared.find(id) else { throw Self.unprepared(id) }
         if found.plan.epoch == cluster.schema.epoch {
             if found.isOutdated { throw Self.unprepared(id) }
             return found
         }
+        let keyspace = keyspace(parameters.keyspace, connection)
+        if renewElsewhere(named(), keyspace: keyspace, frame, client) { return nil }
+        let renewal =
+            planned?.renewed[found.id]
+            ?? Result { () throws(CQLError) in try plan(found.text, keyspace: found.keyspace) }
         // One that is refused now is refused when it is prepared again, where the client expects that.
-        guard let plan = try? plan(found.text, keyspace: found.keyspace) else {
+        guard let plan = try? renewal.get() else {
             forget(found)
             throw Self.unprepared(id)
         }
@@ -179,9 +186,11 @@ extension Shard {
     }
 
     private func execute(
-        _ request: ExecuteRequest, _ client: ClientRequest, _ connection: ClientConnection
+        _ request: ExecuteRequest, _ frame: Frame, _ client: ClientRequest,
+        _ connection: ClientConnection
     ) throws(CQLError) {
-        let statement = try statement(request.preparedID)
+        let id = request.preparedID
+        guard let statement = try statement(id, [id], frame, client, connection) else { return }
         if statement.hasHadOtherColumns, client.version < .v5 {
             // Some client may read by the columns that were; all get those that are.
             parameters.flags.remove(.skipMetadata)
@@ -232,18 +241,18 @@ extension Shard {
         }
         switch plan.plan {
         case .modification(let modification):
+            try modification.checkWritable()
             if SystemSchema.isSettings(modification.table) {
                 try changeSettings(modification, values, client)
                 return
             }
-            try checkWritable(modification.table)
             try checkModification(modification, client)
             try execute(
                 CollectionOfOne(BoundModification(plan: modification, values: values)), nil,
                 executionContext(), client)
         case .batch(let batch):
             for modification in batch.modifications {
-                try checkWritable(modification.table)
+                try checkBatched(modification)
                 try checkModification(modification, client)
             }
             try checkBatchTimestamp(batch)
@@ -259,7 +268,6 @@ extension Shard {
             answer(client, keyspace: keyspace)
         case .describe(let request): try describe(request, client)
         case .truncate(let table):
-            try checkWritable(table)
             try checkTruncation()
             startTruncation(table, client)
         case .schemaChange(let change):
@@ -281,9 +289,10 @@ extension Shard {
                 + "Coterie for it")
     }
 
-    private func checkWritable(_ table: TableSchema) throws(CQLError) {
-        guard !SystemSchema.isProtected(table.keyspace) else {
-            throw .unauthorized("\(table.keyspace) keyspace is not user-modifiable.")
+    private func checkBatched(_ modification: ModificationPlan) throws(CQLError) {
+        try modification.checkWritable()
+        guard !SystemSchema.isSettings(modification.table) else {
+            throw .invalid("A setting is changed by a statement of its own, not by one of a batch")
         }
     }
 
@@ -294,7 +303,11 @@ extension Shard {
         _ connection: ClientConnection
     ) throws(CQLError) {
         let keyspace = keyspace(parameters.keyspace, connection)
-        if planElsewhere(request.texts, keyspace: keyspace, frame, client) { return }
+        if planElsewhere(
+            request.texts, prepared: request.preparedIDs, keyspace: keyspace, frame, client)
+        {
+            return
+        }
         client.trace?.describe("Execute batch of CQL3 queries", as: parameters)
         var parts: [BoundModification] = []
         for part in request.statements {
@@ -304,7 +317,12 @@ extension Shard {
                 let (text, found) = try planned(text, keyspace: keyspace)
                 noteParsing(text, client)
                 plan = found
-            case .prepared(let id): plan = try statement(id).plan
+            case .prepared(let id):
+                guard
+                    let found = try statement(
+                        id, request.preparedIDs, frame, client, connection)
+                else { return }
+                plan = found.plan
             }
             guard case .modification(let modification) = plan.plan else {
                 throw .invalid(
@@ -315,7 +333,6 @@ extension Shard {
                 throw .invalid("USING TIMEOUT is not allowed for a statement inside of a batch")
             }
             if connection.wantsNoCompact { try refuseCompact(plan.plan) }
-            try checkWritable(modification.table)
             try authorize(plan.plan, connection)
             try checkModification(modification, client)
             let values = try checked(parameters.values.slice(part.values), plan)
@@ -328,6 +345,7 @@ extension Shard {
             case .counter: .counter
             }
         try BatchPlan.check(kind, parts.map(\.plan), hasTimestamp: false)
+        for part in parts { try checkBatched(part.plan) }
         try execute(parts, kind, executionContext(), client)
     }
 

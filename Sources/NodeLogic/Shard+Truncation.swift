@@ -16,10 +16,9 @@ extension Shard {
         guard dead.isEmpty else {
             answer(
                 client,
-                error: .unavailable(
-                    "Cannot truncate while some nodes are down: all of them must empty the table",
-                    consistency: .all, required: topology.nodes.count,
-                    alive: topology.nodes.count - dead.count))
+                error: .truncateError(
+                    "Error during truncate: Cannot achieve consistency level ALL: \(dead.count) of"
+                        + " \(topology.nodes.count) nodes are down, and all must empty the table"))
             return
         }
         let id = requestIDs.next()
@@ -104,10 +103,12 @@ extension Shard {
 
     func truncationExpired(_ id: RequestID) {
         guard let pending = truncations.removeValue(forKey: id) else { return }
+        let answered = pending.nodeCount - pending.waiting.count
         answer(
             pending.client,
             error: .truncateError(
-                "Truncate timed out - \(pending.waiting.count) nodes have not answered"))
+                "Error during truncate: Truncate timed out - received only \(answered) responses:"
+                    + " \(pending.waiting.count) nodes have not answered"))
     }
 }
 

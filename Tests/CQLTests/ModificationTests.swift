@@ -245,7 +245,8 @@ import Testing
 
     @Test func refusalsAreWordedAsCassandraWordsThem() throws {
         let bench = try SchemaBench.withKeyspace(
-            Self.wide, "CREATE TABLE t (k int PRIMARY KEY, v int)")
+            Self.wide, "CREATE TABLE t (k int PRIMARY KEY, v int)",
+            "CREATE TABLE n (k int PRIMARY KEY, n counter)")
         let cases: [(String, String)] = [
             ("INSERT INTO nope (k) VALUES (1)", "table nope does not exist"),
             ("INSERT INTO nope.t (k) VALUES (1)", "keyspace nope does not exist"),
@@ -299,6 +300,14 @@ import Testing
             (
                 "INSERT INTO t (k, v) VALUES (1, 1) IF NOT EXISTS USING TIMESTAMP 1",
                 "Cannot provide custom timestamp for conditional updates"
+            ),
+            (
+                "UPDATE n SET n = n + null WHERE k = 1",
+                "Invalid null value for counter increment/decrement"
+            ),
+            (
+                "SELECT * FROM n WHERE n = null ALLOW FILTERING",
+                "Invalid null value for counter increment/decrement"
             ),
             (
                 "BEGIN COUNTER BATCH INSERT INTO t (k) VALUES (1) APPLY BATCH",

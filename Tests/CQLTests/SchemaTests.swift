@@ -76,7 +76,11 @@ import Testing
             ),
             ("DROP KEYSPACE j", .invalid("Keyspace 'j' doesn't exist")),
             ("USE j", .invalid("Keyspace 'j' does not exist")),
-            ("DROP KEYSPACE system", .invalid("System keyspace 'system' is not user-modifiable")),
+            ("DROP KEYSPACE system", .unauthorized("system keyspace is not user-modifiable.")),
+            (
+                "CREATE KEYSPACE system WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}",
+                .invalid("System keyspace 'system' is not user-modifiable")
+            ),
             (
                 "CREATE KEYSPACE \"a b\" WITH replication = {'class': 'SimpleStrategy'}",
                 .configuration(
@@ -87,6 +91,31 @@ import Testing
         for (statement, expected) in cases {
             #expect(bench.failure(statement) == expected, "\(statement)")
         }
+    }
+
+    @Test func aTypeOfCQLsOwnMayBeNamedByItsClass() throws {
+        let bench = try SchemaBench.withKeyspace(
+            """
+            CREATE TABLE t (k int PRIMARY KEY, l 'ListType(Int32Type)', m 'MapType(UTF8Type,LongType)',
+            f 'FrozenType(SetType(Int32Type))', v 'VectorType(FloatType , 2)',
+            c 'CompositeType(Int32Type, UTF8Type)', d 'DateType', u 'UserType(ks,61,62:Int32Type)')
+            """)
+        let table = try #require(bench.snapshot.table("ks", "t"))
+        let types = Dictionary(uniqueKeysWithValues: table.regulars.map { ($0.name, $0.type) })
+        #expect(types["l"] == .list(.int, frozen: false))
+        #expect(types["m"] == .map(.text, .bigint, frozen: false))
+        #expect(types["f"] == .set(.int, frozen: true))
+        #expect(types["v"] == .vector(.float, dimensions: 2))
+        let package = "org.apache.cassandra.db.marshal."
+        #expect(
+            types["c"]
+                == .custom("\(package)CompositeType(\(package)Int32Type,\(package)UTF8Type)"))
+        #expect(types["d"] == .timestamp)
+        #expect(types["u"] == .custom("UserType(ks,61,62:Int32Type)"))
+        #expect(
+            bench.failure("CREATE TABLE u (k int PRIMARY KEY, v 'ListType(SetType(Int32Type))')")
+                == .invalid(
+                    "Non-frozen collections are not allowed inside collections: list<set<int>>"))
     }
 
     @Test func tablesHoldTheirColumnsByKind() throws {

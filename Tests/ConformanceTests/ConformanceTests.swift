@@ -49,6 +49,16 @@ import Testing
 
         @Test func theProtocolIsCassandrasRowByRow() async throws { try await run("protocol") }
 
+        @Test func driversMayAskWhatTheyAskWhileConnecting() async throws {
+            try await run("connecting")
+        }
+
+        @Test func errorsCarryWhatCassandrasDo() async throws { try await run("errors") }
+
+        @Test func theSystemsTablesHaveCassandrasColumns() async throws {
+            try await run("system_tables")
+        }
+
         @Test func whatIsTooLargeIsBoundedOrRefused() async throws { try await run("limits") }
 
         @Test func randomFramesDoNoHarm() async throws { try await run("fuzz") }
@@ -111,9 +121,9 @@ import Testing
         @Test func acknowledgedWritesSurviveKills() async throws { try await run("crash") }
 
         @Test(arguments: [
-            "admin", "batches", "counters", "describe", "events", "lists", "lwt", "metadata",
-            "permissions",
-            "prepared", "read", "settings", "shell", "virtual_tables", "write",
+            "admin", "batches", "counters", "describe", "errors", "events", "lists", "lwt",
+            "metadata", "permissions", "prepared", "read", "schema", "settings", "shell",
+            "virtual_tables", "write",
         ])
         func severalNodesAnswerAsOne(suite: String) async throws { try await run(suite) }
     }

@@ -25,6 +25,15 @@ private func collection(_ parts: [[UInt8]], perEntry: Int = 1) -> [UInt8] {
         #expect(normalized(.list(.int, frozen: true), collection([b, a, b])) == nil)
     }
 
+    @Test func whatIsNoValueStaysAsItIs() {
+        let set = CQLType.set(.boolean, frozen: true)
+        // Of two bytes, which a boolean has not: it is not taken for the true one beside it.
+        #expect(normalized(set, collection([[1], [1, 2]])) == nil)
+        #expect(normalized(set, collection([[1], [0]])) == collection([[0], [1]]))
+        let cut = Array(collection([b, a]).dropLast())
+        #expect(normalized(.set(.int, frozen: true), cut) == nil)
+    }
+
     @Test func theLastOfSeveralEntriesWithOneKeyStays() {
         let map = CQLType.map(.int, .text, frozen: true)
         let entries = [b, [1], a, [2], b, [3]]

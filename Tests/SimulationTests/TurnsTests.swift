@@ -4,9 +4,11 @@
 
 import Encoding
 import Environment
+import Model
 import NativeProtocol
 import Testing
 
+@testable import CQL
 @testable import NodeLogic
 @testable import Simulation
 @testable import Storage
@@ -139,6 +141,39 @@ import Testing
         bench.end(id, job)
         try bench.step()
         #expect(bench.answers[1] == [.result])
+    }
+
+    @Test func aLongStatementPreparedUnderAnOlderSchemaIsPlannedAgainByAJob() throws {
+        let bench = try Bench()
+        bench.open(1)
+        bench.open(2)
+        try bench.step()
+        let text = "SELECT key FROM system.local /* \(String(repeating: "x", count: 100_000)) */"
+        let id = PreparedStatements.id(text: text, keyspace: nil)
+        let present = bench.shard.cluster.schema
+        let older = SchemaSnapshot(
+            epoch: present.epoch + 7, version: present.version, keyspaces: present.keyspaces,
+            localTables: present.localTables)
+        let plan = try Planner.plan(try Parser.parse(text), schema: older, keyspace: nil)
+        bench.shard.insert(PreparedStatement(id: id, text: text, keyspace: nil, plan: plan))
+        bench.answers = [:]
+        bench.send(1) {
+            $0.execute(.v4, stream: 2, preparedID: id, resultMetadataID: [], QueryOptions())
+        }
+        bench.send(2, query("SELECT key FROM system.local", stream: 1))
+        try bench.step()
+        #expect(bench.answers == [2: [.result]])
+        let (second, renewing) = try #require(bench.jobs.first { $0.1 is PlanningJob })
+        #expect(try renewing.step(bench.files, budgetBytes: 1 << 20) == .done(bytes: 0))
+        bench.end(second, renewing)
+        try bench.step()
+        #expect(bench.answers[1] == [.result])
+        bench.send(1) {
+            $0.execute(.v4, stream: 3, preparedID: id, resultMetadataID: [], QueryOptions())
+        }
+        try bench.step()
+        #expect(bench.answers[1] == [.result, .result], "it is not planned a third time")
+        #expect(bench.jobs.count { $0.1 is PlanningJob } == 1)
     }
 
     @Test func aLongStatementThatCannotBeReadIsAnsweredWithItsError() throws {

@@ -223,7 +223,7 @@ enum ArithmeticFunctions {
     ) -> CQLError {
         .functionFailure(
             "the operation '\(left.cqlName) \(sign.rawValue) \(right.cqlName)' failed: \(reason)",
-            keyspace: "system", function: name(sign), arguments: [left.cqlName, right.cqlName])
+            keyspace: "system", function: sign.rawValue, arguments: [left.cqlName, right.cqlName])
     }
 
     private static func integers(

@@ -2,8 +2,8 @@
 //
 // A driver sends the elements of a set as its language holds them, often in the order of a hash table, and
 // may repeat one. As part of a frozen value the bytes are compared as they lie, so that one set would be
-// many keys: they are put in order, without repeats, before anything looks at them. Cost: a check and one
-// comparison for each element that is in order already; statements without such a marker are not looked at.
+// many keys: they are put in order, without repeats, before anything looks at them. Cost: one comparison for
+// each element that is in order already; statements without such a marker are not looked at.
 
 internal import Encoding
 package import Model
@@ -28,7 +28,7 @@ extension PreparedPlan {
         var replaced: [Int: [UInt8]] = [:]
         for index in orderedMarkers where index < values.count {
             let type = bindMarkers[index].type
-            guard let raw = values.bytes(at: index), (try? type.check(raw)) != nil else { continue }
+            guard let raw = values.bytes(at: index) else { continue }
             replaced[index] = type.normalized(raw)
         }
         guard !replaced.isEmpty else { return nil }

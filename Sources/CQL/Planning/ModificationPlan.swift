@@ -51,6 +51,27 @@ package final class ModificationPlan: Sendable {
     package var isConditional: Bool { condition != nil }
     /// Whether it says how long its cells live.
     package var expires: Bool { timeToLive != nil }
+
+    /// Refuses to write tables of the system, and of a node's views all but the settings.
+    package func checkWritable() throws(CQLError) {
+        guard SystemSchema.isProtected(table.keyspace) else { return }
+        guard SystemSchema.isVirtual(table.keyspace) else {
+            throw .unauthorized("\(table.keyspace) keyspace is not user-modifiable.")
+        }
+        guard timestamp == nil else {
+            throw .invalid("Custom timestamp is not supported by virtual tables")
+        }
+        guard !expires else {
+            throw .invalid("Expiring columns are not supported by virtual tables")
+        }
+        guard !isConditional else {
+            throw .invalid("Conditional updates are not supported by virtual tables")
+        }
+        guard SystemSchema.isSettings(table) else {
+            throw .invalid(
+                "Modification is not supported by table \(table.keyspace).\(table.name)")
+        }
+    }
     /// Whether rows have to be read before they are written: operations on lists by index or value.
     package let requiresRead: Bool
     /// Whether it adds to counters, so that a leader has to carry it out.

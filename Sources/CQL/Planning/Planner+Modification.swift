@@ -38,7 +38,8 @@ extension Planner {
     private func modification(
         _ statement: Statement, _ table: TableSchema, _ compiler: inout TermCompiler
     ) throws(CQLError) -> ModificationPlan {
-        if !SystemSchema.isSettings(table) { try checkWritable(table) }
+        // What may be written of a view is said when it is executed.
+        if !SystemSchema.isVirtual(table.keyspace) { try checkWritable(table) }
         let plan: ModificationPlan
         switch statement {
         case .insert(let syntax): plan = try insert(syntax, table, &compiler)

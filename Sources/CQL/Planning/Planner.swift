@@ -36,6 +36,10 @@ package struct Planner {
             return try withoutMarkers(.use(name), parsed)
         case .truncate(let name):
             let table = try table(name)
+            guard !SystemSchema.isVirtual(table.keyspace) else {
+                throw .invalid(
+                    "Truncation is not supported by table \(table.keyspace).\(table.name)")
+            }
             try checkWritable(table)
             return try withoutMarkers(.truncate(table), parsed, tableID: table.id)
         case .createKeyspace(let name, _, _), .alterKeyspace(let name, _, _),

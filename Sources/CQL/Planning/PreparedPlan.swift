@@ -140,7 +140,27 @@ package struct BatchPlan: Sendable {
         if kind == .logged, hasCounters {
             throw .invalid("Cannot include a counter statement in a logged batch")
         }
+        try checkViews(kind, modifications, isConditional: isConditional)
         if isConditional { try ConditionalRequest.checkBatch(modifications) }
+    }
+
+    /// What holds for statements about a node's views.
+    private static func checkViews(
+        _ kind: BatchKind, _ modifications: [ModificationPlan], isConditional: Bool
+    ) throws(CQLError) {
+        let count = modifications.count { SystemSchema.isVirtual($0.table.keyspace) }
+        guard count > 0 else { return }
+        guard kind != .logged else {
+            throw .invalid("Cannot include a virtual table statement in a logged batch")
+        }
+        guard count == modifications.count else {
+            throw .invalid(
+                "Mutations for virtual and regular tables cannot exist in the same batch")
+        }
+        guard !isConditional else {
+            throw .invalid(
+                "Conditional BATCH statements cannot include mutations for virtual tables")
+        }
     }
 
     /// The context of its statements: with the batch's timestamp, if it has one.

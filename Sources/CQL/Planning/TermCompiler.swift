@@ -68,7 +68,15 @@ struct TermCompiler {
         _ term: Term, _ type: CQLType, _ name: String, _ described: CallArgument?
     ) throws(CQLError) -> PlannedTerm {
         switch term {
-        case .null: return .null
+        case .null:
+            guard type != .counter else {
+                throw .invalid("Invalid null value for counter increment/decrement")
+            }
+            return .null
+        case .literal(let literal)
+        where type == .timestamp && literal.kind == .string && literal.text.lowercased() == "now":
+            return .function(
+                .currentTimestamp, [], place: nextCall(), name: "system.current_timestamp")
         case .literal(let literal): return .constant(try Self.literal(literal, type, name))
         case .marker(let index):
             bind(index, name, type)

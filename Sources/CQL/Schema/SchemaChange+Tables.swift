@@ -153,11 +153,16 @@ extension SchemaChange {
     private static func clusteringOrders(
         _ syntax: CreateTableSyntax, _ clustering: [String]
     ) throws(CQLError) -> [String: ClusteringOrder] {
+        let named = syntax.clusteringOrder.map(\.column)
+        for (index, column) in named.enumerated() where named[..<index].contains(column) {
+            throw .invalid(
+                "Duplicate column '\(column)' in CLUSTERING ORDER BY clause for table"
+                    + " '\(syntax.name)'")
+        }
         guard syntax.clusteringOrder.count <= clustering.count else {
             throw .invalid("Only clustering columns can be defined in CLUSTERING ORDER directive")
         }
         var orders: [String: ClusteringOrder] = [:]
-        let named = syntax.clusteringOrder.map(\.column)
         for (expected, given) in zip(clustering, syntax.clusteringOrder) {
             guard expected == given.column else {
                 guard named.contains(expected) else {

@@ -64,7 +64,11 @@ package struct SchemaChange: Sendable {
     package func apply(
         to schema: SchemaSnapshot, tableID: TableID, timestamp: Int64
     ) throws(CQLError) -> SchemaChangeOutcome {
-        guard !SystemSchema.isProtected(keyspace) else {
+        if SystemSchema.isProtected(keyspace) {
+            // Who may make keyspaces may make any; the others are held against the keyspace's protection.
+            guard case .createKeyspace = statement else {
+                throw .unauthorized("\(keyspace) keyspace is not user-modifiable.")
+            }
             throw .invalid("System keyspace '\(keyspace)' is not user-modifiable")
         }
         if SystemSchema.isReplicated(keyspace) { try checkReplicatedSystem() }

@@ -26,10 +26,7 @@ struct TypeResolution {
     private func meaning(of syntax: TypeSyntax) throws(CQLError) -> CQLType {
         switch syntax {
         case .native(let type, _): return type
-        case .custom(let name):
-            // A class that stands for one of CQL's own types is that type.
-            let type = JavaTypeName.type(inStatement: name)
-            return type.isNested ? .custom(name) : type
+        case .custom(let name): return try Self.type(ofClass: name)
         case .list(let element):
             return .list(try part(element, of: syntax), frozen: false)
         case .set(let element):
@@ -89,6 +86,23 @@ struct TypeResolution {
         }
     }
 
+    /// A class that stands for one of CQL's own types is that type; others stay what they are called. So does
+    /// one of a user-defined type: it tells what the type was, not which type of the keyspace it is.
+    private static func type(ofClass name: String) throws(CQLError) -> CQLType {
+        let type = JavaTypeName.type(inStatement: name)
+        guard !type.hasOwnName else { return .custom(JavaTypeName.qualified(name)) }
+        for part in type.parts {
+            guard part != .counter else {
+                throw .invalid("Counters are not allowed inside collections: \(type.cqlName)")
+            }
+            guard !part.isMultiCell else {
+                throw .invalid(
+                    "Non-frozen collections are not allowed inside collections: \(type.cqlName)")
+            }
+        }
+        return type
+    }
+
     /// Inside `frozen<…>` all parts are frozen, so that their own refusals do not apply.
     private static func thawed(_ syntax: TypeSyntax) -> TypeSyntax {
         switch syntax {
@@ -128,6 +142,16 @@ extension TypeSyntax {
 }
 
 extension CQLType {
+    /// Whether it is or holds a type that is not CQL's own.
+    fileprivate var hasOwnName: Bool {
+        contains { part in
+            switch part {
+            case .userDefined, .custom: true
+            default: false
+            }
+        }
+    }
+
     /// The type with every use of the user-defined type of that name replaced by `replacement`.
     func replacing(_ replacement: UserDefinedType) -> CQLType {
         switch self {

@@ -24,7 +24,9 @@ package enum SystemSchema {
 
     /// Whether no statement may change the keyspace's tables.
     package static func isProtected(_ keyspace: String) -> Bool {
-        keyspace == "system" || keyspace == "system_schema" || isVirtual(keyspace)
+        // Each write asks; the names of most keyspaces begin otherwise.
+        guard keyspace.utf8.first == UInt8(ascii: "s") else { return false }
+        return keyspace == "system" || keyspace == "system_schema" || isVirtual(keyspace)
     }
 
     /// Whether the keyspace is one of ours that is replicated like a user's: its replication may be
@@ -47,7 +49,8 @@ package enum SystemSchema {
 
     /// Whether the keyspace is only a view of a node's state.
     package static func isVirtual(_ keyspace: String) -> Bool {
-        keyspace == "system_virtual_schema" || keyspace == "system_views"
+        guard keyspace.utf8.first == UInt8(ascii: "s") else { return false }
+        return keyspace == "system_virtual_schema" || keyspace == "system_views"
     }
 
     /// Whether rows of that table of a view may be changed: of the settings only.

@@ -65,7 +65,7 @@ extension Shard {
         switch (change.change, change.target) {
         case (.created, .keyspace):
             let name = change.keyspace
-            follow(change, [.keyspace(name), .allTables(name), .functions(name)], client)
+            follow(change, [.keyspace(name), .functions(name)], client)
         case (.created, .table(let name)):
             follow(change, [.table(change.keyspace, name)], client)
         case (.dropped, .keyspace), (.dropped, .table):

@@ -226,7 +226,7 @@ extension RingCommand {
         func run() throws {
             try CommandFailure.reporting {
                 let process = try place.ringOfProcesses().runningProcess(number)
-                try RingProcesses.send(SIGSTOP, to: process)
+                try RingProcesses.pause(process)
                 print("node \(number) paused (process \(process))")
             }
         }

@@ -63,13 +63,53 @@ enum RingProcesses {
         }
     }
 
+    /// Stops a process and waits until it stands: the signal reaches one of its threads, which has to be scheduled
+    /// before the others stop, and these go on until then. Where the kernel does not tell the states of threads,
+    /// that is, elsewhere than on Linux, nothing is waited for.
+    ///
+    /// - Throws: `ServerFailure` if the signal cannot be sent, or a thread still runs after ten seconds.
+    static func pause(_ process: pid_t) throws(ServerFailure) {
+        try send(SIGSTOP, to: process)
+        for _ in 0..<2_000 {
+            if threads(of: process).allSatisfy({ $0 == "T" || $0 == "Z" }) { return }
+            sleep(milliseconds: 5)
+        }
+        throw ServerFailure("process \(process) does not stop")
+    }
+
     /// Whether the process was stopped by SIGSTOP. Only Linux tells.
     static func isPaused(_ process: pid_t) -> Bool {
-        // The state is the first letter after the name's closing parenthesis.
-        guard let text = try? TextFile.read("/proc/\(process)/stat"),
-            let end = text.lastIndex(of: ")")
-        else { return false }
-        return text[text.index(after: end)...].drop { $0 == " " }.first == "T"
+        (try? state("/proc/\(process)/stat")) == "T"
+    }
+
+    /// The state of each thread of a process; none if it has ended or the kernel does not tell.
+    private static func threads(of process: pid_t) -> [Character] {
+        let folder = "/proc/\(process)/task"
+        guard let stream = opendir(folder) else { return [] }
+        defer { closedir(stream) }
+        var states: [Character] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                pointer.withMemoryRebound(
+                    to: CChar.self, capacity: MemoryLayout.size(ofValue: pointer.pointee)
+                ) { String(cString: $0) }
+            }
+            // What cannot be read has ended meanwhile.
+            guard !name.hasPrefix("."), let state = try? state("\(folder)/\(name)/stat") else {
+                continue
+            }
+            states.append(state)
+        }
+        return states
+    }
+
+    /// The state in a file of /proc: the first letter after the name's closing parenthesis; nil if there is
+    /// no such file.
+    private static func state(_ path: String) throws(ServerFailure) -> Character? {
+        guard let text = try TextFile.read(path), let end = text.lastIndex(of: ")") else {
+            return nil
+        }
+        return text[text.index(after: end)...].first { $0 != " " }
     }
 
     static func sleep(milliseconds: UInt32) {

@@ -204,6 +204,23 @@ def a_prepared_batch_can_be_bound(env):
 
 
 @behaviour
+def timestamps_of_a_batch_and_of_its_statements_may_be_bound(env):
+    some = keys(env, 4)
+    whole = env.session.prepare(
+        f"BEGIN BATCH USING TIMESTAMP ? INSERT INTO {plain(env)} (k, v) VALUES (?, 1); "
+        f"UPDATE {plain(env)} SET v = 2 WHERE k = ?; APPLY BATCH")
+    env.execute(whole, (50, some[0], some[1]))
+    each = env.session.prepare(f"INSERT INTO {plain(env)} (k, v) VALUES (?, 1) USING TIMESTAMP ? AND TTL ?")
+    batch = BatchStatement(batch_type=BatchType.UNLOGGED)
+    batch.add(each, (some[2], 60, 1000))
+    batch.add(each, (some[3], 70, 0))
+    env.execute(batch)
+    for k, stamp, lives in ((some[0], 50, False), (some[1], 50, False), (some[2], 60, True), (some[3], 70, False)):
+        written, left = env.rows(f"SELECT writetime(v), ttl(v) FROM {plain(env)} WHERE k = {k}")[0]
+        equal((written, left is not None), (stamp, lives), f"row {k}")
+
+
+@behaviour
 def batches_go_over_every_protocol_version(env):
     for version in (3, 4, 5):
         one, two = keys(env), keys(env)

@@ -423,6 +423,10 @@ def a_serial_consistency_is_refused(env):
 refusals([
     ("an insert into a counter table", "INSERT INTO $counters (k, n) VALUES (1, 1)",
      InvalidRequest, "INSERT statements are not allowed on counter tables, use UPDATE instead"),
+    ("null that a counter is compared with", "SELECT * FROM $counters WHERE n = null ALLOW FILTERING", InvalidRequest,
+     "Invalid null value for counter increment/decrement"),
+    ("an increment by null", "UPDATE $counters SET n = n + null WHERE k = 1", InvalidRequest,
+     "Invalid null value for counter increment/decrement"),
     ("setting a counter", "UPDATE $counters SET n = 5 WHERE k = 1", InvalidRequest,
      "Cannot set the value of counter column n (counters can only be incremented/decremented, not "
      "set)"),

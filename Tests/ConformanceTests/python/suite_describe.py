@@ -164,6 +164,59 @@ def what_DESCRIBE_SCHEMA_says_makes_all_of_it_again(env):
     drop(env, *names)
 
 
+ROW = ["keyspace_name", "type", "name"]
+
+
+@behaviour
+def every_form_of_DESCRIBE_has_its_columns(env):
+    keyspace, kind, table = env.keyspace, "shape", env.table("k int PRIMARY KEY")
+    env.execute(f"CREATE TYPE IF NOT EXISTS {kind} (a int)")
+    for statement in ("DESCRIBE KEYSPACES", "DESC TABLES", "DESCRIBE TYPES", "DESCRIBE FUNCTIONS",
+                      "DESCRIBE AGGREGATES"):
+        answer = env.session.execute(statement)
+        equal(answer.column_names, ROW, statement)
+    full = ROW + ["create_statement"]
+    for statement in ("DESCRIBE SCHEMA", "DESCRIBE FULL SCHEMA", f"DESCRIBE KEYSPACE {keyspace}", "DESCRIBE KEYSPACE",
+                      f"DESCRIBE ONLY KEYSPACE {keyspace}", f"DESCRIBE TABLE {table}", f"DESC TABLE {keyspace}.{table}",
+                      f"DESCRIBE TYPE {kind}", f"DESCRIBE {keyspace}", f"DESCRIBE {table}", f"DESCRIBE {keyspace}.{table}",
+                      f"DESCRIBE TABLE {table} WITH INTERNALS", "DESCRIBE SCHEMA WITH INTERNALS"):
+        answer = env.session.execute(statement)
+        equal(answer.column_names, full, statement)
+        true(all(row[3].rstrip().endswith((";", "*/")) for row in answer), statement)
+    names = [row for row in env.rows("DESCRIBE TABLES") if row[0] == keyspace]
+    true((keyspace, "table", table) in names, names)
+    true((keyspace, "type", kind) in env.rows("DESCRIBE TYPES"), "the type")
+    equal(env.rows("DESCRIBE FUNCTIONS"), [])
+    equal(env.rows("DESCRIBE AGGREGATES"), [])
+    true((keyspace, "keyspace", keyspace) in env.rows("DESCRIBE KEYSPACES"), "the keyspace")
+
+
+@behaviour
+def DESCRIBE_CLUSTER_tells_name_partitioner_and_snitch(env):
+    session = env.cluster(schema_metadata_enabled=False).connect()
+    answer = session.execute("DESCRIBE CLUSTER")
+    equal(answer.column_names, ["cluster", "partitioner", "snitch"])
+    row = answer.one()
+    equal(row[0], env.rows("SELECT cluster_name FROM system.local")[0][0])
+    equal(row[1], "Murmur3Partitioner")
+    true("Snitch" in row[2], row[2])
+    session.execute(f"USE {env.keyspace}")
+    answer = session.execute("DESCRIBE CLUSTER")
+    equal(answer.column_names, ["cluster", "partitioner", "snitch", "range_ownership"])
+    owners = answer.one()[3]
+    equal(len(owners), 16 * len(env.ring.addresses))
+    for token, nodes in owners.items():
+        int(token)
+        true(nodes and all(node.split(":")[0] in env.ring.addresses for node in nodes), f"{token}: {nodes}")
+
+
+@behaviour
+def DESCRIBE_is_paged_like_a_select(env):
+    for page in (1, 3):
+        rows = env.rows(SimpleStatement("DESCRIBE FULL SCHEMA", fetch_size=page))
+        equal(rows, env.rows("DESCRIBE FULL SCHEMA"), f"pages of {page}")
+
+
 @behaviour
 def each_element_is_described_alone_as_in_its_keyspace(env):
     names = keyspaces(env)

@@ -6,7 +6,7 @@ import hashlib
 import uuid
 
 from cassandra import FunctionFailure, InvalidRequest
-from cassandra.util import Date
+from cassandra.util import Date, Time
 
 from harness import behaviour, equal, refusals, true
 
@@ -147,7 +147,8 @@ for _expression, _kind in [
         ("now()", uuid.UUID), ("uuid()", uuid.UUID), ("current_timeuuid()", uuid.UUID),
         ("currentTimeUUID()", uuid.UUID), ("current_timestamp()", datetime.datetime),
         ("currentTimestamp()", datetime.datetime), ("current_date()", Date), ("currentDate()", Date),
-        ("min_timeuuid(ts)", uuid.UUID), ("maxTimeuuid(ts)", uuid.UUID), ("current_time()", object),
+        ("min_timeuuid(ts)", uuid.UUID), ("maxTimeuuid(ts)", uuid.UUID), ("current_time()", Time),
+        ("minTimeuuid(ts)", uuid.UUID), ("max_timeuuid(ts)", uuid.UUID), ("currentTime()", Time),
         ("to_date(now())", Date)]:
     now(_expression, _kind)
 

@@ -1,173 +1,18 @@
 """The native protocol, row by row: flags, values, kinds of results, metadata, prepared statements, batches, segments,
 errors with their bodies. Everything is sent by hand, so that what a driver hides is seen too."""
 
+import hashlib
 import struct
 
 import lz4.block
 
 import wire
-from harness import Failed, asserted_refusal, behaviour, equal, true
+from frames import (
+    ALL, INT, KEYSPACE, LOCAL_SERIAL, NAMES, NOW, PAGE_SIZE, PAGING_STATE, QUORUM, SERIAL, SERIAL_LEVEL, SKIP_METADATA,
+    TEXT, TIMESTAMP, VALUES, Prepared, Reader, Rows, ask, batch, body, each_version, error, from_version_4,
+    in_version_5, number, prepared_part, started, table, text_part)
+from harness import behaviour, equal, true
 from wire import Closed, Wire
-
-VERSIONS = (3, 4, 5)
-ONE, QUORUM, ALL, SERIAL, LOCAL_SERIAL, TWO = 1, 4, 5, 8, 9, 2
-VALUES, SKIP_METADATA, PAGE_SIZE, PAGING_STATE, SERIAL_LEVEL, TIMESTAMP, NAMES, KEYSPACE, NOW = (
-    0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0x100)
-INT, TEXT = 9, 13
-
-
-def started(env, version=4, **options):
-    connection = Wire(env.ring.addresses[0], env.ring.port, version)
-    equal(connection.start(**options).opcode, wire.READY, "answer to STARTUP")
-    return connection
-
-
-def each_version(function, versions=VERSIONS):
-    """A behaviour for each version, whose function takes the environment and a started connection."""
-    for version in versions:
-        def check(env, version=version):
-            with started(env, version) as connection:
-                function(env, connection)
-        check.__name__ = f"version {version}: " + function.__name__.replace("_", " ")
-        behaviour(check)
-    return function
-
-
-def in_version_5(function):
-    return each_version(function, (5,))
-
-
-def from_version_4(function):
-    return each_version(function, (4, 5))
-
-
-def table(env):
-    """k int PRIMARY KEY, v int, w text; rows 1..5 with v = 10 k."""
-    def make():
-        name = env.keyspace + "." + env.table("k int PRIMARY KEY, v int, w text")
-        for k in range(1, 6):
-            env.execute(f"INSERT INTO {name} (k, v, w) VALUES ({k}, {k * 10}, 'w{k}')")
-        return name
-    return env.shared("table", make)
-
-
-def number(value):
-    return struct.pack(">ii", 4, value)
-
-
-def body(connection, text, flags=0, rest=b"", level=QUORUM):
-    return connection.query_body(text, level, flags, rest)
-
-
-def ask(connection, text, flags=0, rest=b"", level=QUORUM, **options):
-    return connection.ask(wire.QUERY, body(connection, text, flags, rest, level), **options)
-
-
-def error(frame, code, *phrases):
-    equal(frame.opcode, wire.ERROR, "opcode of the answer")
-    found, text = frame.error
-    equal(hex(found), hex(code), f"code of {text!r}")
-    for phrase in phrases:
-        true(phrase.lower() in text.lower(), f"{phrase!r} is not in {text!r}")
-        asserted_refusal(phrase)
-    return frame.content[6 + len(text.encode()):]
-
-
-class Reader:
-    """Reads the parts of a body."""
-
-    def __init__(self, data, offset=0):
-        self.data, self.offset = data, offset
-
-    def take(self, form):
-        values = struct.unpack_from(">" + form, self.data, self.offset)
-        self.offset += struct.calcsize(">" + form)
-        return values[0] if len(values) == 1 else values
-
-    def string(self):
-        text, self.offset = wire.read_string(self.data, self.offset)
-        return text
-
-    def bytes(self):
-        length = self.take("i")
-        return None if length < 0 else self.raw(length)
-
-    def short_bytes(self):
-        return self.raw(self.take("H"))
-
-    def raw(self, length):
-        self.offset += length
-        return self.data[self.offset - length:self.offset]
-
-    @property
-    def rest(self):
-        return self.data[self.offset:]
-
-
-class Rows:
-    """A ROWS result of scalar columns."""
-
-    def __init__(self, frame):
-        if frame.opcode == wire.ERROR:
-            raise Failed(f"error {frame.error}")
-        reader = Reader(frame.content)
-        equal(reader.take("i"), 2, "kind of the result")
-        self.flags, count = reader.take("ii")
-        self.paging_state = reader.bytes() if self.flags & 2 else None
-        self.metadata_id = reader.short_bytes() if self.flags & 8 else None
-        self.columns = []
-        if not self.flags & 4:
-            self.table = (reader.string(), reader.string()) if self.flags & 1 else None
-            for _ in range(count):
-                owner = None if self.flags & 1 else (reader.string(), reader.string())
-                self.columns.append((reader.string(), reader.take("H")))
-                self.table = self.table or owner
-        self.rows = [tuple(reader.bytes() for _ in range(count)) for _ in range(reader.take("i"))]
-        equal(reader.rest, b"", "bytes behind the rows")
-
-    @property
-    def numbers(self):
-        return [tuple(None if cell is None else int.from_bytes(cell, "big", signed=True) for cell in row)
-                for row in self.rows]
-
-
-class Prepared:
-    """A PREPARED result."""
-
-    def __init__(self, connection, text, keyspace=None):
-        data = wire.long_string(text)
-        if connection.version >= 5:
-            data += struct.pack(">i", 1) + wire.string(keyspace) if keyspace else struct.pack(">i", 0)
-        frame = connection.ask(wire.PREPARE, data)
-        if frame.opcode == wire.ERROR:
-            raise Failed(f"error {frame.error}")
-        reader = Reader(frame.body)
-        equal(reader.take("i"), 4, "kind of the result")
-        self.id = reader.short_bytes()
-        self.metadata_id = reader.short_bytes() if connection.version >= 5 else None
-        flags, count = reader.take("ii")
-        self.keys = [reader.take("H") for _ in range(reader.take("i"))] if connection.version >= 4 else None
-        self.markers = []
-        if count:
-            true(flags & 1, "one table for all markers")
-            self.table = reader.string(), reader.string()
-            self.markers = [(reader.string(), reader.take("H")) for _ in range(count)]
-        flags, count = reader.take("ii")
-        self.result_flags = flags
-        self.columns = []
-        if not flags & 4 and count:
-            reader.string(), reader.string()
-            self.columns = [(reader.string(), reader.take("H")) for _ in range(count)]
-
-    def body(self, connection, flags=0, rest=b"", metadata_id=None, level=QUORUM):
-        data = struct.pack(">H", len(self.id)) + self.id
-        if connection.version >= 5:
-            known = self.metadata_id if metadata_id is None else metadata_id
-            data += struct.pack(">H", len(known)) + known
-        return data + struct.pack(">H", level) + struct.pack(">i" if connection.version >= 5 else ">B", flags) + rest
-
-    def execute(self, connection, flags=0, rest=b"", **options):
-        return connection.ask(wire.EXECUTE, self.body(connection, flags, rest, **options))
 
 
 # Queries and their flags
@@ -434,6 +279,14 @@ def the_id_depends_on_text_and_keyspace(env, connection):
     true(second != first, "a text without its keyspace")
 
 
+@each_version
+def an_id_is_the_digest_of_keyspace_and_text(env, connection):
+    text = f"SELECT v FROM {table(env)} WHERE k = ?"
+    equal(Prepared(connection, text).id, hashlib.md5(text.encode()).digest())
+    ask(connection, f"USE {env.keyspace}")
+    equal(Prepared(connection, text).id, hashlib.md5((env.keyspace + text).encode()).digest())
+
+
 @in_version_5
 def prepare_takes_a_keyspace(env, connection):
     prepared = Prepared(connection, f"SELECT v FROM {table(env).split('.')[1]} WHERE k = ?", env.keyspace)
@@ -536,19 +389,6 @@ def a_statement_of_a_dropped_table_is_unprepared_and_then_refused(env, connectio
 
 # Batches
 
-def batch(connection, kind, parts, flags=0, rest=b"", level=QUORUM):
-    data = struct.pack(">BH", kind, len(parts)) + b"".join(parts) + struct.pack(">H", level)
-    return connection.ask(wire.BATCH, data + struct.pack(">i" if connection.version >= 5 else ">B", flags) + rest)
-
-
-def text_part(text, values=b"", count=0):
-    return b"\0" + wire.long_string(text) + struct.pack(">H", count) + values
-
-
-def prepared_part(prepared, values, count):
-    return b"\1" + struct.pack(">H", len(prepared.id)) + prepared.id + struct.pack(">H", count) + values
-
-
 @each_version
 def a_batch_mixes_texts_and_prepared_statements(env, connection):
     name = table(env)
@@ -567,6 +407,43 @@ def a_batch_has_one_timestamp(env, connection):
     name = table(env)
     batch(connection, 1, [text_part(f"INSERT INTO {name} (k, v) VALUES (113, 1)")], TIMESTAMP, struct.pack(">q", 777))
     equal(Rows(ask(connection, f"SELECT writetime(v) FROM {name} WHERE k = 113")).numbers, [(777,)])
+
+
+@each_version
+def a_conditional_batch_takes_a_serial_level(env, connection):
+    name = table(env)
+    for level in (SERIAL, LOCAL_SERIAL):
+        answer = batch(connection, 1, [text_part(f"UPDATE {name} SET v = 10 WHERE k = 1 IF v = 10")], SERIAL_LEVEL,
+                       struct.pack(">H", level))
+        equal(Rows(answer).rows, [(b"\1",)])
+    error(batch(connection, 1, [text_part(f"UPDATE {name} SET v = 10 WHERE k = 1 IF v = 10")], SERIAL_LEVEL,
+                struct.pack(">H", QUORUM)), 0x2200, "serial")
+
+
+@in_version_5
+def a_batch_takes_a_keyspace_and_a_now(env, connection):
+    name = table(env).split(".")[1]
+    insert = f"INSERT INTO {name} (k, v) VALUES (120, 1) USING TTL 100"
+    rest = wire.string(env.keyspace) + struct.pack(">i", 1_000_000_000)
+    equal(batch(connection, 1, [text_part(insert)], KEYSPACE | NOW, rest).kind, 1)
+    text = f"SELECT v FROM {table(env)} WHERE k = 120"
+    equal(Rows(ask(connection, text, NOW, struct.pack(">i", 1_000_000_099))).numbers, [(1,)])
+    equal(Rows(ask(connection, text, NOW, struct.pack(">i", 1_000_000_101))).numbers, [])
+    error(batch(connection, 1, [text_part(insert)]), 0x2200, "No keyspace has been specified")
+
+
+@each_version
+def an_execution_takes_names_pages_and_a_timestamp(env, connection):
+    name = table(env)
+    insert = Prepared(connection, f"INSERT INTO {name} (k, v) VALUES (:key, :value)")
+    named = struct.pack(">H", 2) + wire.string("value") + number(7) + wire.string("key") + number(121)
+    equal(insert.execute(connection, VALUES | NAMES | TIMESTAMP, named + struct.pack(">q", 4321)).kind, 1)
+    equal(Rows(ask(connection, f"SELECT v, writetime(v) FROM {name} WHERE k = 121")).numbers, [(7, 4321)])
+    select = Prepared(connection, f"SELECT k FROM {name} WHERE k IN (1, 2, 3)")
+    first = Rows(select.execute(connection, PAGE_SIZE, struct.pack(">i", 2)))
+    state = struct.pack(">i", len(first.paging_state)) + first.paging_state
+    second = Rows(select.execute(connection, PAGE_SIZE | PAGING_STATE, struct.pack(">i", 2) + state))
+    equal((first.numbers, second.numbers, second.paging_state), ([(1,), (2,)], [(3,)], None))
 
 
 @each_version
@@ -626,6 +503,13 @@ def a_warning_goes_before_the_body(env, connection):
     reader = Reader(frame.body)
     true(any("Aggregation query used without partition key" in reader.string() for _ in range(reader.take("H"))), "the text")
     equal(reader.take("i"), 2, "the result follows")
+
+
+@behaviour
+def version_3_knows_no_warnings(env):
+    with started(env, 3) as connection:
+        frame = ask(connection, f"SELECT count(*) FROM {table(env)}")
+        equal((frame.flags & 8, Reader(frame.body).take("i")), (0, 2))
 
 
 @from_version_4
@@ -700,9 +584,9 @@ def a_function_that_fails_names_itself(env, connection):
     rest = error(ask(connection, f"SELECT v / 0 FROM {table(env)} WHERE k = 1"), 0x1400 if connection.version >= 4 else 0x2200)
     if connection.version >= 4:
         reader = Reader(rest)
-        true(reader.string() == "system", "the keyspace")
-        true("/" in reader.string() or True, "the name")
-        true(reader.take("H") == 2, "two argument types")
+        equal((reader.string(), reader.string()), ("system", "/"))
+        equal([reader.string() for _ in range(reader.take("H"))], ["int", "int"])
+        equal(reader.rest, b"")
 
 
 @each_version
@@ -724,6 +608,36 @@ def a_frame_in_segments_of_one_byte_is_put_together(env):
     with started(env, 5) as connection:
         send_segments(connection, connection.frame(wire.OPTIONS, stream=5), 1)
         equal(connection.receive().stream, 5)
+
+
+@behaviour
+def frames_at_the_edges_of_a_segment_are_read_and_answered(env):
+    name = env.keyspace + "." + env.table("k int PRIMARY KEY, v text")
+    insert, longest = f"INSERT INTO {name} (k, v) VALUES (?, ?)", 131_071
+    with started(env, 5) as connection:
+        for k, size in enumerate((longest - 1, longest, longest + 1, 2 * longest, 2 * longest + 1)):
+            # So many characters make the whole frame, header and all, that long.
+            empty = connection.frame(wire.QUERY, body(connection, insert, VALUES, struct.pack(">H", 2) + number(k) + wire.long_string("")))
+            value = wire.long_string("x" * (size - len(empty)))
+            frame = connection.frame(wire.QUERY, body(connection, insert, VALUES, struct.pack(">H", 2) + number(k) + value))
+            equal(len(frame), size)
+            if size <= longest:
+                connection.raw(wire.segment(frame))
+            else:
+                send_segments(connection, frame, longest)
+            equal(connection.receive().kind, 1, f"a frame of {size} bytes")
+            connection.query(f"SELECT v FROM {name} WHERE k = {k}", stream=k)
+            rows = Rows(connection.receive())
+            equal(len(rows.rows[0][0]), size - len(empty), f"the value of a frame of {size} bytes")
+
+
+@behaviour
+def small_frames_follow_a_large_one_in_a_segment_of_their_own(env):
+    with started(env, 5) as connection:
+        text = "SELECT key FROM system.local /* " + "x" * 200_000 + " */"
+        send_segments(connection, connection.frame(wire.QUERY, connection.query_body(text), stream=1), 131_071)
+        connection.raw(wire.segment(b"".join(connection.frame(wire.OPTIONS, stream=n) for n in range(2, 9))))
+        equal(sorted(connection.receive().stream for _ in range(8)), list(range(1, 9)))
 
 
 @behaviour
@@ -819,6 +733,70 @@ def a_compressed_segment_that_lies_about_its_length_ends_its_connection_only(env
 
 
 @behaviour
+def a_long_answer_comes_in_compressed_segments_that_do_not_pass_the_limit(env):
+    with compressed_connection(env) as connection:
+        name = env.keyspace + "." + env.table("k int PRIMARY KEY, v blob")
+        value = bytes((i * i >> 7) % 251 for i in range(400_000))
+        env.execute(f"INSERT INTO {name} (k, v) VALUES (1, %s)", (value,))
+        connection.raw(compressed_segment(connection.frame(
+            wire.QUERY, connection.query_body(f"SELECT v FROM {name}"), stream=13)))
+        payload, sizes = b"", []
+        while len(payload) < len(value):
+            part = read_compressed(connection)
+            sizes.append(len(part))
+            payload += part
+        true(max(sizes) <= 131_071 and len(sizes) >= 4, f"sizes {sizes}")
+        true(value in payload and stream_of(payload) == 13, "the value")
+
+
+@behaviour
+def answers_are_compressed_as_the_client_asked_in_versions_3_and_4(env):
+    text = f"SELECT k, (text)'{'a long text ' * 300}' FROM {table(env)}"
+    for version in (3, 4):
+        with started(env, version) as plain:
+            expected = ask(plain, text).body
+        for name, unpack in (("lz4", lambda b: lz4.block.decompress(b[4:], uncompressed_size=struct.unpack(">i", b[:4])[0])),
+                             ("snappy", unsnappy)):
+            with started(env, version, COMPRESSION=name) as connection:
+                frame = ask(connection, text)
+                equal(frame.flags & 1, 1, f"{name} in version {version}: the flag")
+                equal(unpack(frame.body), expected, f"{name} in version {version}")
+
+
+def unsnappy(data):
+    """What snappy's format holds (format description: google/snappy, format_description.txt)."""
+    length, shift, at, out = 0, 0, 0, bytearray()
+    while True:
+        byte = data[at]
+        at += 1
+        length |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            break
+    while at < len(data):
+        tag = data[at]
+        at += 1
+        if tag & 3 == 0:
+            count = (tag >> 2) + 1
+            if count > 60:
+                extra = count - 60
+                count = int.from_bytes(data[at:at + extra], "little") + 1
+                at += extra
+            out += data[at:at + count]
+            at += count
+            continue
+        if tag & 3 == 1:
+            count, offset, at = (tag >> 2 & 7) + 4, (tag >> 5) << 8 | data[at], at + 1
+        else:
+            size = 2 if tag & 3 == 2 else 4
+            count, offset, at = (tag >> 2) + 1, int.from_bytes(data[at:at + size], "little"), at + size
+        for _ in range(count):
+            out.append(out[-offset])
+    equal(len(out), length, "the length that snappy states")
+    return bytes(out)
+
+
+@behaviour
 def snappy_is_refused_in_version_5(env):
     with Wire(env.ring.addresses[0], env.ring.port, 5) as connection:
         error(connection.start(COMPRESSION="snappy"), 0x000A, "snappy")
@@ -866,6 +844,25 @@ def a_broken_snappy_body_is_a_protocol_error(env):
 def the_largest_stream_is_answered(env, connection):
     connection.query("SELECT key FROM system.local", stream=32767)
     equal(connection.receive().stream, 32767)
+
+
+@each_version
+def all_streams_of_a_connection_are_answered_once_each(env, connection):
+    query = connection.query_body("SELECT key FROM system.local")
+    counts, sent, step = [0] * 32_768, 0, 512
+    while sent < len(counts):
+        frames = [connection.frame(wire.QUERY, query, stream=stream) for stream in range(sent, sent + step)]
+        connection.raw(wire.segment(b"".join(frames)) if connection.segments else b"".join(frames))
+        sent += step
+        for _ in range(step):
+            counts[connection.receive().stream] += 1
+    equal(counts, [1] * len(counts))
+
+
+@from_version_4
+def the_flag_of_beta_versions_changes_nothing_in_others(env, connection):
+    connection.send(wire.QUERY, body(connection, f"SELECT v FROM {table(env)} WHERE k = 1"), flags=0x10)
+    equal(Rows(connection.receive()).numbers, [(10,)])
 
 
 @each_version

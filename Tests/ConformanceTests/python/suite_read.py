@@ -1,10 +1,12 @@
 """SELECT: which rows, in which order, how many, page by page; and what is refused."""
 
-from cassandra import ConsistencyLevel, InvalidRequest
+import time
+
+from cassandra import ConsistencyLevel, InvalidRequest, ReadTimeout, WriteTimeout
 from cassandra.protocol import SyntaxException
 from cassandra.query import SimpleStatement
 
-from harness import behaviour, equal, needs, refusals, true
+from harness import behaviour, equal, eventually, needs, refusals, true
 
 
 def wide(env):
@@ -191,6 +193,32 @@ def token_ranges_cut_the_table_into_pieces(env):
         seen += [row[0] for row in env.rows(
             f"SELECT k FROM {name} WHERE token(k) > {low} AND token(k) <= {high}")]
     equal(sorted(seen), list(range(200)))
+
+
+@behaviour
+def a_range_of_tokens_may_end_at_the_smallest_which_is_the_end_of_the_ring(env):
+    name = many(env)
+    smallest, tokens = -2**63, dict(env.rows(f"SELECT k, token(k) FROM {name}"))
+    for condition, bound, holds in (
+            ("token(k) > ?", (smallest,), lambda t: True), ("token(k) >= ?", (smallest,), lambda t: True),
+            ("token(k) > ? AND token(k) <= ?", (smallest, smallest), lambda t: True),
+            ("token(k) > ? AND token(k) <= ?", (tokens[5], smallest), lambda t: t > tokens[5]),
+            ("token(k) >= ? AND token(k) <= ?", (tokens[5], 2**63 - 1), lambda t: t >= tokens[5]),
+            ("token(k) > ? AND token(k) <= ?", (tokens[5], tokens[5]), lambda t: False),
+            ("token(k) >= ? AND token(k) <= ?", (tokens[5], tokens[5]), lambda t: t == tokens[5]),
+            ("token(k) > ? AND token(k) < ?", (max(tokens.values()), min(tokens.values())), lambda t: False)):
+        statement = env.session.prepare(f"SELECT k FROM {name} WHERE {condition}")
+        equal(sorted(row[0] for row in env.rows(statement, bound)), [k for k in range(200) if holds(tokens[k])],
+              f"{condition} {bound}")
+
+
+@behaviour
+def bound_limits_hold_over_pages(env):
+    each = env.session.prepare(f"SELECT p FROM {wide(env)} PER PARTITION LIMIT ? LIMIT ?")
+    for size in (1, 2, 3, 100):
+        each.fetch_size = size
+        for partition, whole, expected in ((2, 100, 6), (16, 20, 20), (20, 100, 48), (3, 4, 4)):
+            equal(len(env.rows(each, (partition, whole))), expected, f"pages of {size}: {partition}, {whole}")
 
 
 @behaviour
@@ -644,6 +672,29 @@ for _statement in (
         "UPDATE $t USING TIMEOUT 5s SET v = 0 WHERE k = 0", "DELETE t FROM $t USING TIMEOUT 5s WHERE k = 99",
         "BEGIN BATCH USING TIMEOUT 5s INSERT INTO $t (k) VALUES (0); APPLY BATCH"):
     timeout_case(_statement)
+
+
+@behaviour
+@needs(3)
+def a_timeout_ends_the_wait_for_replicas(env):
+    name = filtered(env)
+    session = env.only(1)
+    env.ring.pause(3)
+    try:
+        for text in (f"SELECT * FROM {name} WHERE k = 1 USING TIMEOUT 100ms",
+                     f"UPDATE {name} USING TIMEOUT 100ms SET v = 1 WHERE k = 1"):
+            begin = time.monotonic()
+            try:
+                session.execute(SimpleStatement(text, consistency_level=ConsistencyLevel.ALL))
+            except (ReadTimeout, WriteTimeout) as error:
+                equal((error.required_responses, error.received_responses), (3, 2), text)
+                true(time.monotonic() - begin < 1.5, f"after {time.monotonic() - begin:.1f} s: {text}")
+            else:
+                true(False, f"answered: {text}")
+    finally:
+        env.ring.resume(3)
+    everyone = SimpleStatement(f"SELECT k FROM {name} WHERE k = 1", consistency_level=ConsistencyLevel.ALL)
+    eventually(lambda: env.execute(everyone), 30, 0.2)
 
 
 @behaviour

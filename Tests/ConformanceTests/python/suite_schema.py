@@ -4,7 +4,7 @@ from cassandra import AlreadyExists, ConsistencyLevel, InvalidRequest, Unauthori
 from cassandra.protocol import ConfigurationException, SyntaxException
 from cassandra.query import SimpleStatement
 
-from harness import behaviour, equal, refusals, true
+from harness import behaviour, equal, eventually, needs, refusals, true
 
 SIMPLE = "{'class': 'SimpleStrategy', 'replication_factor': 1}"
 
@@ -411,6 +411,53 @@ def a_tuple_of_tuples_goes_as_deep_as_drivers_try(env):
     for _ in range(32):
         value = value[0]
     equal(value, 7)
+
+
+@behaviour
+@needs(3)
+def what_was_truncated_stays_away_after_every_node_is_killed(env):
+    table = env.table("k int PRIMARY KEY, v int")
+    insert = env.session.prepare(f"INSERT INTO {table} (k, v) VALUES (?, ?)")
+    insert.consistency_level = ConsistencyLevel.ALL
+    for k in range(50):
+        env.execute(insert, (k, 1))
+    env.execute(f"TRUNCATE {table}")
+    env.execute(insert, (7, 2))
+    for node in env.nodes():
+        env.ring.kill(node)
+    env.ring.heal()
+    everyone = SimpleStatement(f"SELECT k, v FROM {table}", consistency_level=ConsistencyLevel.ALL)
+    eventually(lambda: equal(env.rows(everyone), [(7, 2)]), 30, 0.3)
+
+
+CLASSES = [
+    ("ListType(Int32Type)", "list<int>"), ("SetType(UTF8Type)", "set<text>"),
+    ("MapType(UTF8Type,Int32Type)", "map<text, int>"), ("FrozenType(ListType(SetType(Int32Type)))", None),
+    ("FrozenType(ListType(FrozenType(SetType(Int32Type))))", "frozen<list<frozen<set<int>>>>"),
+    ("TupleType(Int32Type,UTF8Type)", "frozen<tuple<int, text>>"), ("VectorType(FloatType , 3)", "vector<float, 3>"),
+    ("org.apache.cassandra.db.marshal.ListType(org.apache.cassandra.db.marshal.Int32Type)", "list<int>"),
+    ("ReversedType(Int32Type)", "int"), ("DateType", "timestamp"), ("LexicalUUIDType", "uuid"),
+    ("CompositeType(Int32Type,UTF8Type)", "'org.apache.cassandra.db.marshal.CompositeType("
+     "org.apache.cassandra.db.marshal.Int32Type,org.apache.cassandra.db.marshal.UTF8Type)'"),
+]
+
+
+def class_case(name, kind):
+    def check(env):
+        if kind is None:
+            env.refused(InvalidRequest, "Non-frozen collections are not allowed inside collections",
+                        lambda: env.execute(f"CREATE TABLE refused (k int PRIMARY KEY, v '{name}')"))
+            return
+        table = env.table(f"k int PRIMARY KEY, v '{name}'")
+        equal(env.rows(
+            f"SELECT type FROM system_schema.columns WHERE keyspace_name = '{env.keyspace}' AND table_name = '{table}' "
+            "AND column_name = 'v'"), [(kind,)])
+    check.__name__ = "a type by its class: " + name
+    behaviour(check)
+
+
+for _class in CLASSES:
+    class_case(*_class)
 
 
 @behaviour

@@ -4,7 +4,7 @@ import os
 import subprocess
 import tempfile
 
-from cassandra import InvalidRequest, Unauthorized
+from cassandra import InvalidRequest
 
 from harness import asserted_refusal, behaviour, equal, eventually, needs, refusals, true
 
@@ -175,14 +175,20 @@ refusals([
     ("a change for a time",
      "UPDATE system_views.settings USING TTL 9 SET value = '1s' WHERE name = 'read_request_timeout'",
      InvalidRequest, "Expiring columns are not supported by virtual tables"),
-    ("emptying the table", "TRUNCATE system_views.settings", Unauthorized,
-     "not user-modifiable"),
+    ("a change as of a time",
+     "UPDATE system_views.settings USING TIMESTAMP 9 SET value = '1s' WHERE name = 'read_request_timeout'",
+     InvalidRequest, "Custom timestamp is not supported by virtual tables"),
+    ("emptying the table", "TRUNCATE system_views.settings", InvalidRequest,
+     "Truncation is not supported by table system_views.settings"),
     ("changing another virtual table",
-     "UPDATE system_views.caches SET entry_count = 1 WHERE name = 'chunks'", Unauthorized,
-     "not user-modifiable"),
-    ("a batch of settings",
+     "UPDATE system_views.caches SET entry_count = 1 WHERE name = 'chunks'", InvalidRequest,
+     "Modification is not supported by table system_views.caches"),
+    ("a logged batch of settings",
      "BEGIN BATCH UPDATE system_views.settings SET value = '1s' WHERE name = 'cas_backoff'; "
-     "APPLY BATCH", Unauthorized, "not user-modifiable"),
+     "APPLY BATCH", InvalidRequest, "Cannot include a virtual table statement in a logged batch"),
+    ("a batch of settings",
+     "BEGIN UNLOGGED BATCH UPDATE system_views.settings SET value = '1s' WHERE name = 'cas_backoff'; "
+     "APPLY BATCH", InvalidRequest, "A setting is changed by a statement of its own"),
     ("a warn threshold above the fail threshold",
      "UPDATE system_views.settings SET value = '-2' WHERE name = 'page_size_warn_threshold'",
      InvalidRequest, "a whole number from -1"),

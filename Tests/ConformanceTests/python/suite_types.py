@@ -149,6 +149,119 @@ def not_a_number_comes_back(env):
 
 
 @behaviour
+def zeros_and_what_is_no_number_have_their_places_in_the_order(env):
+    places = ["-inf", "-1.0", "-0.0", "0.0", "1.0", "inf", "nan"]
+    for kind in ("float", "double"):
+        name = env.table(f"p int, c {kind}, v int, PRIMARY KEY (p, c)")
+        single = env.table(f"k {kind} PRIMARY KEY")
+        write = env.session.prepare(f"INSERT INTO {name} (p, c, v) VALUES (1, ?, 1)")
+        write_key = env.session.prepare(f"INSERT INTO {single} (k) VALUES (?)")
+        read = env.session.prepare(f"SELECT c FROM {name} WHERE p = 1 AND c = ?")
+        read_key = env.session.prepare(f"SELECT k FROM {single} WHERE k = ?")
+        for text in ("nan", "inf", "0.0", "1.0", "-0.0", "-1.0", "-inf"):
+            env.execute(write, (float(text),))
+            env.execute(write_key, (float(text),))
+        found = lambda rows: [repr(row[0]) for row in rows]
+        equal(found(env.rows(f"SELECT c FROM {name} WHERE p = 1")), places, kind)
+        equal(found(env.rows(f"SELECT c FROM {name} WHERE p = 1 ORDER BY c DESC")), places[::-1], kind)
+        equal(found(env.rows(f"SELECT c FROM {name} WHERE p = 1 AND c < 0.0")), places[:3], kind)
+        equal(found(env.rows(f"SELECT c FROM {name} WHERE p = 1 AND c > Infinity")), ["nan"], kind)
+        for text in places:
+            equal(found(env.rows(read, (float(text),))), [text], f"{kind} as a clustering column")
+            equal(found(env.rows(read_key, (float(text),))), [text], f"{kind} as a key")
+
+
+@behaviour
+def numbers_of_thousands_of_digits_come_back(env):
+    name = env.table("k int PRIMARY KEY, v varint, d decimal")
+    write = env.session.prepare(f"INSERT INTO {name} (k, v, d) VALUES (?, ?, ?)")
+    whole, fraction = 7**4000, decimal.Decimal((1, tuple(int(digit) for digit in str(7**3000)), -4000))
+    env.execute(write, (1, whole, fraction))
+    env.execute(write, (2, -whole, fraction.copy_negate()))
+    env.execute(f"INSERT INTO {name} (k, v, d) VALUES (3, {whole}, 1E-100000)")
+    rows = {row[0]: row[1:] for row in env.rows(f"SELECT k, v, d FROM {name}")}
+    equal(rows, {1: (whole, fraction), 2: (-whole, fraction.copy_negate()),
+                 3: (whole, decimal.Decimal((0, (1,), -100000)))})
+    equal(rows[1][1].as_tuple(), fraction.as_tuple(), "the scale")
+
+
+MAY_BE_EMPTY = {
+    "ascii", "bigint", "blob", "boolean", "decimal", "double", "float", "inet", "int", "text", "timestamp", "timeuuid",
+    "uuid", "varint"}
+
+
+def empty(kind):
+    def check(env):
+        name = env.table(f"k int PRIMARY KEY, v {kind}")
+        bound = env.session.prepare(f"INSERT INTO {name} (k, v) VALUES (?, ?)").bind((1, None))
+        bound.values[1] = b""
+        if kind not in MAY_BE_EMPTY:
+            env.refused(InvalidRequest, "Expected", lambda: env.execute(bound))
+            return
+        env.execute(bound)
+        env.execute(f"INSERT INTO {name} (k) VALUES (2)")
+        shown = "v" if kind == "blob" else f"{kind}_as_blob(v)"
+        equal(env.rows(f"SELECT {shown} FROM {name} WHERE k = 1"), [(b"",)])
+        equal(env.rows(f"SELECT {shown} FROM {name} WHERE k = 2"), [(None,)])
+        value = "0x" if kind == "blob" else f"blob_as_{kind}(0x)"
+        equal(env.rows(f"SELECT k FROM {name} WHERE v = {value} ALLOW FILTERING"), [(1,)])
+    check.__name__ = f"{kind} without bytes is a value or refused"
+    return check
+
+
+def blob_conversions(kind, values):
+    def check(env):
+        name = env.table(f"k int PRIMARY KEY, v {kind}, b blob")
+        write = env.session.prepare(f"INSERT INTO {name} (k, v) VALUES (?, ?)")
+        there = f"{kind}_as_blob(v), {kind}AsBlob(v), varcharAsBlob(v)" if kind == "text" else (
+            f"{kind}_as_blob(v), {kind}AsBlob(v)")
+        for number, (value, _) in enumerate(values):
+            env.execute(write, (number, value))
+            found = env.rows(f"SELECT {there} FROM {name} WHERE k = {number}")[0]
+            equal(len(set(found)), 1, f"the names mean the same: {found}")
+            text = "0x" + found[0].hex()
+            for function in (f"blob_as_{kind}", f"blobAs{kind.capitalize()}"):
+                equal(env.rows(f"SELECT {function}({text}) FROM {name} WHERE k = {number}"), [(value,)], text)
+                env.execute(f"INSERT INTO {name} (k, v) VALUES (99, {function}({text}))")
+                equal(env.rows(f"SELECT v FROM {name} WHERE k = 99"), [(value,)], f"written by {function}")
+    check.__name__ = f"{kind} goes into a blob and back by the old and the new names"
+    return check
+
+
+for _kind, _values in VALUES.items():
+    behaviour(empty(_kind))
+    if _kind != "blob":
+        behaviour(blob_conversions(_kind, _values))
+
+
+@behaviour
+def every_part_of_a_timestamp_may_stand_in_every_form(env):
+    name = table(env, "timestamp")
+    write = f"INSERT INTO {name} (k, v) VALUES (750, '%s')"
+    days = datetime.datetime(2024, 3, 5)
+    zones = [("", 0), ("Z", 0), (" UTC", 0), (" GMT", 0), ("+0000", 0), ("+00", 0), ("+02", 120), ("+0230", 150),
+             ("+02:30", 150), ("-05", -300), ("-0530", -330), ("-05:30", -330), (" +0530", 330), (" -05:30", -330)]
+    times = [("", 0), ("06:07", 22_020_000), ("06:07:08", 22_028_000), ("06:07:08.9", 22_028_900),
+             ("06:07:08.98", 22_028_980), ("06:07:08.987", 22_028_987)]
+    for separator in (" ", "T"):
+        for time, milliseconds in times:
+            for zone, minutes in zones:
+                text = "2024-03-05" + (separator + time if time else "") + zone
+                env.execute(write % text)
+                moment = days + datetime.timedelta(milliseconds=milliseconds) - datetime.timedelta(minutes=minutes)
+                equal(env.rows(f"SELECT v FROM {name} WHERE k = 750"), [(moment,)], text)
+
+
+@behaviour
+def now_is_a_timestamp_in_words(env):
+    name = table(env, "timestamp")
+    for k, text in ((760, "'now'"), (761, "'NOW'")):
+        env.execute(f"INSERT INTO {name} (k, v) VALUES ({k}, {text})")
+        moment = env.rows(f"SELECT v FROM {name} WHERE k = {k}")[0][0]
+        true(abs(moment - datetime.datetime.utcnow()) < datetime.timedelta(minutes=5), f"{moment} is now")
+
+
+@behaviour
 def an_IPv6_address_comes_back(env):
     name = table(env, "inet")
     for number, text in enumerate(("::1", "2001:db8::ff00:42:8329", "::ffff:1.2.3.4")):

@@ -222,6 +222,31 @@ def a_bound_time_to_live_counts(env):
 
 
 @behaviour
+def the_longest_time_to_live_is_twenty_years(env):
+    name, k = simple(env), keys(env)
+    statement = env.session.prepare(f"INSERT INTO {name} (k, v) VALUES (?, 1) USING TTL ?")
+    env.execute(statement, (k, 630_720_000))
+    left = env.rows(f"SELECT ttl(v) FROM {name} WHERE k = {k}")[0][0]
+    true(630_719_900 < left <= 630_720_000, f"{left} seconds are left")
+    env.refused(InvalidRequest, "ttl is too large", lambda: env.execute(statement, (k, 630_720_001)))
+    env.refused(InvalidRequest, "A TTL must be greater or equal to 0", lambda: env.execute(statement, (k, -1)))
+
+
+@behaviour
+def a_bound_time_to_live_of_zero_or_null_is_none(env):
+    name = env.table("k int PRIMARY KEY, v int", "WITH default_time_to_live = 1000")
+    statement = env.session.prepare(f"INSERT INTO {name} (k, v) VALUES (?, 1) USING TTL ?")
+    for k, bound in ((1, 0), (2, None), (3, 50)):
+        env.execute(statement, (k, bound))
+    unset = statement.bind((4, 1))
+    unset.values[1] = UNSET_VALUE
+    env.execute(unset)
+    left = dict(env.rows(f"SELECT k, ttl(v) FROM {name}"))
+    equal((left[1], left[2]), (None, None))
+    true(0 < left[3] <= 50 and 900 < left[4] <= 1000, f"times to live {left}")
+
+
+@behaviour
 def a_cell_is_deleted(env):
     name, k = simple(env), keys(env)
     env.execute(f"INSERT INTO {name} (k, v, w) VALUES ({k}, 1, 2)")
@@ -579,6 +604,44 @@ def elements_are_taken_out_and_a_whole_overwrite_forgets_the_rest(env):
     equal((set(row[0]), dict(row[1])), ({2}, {"b": 2}))
     env.execute(f"UPDATE {name} SET m = {{'z': 26}} WHERE k = {k}")
     equal(dict(env.rows(f"SELECT m FROM {name} WHERE k = {k}")[0][0]), {"z": 26})
+
+
+@behaviour
+def entries_go_by_their_keys_and_a_whole_collection_deletes_what_was_there_before(env):
+    name, k = collections(env), keys(env)
+    env.execute(f"INSERT INTO {name} (k, m, s) VALUES ({k}, {{'a': 1, 'b': 2, 'c': 3}}, {{1, 2, 3}}) USING TIMESTAMP 10")
+    remove = env.session.prepare(f"UPDATE {name} SET m = m - ?, s = s - ? WHERE k = ?")
+    env.execute(remove, ({"a", "zz"}, {3, 9}, k))
+    env.execute(f"UPDATE {name} SET m -= {{'b'}}, s += {{7}} WHERE k = {k}")
+    row = env.rows(f"SELECT m, s FROM {name} WHERE k = {k}")[0]
+    equal((dict(row[0]), set(row[1])), ({"c": 3}, {1, 2, 7}))
+    # At 20 the whole is written: it takes away what is older than that, and what comes at 19 stays away.
+    j = keys(env)
+    env.execute(f"INSERT INTO {name} (k, m) VALUES ({j}, {{'a': 1}}) USING TIMESTAMP 20")
+    env.execute(f"UPDATE {name} USING TIMESTAMP 19 SET m['b'] = 2 WHERE k = {j}")
+    env.execute(f"UPDATE {name} USING TIMESTAMP 20 SET m['c'] = 3 WHERE k = {j}")
+    equal(dict(env.rows(f"SELECT m FROM {name} WHERE k = {j}")[0][0]), {"a": 1, "c": 3})
+
+
+@behaviour
+def fields_of_a_type_are_written_alone_and_a_frozen_one_as_a_whole(env):
+    env.execute("CREATE TYPE part (a int, b text, l frozen<list<int>>)")
+    name = env.table("k int PRIMARY KEY, u part, f frozen<part>, n frozen<map<text, frozen<part>>>")
+    env.execute(f"INSERT INTO {name} (k, u, f, n) VALUES (1, {{a: 1, b: 'x'}}, {{a: 1, b: 'x', l: [1]}}, "
+                "{'p': {a: 2, l: [3, 4]}})")
+    env.execute(f"UPDATE {name} SET u.a = 2, u.l = [5] WHERE k = 1")
+    bound = env.session.prepare(f"UPDATE {name} SET u.b = ? WHERE k = ?")
+    env.execute(bound, ("y", 1))
+    equal(env.rows(f"SELECT u.a, u.b, u.l, f.a, f.l FROM {name}"), [(2, "y", [5], 1, [1])])
+    env.execute(f"DELETE u.a FROM {name} WHERE k = 1")
+    env.execute(f"UPDATE {name} SET u.b = null WHERE k = 1")
+    equal(env.rows(f"SELECT u.a, u.b, u.l FROM {name}"), [(None, None, [5])])
+    inner = env.rows(f"SELECT n FROM {name}")[0][0]["p"]
+    equal((inner.a, inner.b, list(inner.l)), (2, None, [3, 4]))
+    env.execute(f"UPDATE {name} SET u = {{b: 'z'}}, f = {{a: 9}} WHERE k = 1")
+    equal(env.rows(f"SELECT u.a, u.b, u.l, f.a, f.b, f.l FROM {name}"), [(None, "z", None, 9, None, None)])
+    env.refused(InvalidRequest, "Invalid operation (f.a = 1) for frozen UDT column f",
+                lambda: env.execute(f"UPDATE {name} SET f.a = 1 WHERE k = 1"))
 
 
 @behaviour

@@ -89,7 +89,7 @@ class Terminal:
 
 
 def terminal(env, home, *arguments):
-    env.session
+    env.make_keyspace()
     return Terminal(env.ring, home, "--no-color", "-k", env.keyspace, *arguments)
 
 
@@ -192,24 +192,30 @@ def asked(env):
     return own
 
 
-@behaviour
-def a_password_is_asked_for_and_not_shown(env):
+def logged_in(env, check, *options):
+    """Does something with the shell of a visitor, whose prompt is there already if there are options."""
     own = asked(env)
     with tempfile.TemporaryDirectory() as home, \
-            Terminal(own.ring, home, "--no-color", "-u", "visitor") as shell:
+            Terminal(own.ring, home, "--no-color", "-u", "visitor", *options) as shell:
+        if options:
+            shell.wait("> ")
+        check(shell)
+
+
+@behaviour
+def a_password_is_asked_for_and_not_shown(env):
+    def check(shell):
         shell.wait("Password")
         shell.keys("it's me\r")
         told = shell.wait("> ")
         true("it's me" not in told, told)
         shell.line("LIST ROLES OF visitor;", "visitor")
+    logged_in(env, check)
 
 
 @behaviour
 def LOGIN_changes_who_one_is(env):
-    own = asked(env)
-    with tempfile.TemporaryDirectory() as home, \
-            Terminal(own.ring, home, "--no-color", "-u", "visitor", "-p", "it's me") as shell:
-        shell.wait("> ")
+    def check(shell):
         shell.line("CREATE ROLE another;", "Unauthorized")
         shell.line("LOGIN cassandra 'cassandra';", "cassandra@coterie")
         shell.line("CREATE ROLE another;")
@@ -219,16 +225,15 @@ def LOGIN_changes_who_one_is(env):
         shell.keys("it's me\r")
         shell.wait("> ")
         shell.line("DROP ROLE another;", "Unauthorized")
+    logged_in(env, check, "-p", "it's me")
 
 
 @behaviour
 def a_LOGIN_with_a_wrong_password_leaves_one_who_one_was(env):
-    own = asked(env)
-    with tempfile.TemporaryDirectory() as home, \
-            Terminal(own.ring, home, "--no-color", "-u", "visitor", "-p", "it's me") as shell:
-        shell.wait("> ")
+    def check(shell):
         shell.line("LOGIN cassandra 'wrong';", "incorrect")
         shell.line("LIST ROLES OF visitor;", "visitor")
+    logged_in(env, check, "-p", "it's me")
 
 
 @behaviour

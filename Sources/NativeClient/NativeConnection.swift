@@ -200,6 +200,9 @@ package final class NativeConnection: Sendable {
         return response
     }
 
+    /// Whether the connection still stands, as far as this side knows.
+    package var isOpen: Bool { channel.isActive }
+
     /// The options that the server supports.
     package func supportedOptions() async throws -> [(key: String, values: [String])] {
         let response = try await send { $0.options($1, stream: $2) }

@@ -12,9 +12,10 @@ internal import NativeProtocol
 struct NamedNode: Equatable {
     /// `address:port`.
     let endpoint: String
-    let datacenter: String
+    /// Nil where nobody answers who could tell.
+    let datacenter: String?
 
-    var text: String { "<Host: \(endpoint) \(datacenter)>" }
+    var text: String { "<Host: \(endpoint)\(datacenter.map { " " + $0 } ?? "")>" }
 }
 
 /// Renders errors as cqlsh's driver does.
@@ -35,6 +36,11 @@ struct DriverText {
         case ClientError.closed:
             let text = "Connection to \(node.endpoint) was closed"
             return noHost("ConnectionShutdown(\(PythonText.quoted(text)))")
+        case ClientError.cannotConnect:
+            let parts = node.endpoint.split(separator: ":")
+            let port = parts.last.flatMap { Int($0) } ?? 0
+            let host = node.endpoint.dropLast(parts.last.map { $0.count + 1 } ?? 0)
+            return ("NoHostAvailable", Self.connection(error, host: String(host), port: port))
         case let error as ShellFailure: return ("", "\(error)")
         default: return ("Error", "\(error)")
         }

@@ -7,11 +7,10 @@ internal import NativeProtocol
 /// What errors say beyond their text.
 enum ErrorText {
     /// What a caller can do something about.
-    enum Cause { case unprepared, closed, other }
+    enum Cause { case unprepared, other }
 
     /// Why a request failed.
     static func cause(_ error: any Error) -> Cause {
-        if case ClientError.closed = error { return .closed }
         guard let answer = error as? ErrorAnswer, case .unprepared = answer.error else {
             return .other
         }

@@ -51,8 +51,6 @@ final class ShellSession {
     // Guards against a file that sources itself.
     private var sourceDepth = 0
     private static let deepestSource = 16
-    // Whether the connection broke, so that the next statement needs another one.
-    private var isDisconnected = false
     // What errors say of the node; asked for when the first one does.
     private var namedNode: NamedNode?
 
@@ -87,18 +85,18 @@ final class ShellSession {
 
     private func node() -> NamedNode {
         if let namedNode { return namedNode }
-        var datacenter = "datacenter1"
+        let endpoint = "\(connection.native.host):\(connection.native.port)"
         do {
             let rows = try connection.rows(
                 "SELECT data_center FROM system.local WHERE key = 'local'")
-            datacenter = rows.texts().first?["data_center"] ?? datacenter
+            let node = NamedNode(
+                endpoint: endpoint, datacenter: rows.texts().first?["data_center"])
+            namedNode = node
+            return node
         } catch {
             // The name stands in the text of another error, which is what is to be told.
+            return NamedNode(endpoint: endpoint, datacenter: nil)
         }
-        let native = connection.native
-        let node = NamedNode(endpoint: "\(native.host):\(native.port)", datacenter: datacenter)
-        namedNode = node
-        return node
     }
 
     // MARK: - Where statements come from
@@ -195,7 +193,10 @@ final class ShellSession {
         showVersion()
         output.print("Use HELP for help.")
         var blankLines = 0
+        let customPrompt = ShellConfiguration.variable("CQLSH_PROMPT")
         while !isDone {
+            // A line of its own before the prompt, as cqlsh has it.
+            if splitter.unfinished == .nothing, let customPrompt { output.print(customPrompt) }
             output.flush()
             switch editor.readLine(prompt: prompt(splitter.unfinished, &blankLines)) {
             case .end:
@@ -277,18 +278,16 @@ final class ShellSession {
 
     private func tell(_ error: any Error, _ source: String) {
         let (name, message) = driverParts(error)
-        if ErrorText.cause(error) == .closed { isDisconnected = true }
         let pointer = isInteractive && place == nil ? ErrorText.pointer(message, source) : nil
         fail((name.isEmpty ? "" : name + ": ") + message + (pointer.map { "\n" + $0 } ?? ""))
     }
 
     /// Connects again after the connection broke, as the same user and with the same keyspace.
     private func reconnect() throws {
-        guard isDisconnected else { return }
+        guard !connection.native.isOpen else { return }
         let other = try connector.connect()
         connection.close()
         connection = other
-        isDisconnected = false
         if let keyspace { try use(name: keyspace) }
     }
 

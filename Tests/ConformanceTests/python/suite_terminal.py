@@ -179,6 +179,20 @@ def an_unfinished_statement_has_another_prompt_and_is_given_up_by_an_interrupt(e
     at_prompt(env, check)
 
 
+@behaviour
+def a_line_of_ones_own_stands_before_the_prompt_as_in_cqlsh(env):
+    name = filled(env)
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["CQLSH_PROMPT"] = "a line of its own"
+        try:
+            shell = terminal(env, home)
+        finally:
+            del os.environ["CQLSH_PROMPT"]
+        with shell:
+            shell.wait("a line of its own\ncoterie:")
+            shell.line(f"SELECT v FROM {name};", "found")
+
+
 # Passwords
 
 
@@ -233,6 +247,20 @@ def a_LOGIN_with_a_wrong_password_leaves_one_who_one_was(env):
     def check(shell):
         shell.line("LOGIN cassandra 'wrong';", "incorrect")
         shell.line("LIST ROLES OF visitor;", "visitor")
+    logged_in(env, check, "-p", "it's me")
+
+
+@behaviour
+def a_connection_that_broke_is_made_again(env):
+    own = asked(env)
+
+    def check(shell):
+        shell.line("USE system_schema;", "visitor@coterie:system_schema")
+        own.ring.kill(1)
+        shell.keys("SELECT * FROM keyspaces;\r")
+        shell.wait("Connection refused")
+        own.ring.start(1)
+        shell.line("SELECT keyspace_name FROM keyspaces;", "system_traces")
     logged_in(env, check, "-p", "it's me")
 
 

@@ -210,7 +210,7 @@ final class CopyImport {
     ) throws {
         counter.beginFile()
         var reader = CSVReader(options.dialect)
-        while let line = session.nextInputLine(), line != ".", line != "\\." {
+        while let line = session.nextInputLine(), line != "." {
             reader.append((line + "\n").utf8)
             try take(&reader, &counter, statement)
         }

@@ -259,7 +259,10 @@ struct ShellCommand: ParsableCommand {
         } catch let answer as ErrorAnswer {
             let text = PythonText.quoted(
                 "Unable to connect to any servers using keyspace '\(keyspace)'")
-            throw ShellFailure("(\(text), ['\(host)'])\n\(answer.error.message)")
+            let peers = try session.connection.rows("SELECT peer FROM system.peers").texts()
+            let hosts = ([host] + peers.compactMap { $0["peer"] }).map(PythonText.quoted)
+            throw ShellFailure(
+                "(\(text), [\(hosts.joined(separator: ", "))])\n\(answer.error.message)")
         }
     }
 
@@ -306,7 +309,7 @@ struct ShellCommand: ParsableCommand {
     }
 
     /// The version of cqlsh whose words and options these are.
-    private static let versionText = "coterie shell (cqlsh 6.2.2)"
+    private static let versionText = "coterie shell, as cqlsh 6.2.2"
 }
 
 /// Whether there are colours, whatever the output is.

@@ -136,6 +136,10 @@ def refusals_of_both(env):
     def make():
         people(env)
         types(env)
+        # One replica, on however many nodes.
+        env.execute("CREATE KEYSPACE IF NOT EXISTS conformance_few WITH replication = "
+                    "{'class': 'SimpleStrategy', 'replication_factor': 1}")
+        env.execute("CREATE TABLE IF NOT EXISTS conformance_few.t (k int PRIMARY KEY)")
         text = "".join(statement + ";\n" for statement in REFUSED)
         found = []
         for result in both(env, None, input=text):
@@ -196,7 +200,7 @@ refused("an unknown strategy",
         "CREATE KEYSPACE k2 WITH replication = {'class': 'Nothing', 'replication_factor': 1}",
         "ConfigurationException", "Unable to find replication strategy class")
 refused("what needs a login", "LIST USERS", "Unauthorized", "code=2100 [Unauthorized]")
-refused("a level that cannot be had", "CONSISTENCY THREE; SELECT * FROM people; CONSISTENCY ONE",
+refused("a level that cannot be had", "CONSISTENCY THREE; SELECT * FROM conformance_few.t; CONSISTENCY ONE",
         "NoHostAvailable", "code=1000 [Unavailable exception]")
 refused("a level that is for conditions",
         "CONSISTENCY SERIAL; DELETE FROM people WHERE country = 'x'; CONSISTENCY ONE", "InvalidRequest",

@@ -330,6 +330,26 @@ def a_keyspace_that_is_not_there_ends_with_one_as_in_cqlsh(env):
     true("Keyspace 'nowhere' does not exist" in ours.errors, ours.errors)
 
 
+WIDTHS = [
+    "\U0001f1e8\U0001f1ed flag", "\U0001f44d\U0001f3fd", "\u2764\ufe0f \u263a \u231a\ufe0e #\ufe0f\u20e3",
+    "\U0001f468\u200d\U0001f469\u200d\U0001f467", "\u1100\u1161\u11a8 \uac00", "\u0e01\u0e33",
+    "\u0928\u093f\u0915\u094d\u0937", "\u0ba4\u0bae\u0bbf\u0bb4\u0bcd", "\u05e2\u05b4\u05d1\u05b0\u05e8\u05b4\u05d9\u05ea",
+    "a\u200bb\u00ad", "\u6771\u4eac e\u0301", "\U0001f1e8\U0001f1ed\U0001f1e9", "\U0001f1e8", "x\u200d", "\u115f\u3164",
+]
+
+
+@behaviour
+def texts_of_all_scripts_take_the_room_that_cqlsh_gives_them(env):
+    def make():
+        env.execute("CREATE TABLE widths (k int PRIMARY KEY, v text)")
+        for key, text in enumerate(WIDTHS):
+            env.execute("INSERT INTO widths (k, v) VALUES (%s, %s)", (key, text))
+        env.execute("INSERT INTO widths (k, v) VALUES (-1, 'as long as nothing else is')")
+        return True
+    env.shared("widths", make)
+    same(env, "SELECT * FROM widths; EXPAND ON; SELECT v FROM widths")
+
+
 @behaviour
 def the_environment_sets_the_form_of_times_as_in_cqlsh(env):
     types(env)

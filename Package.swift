@@ -112,7 +112,7 @@ let package = Package(
         .executableTarget(
             name: "coterie",
             dependencies: [
-                "Server", "Disk", "CoterieEngine", "NativeClient", "NativeProtocol",
+                "Server", "CoterieEngine", "NativeClient", "NativeProtocol",
                 "ConsistencyLab", "NodeLogic", "Simulation", "SQLiteMetadata", "Storage", "Model",
                 "Environment", "Encoding",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),

@@ -126,20 +126,7 @@ struct CopyOptions: Equatable {
         case "datetimeformat": format.timestamps.pattern = value
         case "decimalsep": format.decimalSeparator = value
         case "thousandssep": format.thousandsSeparator = value
-        case "boolstyle":
-            let words = value.split(separator: ",", omittingEmptySubsequences: false).map { word in
-                var word = word
-                while word.first?.isWhitespace == true { word = word.dropFirst() }
-                while word.last?.isWhitespace == true { word = word.dropLast() }
-                return String(word)
-            }
-            guard words.count == 2, words[0] != words[1], !words[0].isEmpty, !words[1].isEmpty
-            else {
-                throw ShellFailure(
-                    "Invalid boolean styles ["
-                        + words.map(PythonText.quoted).joined(separator: ", ") + "]")
-            }
-            (format.trueText, format.falseText) = (words[0], words[1])
+        case "boolstyle": try setBooleans(value)
         case "maxattempts": maximumAttempts = try number()
         case "numprocesses": connections = try number(1...1_000)
         case "reportfrequency":
@@ -174,6 +161,18 @@ struct CopyOptions: Equatable {
             isPrepared = value.lowercased() == "true"
         default: break
         }
+    }
+
+    /// The words for true and false, which a comma parts.
+    private mutating func setBooleans(_ value: String) throws(ShellFailure) {
+        let words = value.split(separator: ",", omittingEmptySubsequences: false)
+            .map { PythonNumber.stripped($0) }
+        guard words.count == 2, words[0] != words[1], !words[0].isEmpty, !words[1].isEmpty else {
+            throw ShellFailure(
+                "Invalid boolean styles [" + words.map(PythonText.quoted).joined(separator: ", ")
+                    + "]")
+        }
+        (format.trueText, format.falseText) = (words[0], words[1])
     }
 
     private static func token(_ value: String) throws(ShellFailure) -> Int64? {

@@ -44,6 +44,9 @@ final class CopyImport {
     private let isCounter: Bool
     private let conversion: CopyConversion
     private let workers: CopyWorkers
+    /// The statement that writes a row.
+    private let statementText: String
+    private let partitionKey: Set<String>
 
     private var meter: CopyMeter
     private var failedRows = 0
@@ -74,6 +77,9 @@ final class CopyImport {
         conversion = CopyConversion(format: options.format)
         meter = CopyMeter(options, isShown: true)
         workers = CopyWorkers(session, maximum: options.connections)
+        statementText = Self.statement(
+            table, written, isCounter: isCounter, timeToLive: options.timeToLive)
+        partitionKey = Set(table.partitionKey.map(\.name))
     }
 
     /// Reads the files and fills the table.
@@ -86,7 +92,7 @@ final class CopyImport {
         try moveErrorFile()
         session.output.print(ShellSession.startOfCopy(table, columns))
         session.output.flush()
-        let statement = try workers.prepared(statementText(), by: 0)
+        let statement = try workers.prepared(statementText, by: 0)
         var counter = RecordCounter(options)
         var fileCount = 1
         if let pattern {
@@ -107,8 +113,11 @@ final class CopyImport {
                 + "\(CopyMeter.interval(meter.seconds)) (\(options.skippedRows) skipped).")
     }
 
-    private func statementText() -> String {
-        let ttl = options.timeToLive.map { " USING TTL \($0)" } ?? ""
+    /// The statement that writes a row, with a marker for each column.
+    private static func statement(
+        _ table: CopiedTable, _ columns: [String], isCounter: Bool, timeToLive: Int?
+    ) -> String {
+        let ttl = timeToLive.map { " USING TTL \($0)" } ?? ""
         guard isCounter else {
             let names = columns.map(CQLIdentifier.quoted).joined(separator: ", ")
             let marks = columns.map { _ in "?" }.joined(separator: ", ")
@@ -238,10 +247,7 @@ final class CopyImport {
         var reasons: [String] = []
         var refused: [String: [[String]]] = [:]
         for record in chunk {
-            // A record of another length keeps all its fields but those of skipped columns.
-            let fields = record.indices.compactMap { index in
-                index < fieldCount && !positions.contains(index) ? nil : record[index]
-            }
+            let fields = positions.count == fieldCount ? record : withoutSkipped(record)
             do throws(CopyParseFailure) {
                 rows.append(try row(fields, statement))
             } catch {
@@ -254,6 +260,13 @@ final class CopyImport {
             try giveUp(refused[reason] ?? [], "ParseError - \(reason)", isParseError: true)
         }
         if !isGivenUp { try send(rows, worker) }
+    }
+
+    /// The record without the fields of skipped columns; one of another length keeps the others.
+    private func withoutSkipped(_ record: [String]) -> [String] {
+        record.indices.compactMap { index in
+            index < fieldCount && !positions.contains(index) ? nil : record[index]
+        }
     }
 
     // MARK: - Rows
@@ -277,10 +290,9 @@ final class CopyImport {
         }
         var values: [BindValue] = []
         var partition: [UInt8] = []
-        let keys = Set(table.partitionKey.map(\.name))
         for marker in statement.markers {
             let field = byName[marker.name] ?? ""
-            let isKey = keys.contains(marker.name)
+            let isKey = partitionKey.contains(marker.name)
             if !options.isPrepared, !isCounter {
                 // The server reads the text; only where the row goes has to be known here.
                 values.append(.bytes(Array(conversion.literal(field, marker.type).utf8)))
@@ -343,9 +355,9 @@ final class CopyImport {
         } else if rows.count == 1, let row = rows.first {
             request.values = row.values
             answer = connection.executing(
-                try workers.prepared(statementText(), by: worker), request)
+                try workers.prepared(statementText, by: worker), request)
         } else {
-            let prepared = try workers.prepared(statementText(), by: worker)
+            let prepared = try workers.prepared(statementText, by: worker)
             let items = rows.map { BatchItem(.prepared(id: prepared.id), values: $0.values) }
             answer = connection.executing(isCounter ? .counter : .unlogged, items, request)
         }
@@ -381,7 +393,7 @@ final class CopyImport {
                 "Failed to import \(batch.rows.count) rows: \(text),  will retry later, attempt "
                     + "\(batch.attempts) of \(options.maximumAttempts)")
             if ErrorText.cause(error) == .unprepared {
-                workers.forget(statementText(), by: batch.worker)
+                workers.forget(statementText, by: batch.worker)
             }
             try ask(batch.rows, batch.worker, attempts: batch.attempts + 1)
         }

@@ -55,15 +55,15 @@ private struct TimestampReader {
     /// Reads what the directive stands for; false if it is not there.
     mutating func take(_ directive: Character) -> Bool {
         switch directive {
-        case "Y": return take(4, 0...9_999, \.year)
+        case "Y": return Self.take(&rest, 4, 0...9_999, into: &year)
         case "y":
             guard let value = number(2) else { return false }
             year = value < 69 ? 2_000 + value : 1_900 + value
-        case "m": return take(2, 1...12, \.month)
-        case "d": return take(2, 1...31, \.day)
-        case "H", "I": return take(2, 0...23, \.hour)
-        case "M": return take(2, 0...59, \.minute)
-        case "S": return take(2, 0...60, \.second)
+        case "m": return Self.take(&rest, 2, 1...12, into: &month)
+        case "d": return Self.take(&rest, 2, 1...31, into: &day)
+        case "H", "I": return Self.take(&rest, 2, 0...23, into: &hour)
+        case "M": return Self.take(&rest, 2, 0...59, into: &minute)
+        case "S": return Self.take(&rest, 2, 0...60, into: &second)
         case "f": return takeFraction()
         case "p":
             guard let index = name(["AM", "PM"]) else { return false }
@@ -79,11 +79,18 @@ private struct TimestampReader {
         return true
     }
 
-    private mutating func take(
-        _ width: Int, _ range: ClosedRange<Int64>, _ field: WritableKeyPath<Self, Int64>
+    private static func number(_ rest: inout Substring, _ width: Int) -> Int64? {
+        let digits = rest.prefix(width).prefix { ("0"..."9").contains($0) }
+        guard !digits.isEmpty, let value = Int64(digits) else { return nil }
+        rest = rest.dropFirst(digits.count)
+        return value
+    }
+
+    private static func take(
+        _ rest: inout Substring, _ width: Int, _ range: ClosedRange<Int64>, into field: inout Int64
     ) -> Bool {
-        guard let value = number(width), range.contains(value) else { return false }
-        self[keyPath: field] = value
+        guard let value = number(&rest, width), range.contains(value) else { return false }
+        field = value
         return true
     }
 
@@ -106,12 +113,7 @@ private struct TimestampReader {
         return true
     }
 
-    private mutating func number(_ width: Int) -> Int64? {
-        let digits = rest.prefix(width).prefix { ("0"..."9").contains($0) }
-        guard !digits.isEmpty, let value = Int64(digits) else { return nil }
-        rest = rest.dropFirst(digits.count)
-        return value
-    }
+    private mutating func number(_ width: Int) -> Int64? { Self.number(&rest, width) }
 
     private mutating func name(_ names: [String]) -> Int? {
         for (index, name) in names.enumerated() {

@@ -70,11 +70,11 @@ let package = Package(
         // The frames and messages of the CQL native protocol, for both sides.
         room("NativeProtocol", ["Model", "Encoding", "CLZ4"]),
         // The token ring and who replicates what.
-        room("Topology", ["Model", "Encoding", "Environment"]),
+        room("Topology", ["Model", "Environment"]),
         // What nodes say to each other, and its bytes.
         room("PeerProtocol", ["Model", "Topology", "Encoding", "Environment"]),
         // Gossip and phi-accrual failure detection.
-        room("Membership", ["Topology", "PeerProtocol", "Encoding", "Environment"]),
+        room("Membership", ["PeerProtocol", "Environment"]),
         // Coordinator, read repair, hinted handoff, Paxos register.
         room("Replication", ["Model", "Topology", "PeerProtocol", "Encoding", "Environment"]),
         // The deterministic machine: a shard, a node of shards, the metadata log.
@@ -85,7 +85,7 @@ let package = Package(
                 "PeerProtocol", "Membership", "Replication", "CCrypt",
             ]),
         // The real files: log writes and syncs, helper threads that run job steps.
-        room("Disk", ["Storage", "Environment", "Encoding", "CUring"]),
+        room("Disk", ["Environment", "Encoding", "CUring"]),
         // The storage engine alone, as a library: its API is public.
         room("CoterieEngine", ["Storage", "Disk", "Model", "Environment", "Encoding"]),
         // Node metadata in SQLite; the only importer of SQLite.
@@ -101,18 +101,18 @@ let package = Package(
         room(
             "Simulation",
             [
-                "NodeLogic", "Replication", "PeerProtocol", "Topology", "NativeProtocol", "Storage",
-                "Model", "Environment", "Encoding",
+                "NodeLogic", "PeerProtocol", "NativeProtocol", "Storage", "Model", "Environment",
+                "Encoding",
             ]),
         // Experiments, histories, measures and reports.
         room(
             "ConsistencyLab",
-            ["Simulation", "NodeLogic", "NativeClient", "Model", "Environment", "Encoding"]),
+            ["Simulation", "Model", "Environment"]),
         // The command line.
         .executableTarget(
             name: "coterie",
             dependencies: [
-                "Server", "Disk", "CoterieEngine", "NativeClient", "NativeProtocol",
+                "Server", "CoterieEngine", "NativeClient", "NativeProtocol",
                 "ConsistencyLab", "NodeLogic", "Simulation", "SQLiteMetadata", "Storage", "Model",
                 "Environment", "Encoding",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),

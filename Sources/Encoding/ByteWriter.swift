@@ -80,6 +80,9 @@ public final class ByteWriter {
         used = newCount
     }
 
+    /// How much memory is held for bytes that were or will be written.
+    @inlinable package var heldBytes: Int { capacity }
+
     /// Gives memory back if far more is held than `limit` bytes; for use between bursts.
     package func shrink(to limit: Int) {
         guard count == 0, capacity > limit, let smaller = realloc(base, max(limit, 16)) else {

@@ -2,8 +2,10 @@
 
 /// A failure of the connection, not of a statement.
 package enum ClientError: Error, Equatable, CustomStringConvertible {
-    /// No connection could be made.
-    case cannotConnect(String)
+    /// No connection could be made; `systemError` is the system's number for why, if it has one.
+    case cannotConnect(String, systemError: Int32?)
+    /// The server does not speak the version of CQL that was asked for; it speaks these.
+    case unsupportedVersion(String, supported: [String])
     /// The server wants credentials, and none were given.
     case credentialsNeeded(authenticator: String)
     /// The connection ended while the request was under way: its result is unknown.
@@ -17,7 +19,10 @@ package enum ClientError: Error, Equatable, CustomStringConvertible {
 
     package var description: String {
         switch self {
-        case .cannotConnect(let reason): "Unable to connect: \(reason)"
+        case .cannotConnect(let reason, _): "Unable to connect: \(reason)"
+        case .unsupportedVersion(let version, let supported):
+            "CQL \(version) is not supported by the server, which speaks "
+                + supported.joined(separator: ", ")
         case .credentialsNeeded(let authenticator):
             "The server requires credentials (\(authenticator)); give a user name and a password"
         case .closed(let reason): "Connection closed: \(reason)"

@@ -24,6 +24,8 @@ package import NativeProtocol
 package struct ConnectionOptions: Sendable {
     /// The version to try first; lower ones follow if the server does not speak it.
     package var version = ProtocolVersion.v5
+    /// The version of CQL that the server must support; nil takes any.
+    package var cqlVersion: String?
     package var compression: CompressionAlgorithm?
     package var user: String?
     package var password: String?
@@ -122,8 +124,17 @@ package final class NativeConnection: Sendable {
                 host: host, port: port, version: version, channel: channel, handler: handler,
                 events: events, requestTimeout: options.requestTimeout.map { TimeAmount($0) })
         } catch {
-            throw ClientError.cannotConnect("\(host):\(port): \(describe(error))")
+            throw ClientError.cannotConnect(
+                "\(host):\(port): \(describe(error))", systemError: systemError(error))
         }
+    }
+
+    /// The system's number for why there is no connection.
+    private static func systemError(_ error: any Error) -> Int32? {
+        if let failed = error as? NIOConnectionError {
+            return failed.connectionErrors.first.flatMap { systemError($0.error) }
+        }
+        return (error as? IOError)?.errnoCode
     }
 
     private static func describe(_ error: any Error) -> String {
@@ -139,8 +150,17 @@ package final class NativeConnection: Sendable {
     }
 
     private func handshake(_ options: ConnectionOptions) async throws {
+        if let asked = options.cqlVersion {
+            let supported =
+                try await supportedOptions()
+                .first { $0.key == "CQL_VERSION" }?.values ?? []
+            guard supported.contains(asked) else {
+                throw ClientError.unsupportedVersion(asked, supported: supported)
+            }
+        }
         var startup = [
-            (key: "CQL_VERSION", value: "3.0.0"), (key: "DRIVER_NAME", value: options.driverName),
+            (key: "CQL_VERSION", value: options.cqlVersion ?? "3.0.0"),
+            (key: "DRIVER_NAME", value: options.driverName),
         ]
         let compression =
             version >= .v5 && options.compression == .snappy ? nil : options.compression
@@ -179,6 +199,9 @@ package final class NativeConnection: Sendable {
         if case .error(let answer) = response.message { throw answer }
         return response
     }
+
+    /// Whether the connection still stands, as far as this side knows.
+    package var isOpen: Bool { channel.isActive }
 
     /// The options that the server supports.
     package func supportedOptions() async throws -> [(key: String, values: [String])] {

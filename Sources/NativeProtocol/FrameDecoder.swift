@@ -94,6 +94,16 @@ package final class FrameDecoder {
         partial.count - partialPosition + (payload.count - payloadPosition) + (message?.count ?? 0)
     }
 
+    /// The memory that is held for bytes to come.
+    package var heldBytes: Int { partial.heldBytes + scratch.heldBytes }
+
+    /// Gives memory back that long frames have taken, unless one is under way. Only between chunks.
+    package func giveBack() {
+        precondition(chunk.isEmpty || hasFailed, "the chunk is not finished")
+        if partial.count == 0 { partial.shrink(to: 16) }
+        if payload.isEmpty { scratch.giveBack() }
+    }
+
     /// How large the frame is that has begun and whose rest is to come, as far as its header tells; 0 if
     /// there is none.
     package var awaitedBytes: Int {
@@ -368,6 +378,11 @@ private struct ScratchBuffers {
         }
         return target
     }
+
+    var heldBytes: Int { spare?.heldBytes ?? 0 }
+
+    /// Forgets the memory that is kept for the next time.
+    mutating func giveBack() { spare = nil }
 
     mutating func reset() {
         guard let kept = used.last else { return }

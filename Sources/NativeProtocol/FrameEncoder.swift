@@ -19,13 +19,14 @@ package import Encoding
 package final class FrameEncoder {
     // Below this, compressing costs more than it saves.
     private static let smallestCompressedBytes = 512
+    private static let ordinaryBytes = 512
 
     /// How the frames of the next flush travel. Only to be changed when nothing waits.
     @exclusivity(unchecked) package var framing: Framing = .plain(nil) {
         willSet { precondition(frames.count == 0, "frames of the old framing were not flushed") }
     }
     /// The frames that wait for the flush; append bodies here, between `begin` and `end`.
-    package let frames = ByteWriter(capacity: 512)
+    package let frames = ByteWriter(capacity: ordinaryBytes)
 
     private let side: ConnectionSide
     @exclusivity(unchecked) private var frameStart: Int?
@@ -82,6 +83,12 @@ package final class FrameEncoder {
         frames.removeAll()
         frames.shrink(to: 256 * 1024)
     }
+
+    /// The memory that is held for frames to come.
+    package var heldBytes: Int { frames.heldBytes }
+
+    /// Gives memory back that long frames have taken, unless some wait.
+    package func giveBack() { frames.shrink(to: Self.ordinaryBytes) }
 
     private func frameLength(at offset: Int) -> Int {
         let length = frames.bytes.loadUnaligned(fromByteOffset: offset + 5, as: Int32.self)

@@ -64,6 +64,9 @@ final class ClientConnection {
     /// The room that the frame which is being received has taken, or waits for (`Shard+RequestBytes`).
     var receivingBytes = 0
     var isWaitingForRoom = false
+    /// Its buffers have grown (`Shard+Buffers`), and how many requests it had made at the last look.
+    var holdsMuch = false
+    var requestCountSeen = 0
     /// What the world was told last.
     var isReading = true
     /// Closed by us: nothing more is read, what waits is sent.

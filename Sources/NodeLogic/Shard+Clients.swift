@@ -90,6 +90,7 @@ extension Shard {
     private func flush(_ connection: ClientConnection, into target: Outbox) {
         let start = target.bytes.count
         connection.encoder.flush(into: target.bytes)
+        watchBuffers(of: connection)
         let count = target.bytes.count - start
         guard count > 0 else { return }
         target.effects.append(

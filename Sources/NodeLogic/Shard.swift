@@ -123,6 +123,9 @@ package final class Shard {
     /// Mutations that storage does not take yet, and the clients that are not read from.
     var held = HeldWrites()
     var heldConnections: [ConnectionID] = []
+    /// Connections whose buffers have grown, and when to look at them.
+    var largeConnections: [ConnectionID] = []
+    var nextBufferCheck: Instant?
     var parkedMessages: [(epoch: UInt64, bytes: [UInt8], fromShard: Bool)] = []
 
     // Hints on their way.
@@ -249,6 +252,7 @@ package final class Shard {
         tickBatchlog()
         tickControl()
         tickSnapshots()
+        tickBuffers()
         applyHeld()
         finishStep()
     }
@@ -321,7 +325,7 @@ package final class Shard {
         let candidates = [
             storage.nextWake, hints.nextWake, deadlines.next, control?.nextWake,
             hints.isEmpty ? nil : nextHintCheck, held.isEmpty ? nil : storage.nextAdmission,
-            mayHaveBatches && !isReadingBatches ? nextBatchCheck : nil,
+            mayHaveBatches && !isReadingBatches ? nextBatchCheck : nil, nextBufferCheck,
             latched.isEmpty && !hasTurnsWaiting ? nil : now.monotonic,
             storage.completedMaintenance.isEmpty ? nil : now.monotonic,
             control?.snapshotExpiry == nil ? nil : control?.nextSnapshotCheck,

@@ -149,8 +149,7 @@ enum ShardNotice: Equatable {
             writer.append(4)
             writer.appendVarint(request)
             writer.appendString(statement)
-            writer.append(keyspace == nil ? 0 : 1)
-            if let keyspace { writer.appendString(keyspace) }
+            Self.append(keyspace, to: writer)
         case .schemaChanged(let request, let answer):
             writer.append(5)
             writer.appendVarint(request)
@@ -165,9 +164,7 @@ enum ShardNotice: Equatable {
             writer.append(7)
             writer.append(sender.value)
             writer.appendVarint(request.value)
-        case .installed(let epoch):
-            writer.append(8)
-            writer.appendVarint(epoch)
+        case .installed(let epoch): Self.append(8, epoch, to: writer)
         case .adminTask(let task, let words):
             writer.append(40)
             writer.appendVarint(task)
@@ -177,9 +174,7 @@ enum ShardNotice: Equatable {
             writer.appendVarint(task)
             writer.appendString(failure)
             value.encode(into: writer)
-        case .load(let bytes):
-            writer.append(42)
-            writer.appendVarint(bytes)
+        case .load(let bytes): Self.append(42, bytes, to: writer)
         case .viewTask(let view, let table):
             writer.append(60)
             writer.appendVarint(view)
@@ -189,9 +184,7 @@ enum ShardNotice: Equatable {
             writer.appendVarint(change)
             writer.appendString(name)
             writer.appendString(value)
-        case .settingChanged(let change):
-            writer.append(63)
-            writer.appendVarint(change)
+        case .settingChanged(let change): Self.append(63, change, to: writer)
         case .viewFacts(let view, let facts):
             writer.append(61)
             writer.appendVarint(view)
@@ -199,10 +192,20 @@ enum ShardNotice: Equatable {
         case .rolesChanged: writer.append(43)
         case .prepared(let keyspace, let text, let epoch):
             writer.append(44)
-            writer.append(keyspace == nil ? 0 : 1)
-            if let keyspace { writer.appendString(keyspace) }
+            Self.append(keyspace, to: writer)
             writer.appendString(text)
             writer.appendVarint(epoch)
         }
+    }
+    /// A notice that is a number alone.
+    private static func append(_ tag: UInt8, _ number: UInt64, to writer: ByteWriter) {
+        writer.append(tag)
+        writer.appendVarint(number)
+    }
+
+    /// A text that may be missing.
+    private static func append(_ text: String?, to writer: ByteWriter) {
+        writer.append(text == nil ? 0 : 1)
+        if let text { writer.appendString(text) }
     }
 }

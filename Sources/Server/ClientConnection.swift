@@ -2,7 +2,8 @@
 //
 // Bytes that arrive are copied into the shard's inbox and the shard's tick is scheduled; NIO runs it
 // after all readable connections of this wake have been read, so one step sees them all. What the
-// shard answers is gathered here and leaves as one write for each tick.
+// shard answers is gathered here and leaves as one write for each tick. The buffer that is read into,
+// and those of long answers, are the shard's: a connection that waits holds a few kilobytes.
 //
 // Back-pressure both ways: `clientReading(false)` holds NIO's reads back, and `clientWritable` tells
 // the shard that its bytes have left. Small answers that the socket took at once are not worth a step
@@ -26,7 +27,10 @@ final class ClientConnection: ChannelDuplexHandler {
     private let local: Environment.SocketAddress
     private let remote: Environment.SocketAddress
     private var context: ChannelHandlerContext?
+    private let allocator: ByteBufferAllocator
     private var outgoing: ByteBuffer
+    /// The connection's own buffer while `outgoing` is a borrowed one.
+    private var own: ByteBuffer?
     private var isReadingPaused = false
     private var isReadHeldBack = false
     private var unreportedBytes = 0
@@ -40,6 +44,7 @@ final class ClientConnection: ChannelDuplexHandler {
         self.runner = runner
         self.local = local
         self.remote = remote
+        self.allocator = allocator
         self.outgoing = allocator.buffer(capacity: 0)
     }
 
@@ -52,9 +57,11 @@ final class ClientConnection: ChannelDuplexHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        unwrapInboundIn(data).withUnsafeReadableBytes { bytes in
+        let buffer = unwrapInboundIn(data)
+        buffer.withUnsafeReadableBytes { bytes in
             runner.receive(.clientBytes(id, runner.inbox.store(bytes)))
         }
+        runner.readBuffer.giveBack(buffer)
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -90,9 +97,16 @@ final class ClientConnection: ChannelDuplexHandler {
 
     /// True if this is the first of the tick, so the caller remembers to `flush`.
     func append(_ bytes: UnsafeRawBufferPointer) -> Bool {
-        let isFirst = outgoing.readableBytes == 0
+        let waiting = outgoing.readableBytes
+        let total = waiting + bytes.count
+        if total > WriteBuffers.ownBytes, own == nil {
+            var larger = runner.writeBuffers.take(allocator, atLeast: total)
+            larger.writeBuffer(&outgoing)
+            own = outgoing
+            outgoing = larger
+        }
         outgoing.writeBytes(bytes)
-        return isFirst
+        return waiting == 0
     }
 
     /// Sends what was appended in this tick.
@@ -100,6 +114,11 @@ final class ClientConnection: ChannelDuplexHandler {
         guard let context, outgoing.readableBytes > 0 else { return }
         unreportedBytes += outgoing.readableBytes
         context.writeAndFlush(wrapOutboundOut(outgoing), promise: nil)
+        if let own {
+            runner.writeBuffers.giveBack(outgoing)
+            outgoing = own
+            self.own = nil
+        }
         // Keeps the memory if NIO has given it back already, takes new memory if not.
         outgoing.clear()
         guard context.channel.isWritable else {

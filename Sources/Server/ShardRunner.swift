@@ -68,6 +68,9 @@ final class ShardRunner: @unchecked Sendable {
     /// Events for the next step.
     var inbox = Inbox()
     var connections: [ConnectionID: ClientConnection] = [:]
+    /// What clients' bytes are read into, and memory for long answers.
+    let readBuffer = ReadBuffer()
+    let writeBuffers = WriteBuffers()
     var incomingPeers: [ObjectIdentifier: ChannelHandlerContext] = [:]
 
     private let parts: NodeParts
@@ -177,7 +180,7 @@ final class ShardRunner: @unchecked Sendable {
         eventLoop.execute {
             self.lastConnection += 1
             let id = ConnectionID(self.lastConnection)
-            self.bootstrap()
+            self.bootstrap(SharedReadAllocator(self.readBuffer))
                 .channelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
                         try channel.pipeline.syncOperations.addHandler(
@@ -194,7 +197,9 @@ final class ShardRunner: @unchecked Sendable {
     /// Takes over the socket of a peer that has connected. From any thread.
     func adoptPeer(_ socket: Int32, remote: Environment.SocketAddress) {
         eventLoop.execute {
-            self.bootstrap()
+            let reading = AdaptiveRecvByteBufferAllocator(
+                minimum: 1 << 10, initial: 8 << 10, maximum: 256 << 10)
+            self.bootstrap(reading)
                 .channelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
                         try channel.pipeline.syncOperations.addHandler(
@@ -206,16 +211,12 @@ final class ShardRunner: @unchecked Sendable {
         }
     }
 
-    private func bootstrap() -> ClientBootstrap {
+    private func bootstrap(_ reading: any RecvByteBufferAllocator) -> ClientBootstrap {
         ClientBootstrap(group: eventLoop)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             // One read for each wake: the next connection's bytes belong to the same step.
             .channelOption(.maxMessagesPerRead, value: 1)
-            .channelOption(
-                .recvAllocator,
-                value: AdaptiveRecvByteBufferAllocator(
-                    minimum: 1 << 10, initial: 8 << 10, maximum: 256 << 10)
-            )
+            .channelOption(.recvAllocator, value: reading)
             .channelOption(.writeBufferWaterMark, value: .init(low: 1, high: 64 << 10))
     }
 

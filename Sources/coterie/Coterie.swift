@@ -12,4 +12,20 @@ struct Coterie: ParsableCommand {
             NodeCommand.self, RingCommand.self, ShellCommand.self, AdminCommand.self,
             InspectCommand.self, LabCommand.self, BenchCommand.self,
         ])
+
+    /// Runs the command of the process's arguments. Of a command line that makes no sense the shell
+    /// ends with the code that cqlsh has for it, other commands with the system's.
+    static func main() {
+        do {
+            var command = try parseAsRoot()
+            try command.run()
+        } catch {
+            let isShell = CommandLine.arguments.dropFirst().first == "shell"
+            guard isShell, exitCode(for: error) == .validationFailure else {
+                exit(withError: error)
+            }
+            ShellOutput.write(Array((fullMessage(for: error) + "\n").utf8), to: 2)
+            exit(withError: ExitCode(2))
+        }
+    }
 }

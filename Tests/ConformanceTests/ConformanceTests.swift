@@ -77,9 +77,10 @@ import Testing
 
         @Test func cqlshWorksUnmodified() async throws { try await run("cqlsh") }
 
-        @Test func theShellDoesWhatCqlshDoes() async throws {
+        @Test(arguments: ["shell", "shell_copy", "shell_login"])
+        func theShellDoesWhatCqlshDoes(suite: String) async throws {
             // Each of some seventy runs of cqlsh takes a second to start.
-            try await run("shell", timeoutSeconds: 400)
+            try await run(suite, timeoutSeconds: 400)
         }
 
         @Test func theShellWorksAtATerminal() async throws { try await run("terminal") }

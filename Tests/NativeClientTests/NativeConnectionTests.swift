@@ -255,8 +255,9 @@ import Testing
         do {
             _ = try await NativeConnection.connect(host: "127.0.0.1", port: server.port, on: group)
             Issue.record("connected to nobody")
-        } catch ClientError.cannotConnect(let reason) {
+        } catch ClientError.cannotConnect(let reason, let code) {
             #expect(reason == "127.0.0.1:\(server.port): Connection refused")
+            #expect(code != nil)
         }
         try await group.shutdownGracefully()
     }

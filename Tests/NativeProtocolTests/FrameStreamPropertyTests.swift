@@ -44,6 +44,8 @@ import Testing
             encoder.frames.append(body)
             encoder.end()
             if Bool.random(using: &generator) { encoder.flush(into: output) }
+            // It may come at any time: what waits stays.
+            if Bool.random(using: &generator) { encoder.giveBack() }
         }
         encoder.flush(into: output)
         return output.array

@@ -78,6 +78,8 @@ func decode(_ chunks: [[UInt8]], with decoder: FrameDecoder) throws(FrameError) 
         while let frame = try decoder.next() { frames.append(frame) }
         all += frames.map { OwnedFrame($0) }
         decoder.finish()
+        // What is under way stays.
+        if all.count.isMultiple(of: 2) { decoder.giveBack() }
     }
     return all
 }

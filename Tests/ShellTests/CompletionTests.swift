@@ -62,7 +62,7 @@ import Testing
             after("COPY items FROM 'x' WITH HEADER = true AND SKIP") == ["SKIPCOLS", "SKIPROWS"])
         #expect(after("COPY items TO 'x' WITH SKIP") == [])
         #expect(after("TRACING ") == ["OFF", "ON"])
-        #expect(after("HELP CREATE_T") == ["CREATE_TABLE", "CREATE_TYPE"])
+        #expect(after("HELP CREATE_T") == ["CREATE_TABLE", "CREATE_TRIGGER", "CREATE_TYPE"])
     }
 
     @Test func insideOfStringsNothingIsKnown() {

@@ -79,5 +79,10 @@ import Testing
         #expect(TextWidth.columns("東京") == 4)
         #expect(TextWidth.columns("🙂") == 2)
         #expect(TextWidth.columns("plain") == 5)
+        #expect(TextWidth.columns("\u{1F468}\u{200D}\u{1F469}\u{200D}\u{1F467}x") == 3)
+        #expect(TextWidth.columns("\u{2764}\u{FE0F}\u{231A}\u{FE0E}") == 3)
+        #expect(TextWidth.columns("\u{1F1E8}\u{1F1ED}\u{1F1E9}") == 4)
+        #expect(TextWidth.columns("\u{1F44D}\u{1F3FD}\u{1100}\u{1161}\u{11A8}") == 4)
+        #expect(TextWidth.columns("\u{0915}\u{094D}\u{0937}\u{0928}\u{093F}") == 4)
     }
 }

@@ -16,10 +16,22 @@ import Testing
 
     @Test func semicolonsEndStatements() {
         #expect(split("a; b ;c;\n") == ["a", "b", "c"])
-        #expect(split(";;\n ; a;;") == ["a"])
         #expect(split("a; b") == ["a", "REST: b"])
         #expect(split("a\n  b\n;") == ["a\n  b"])
         #expect(split("") == [] && split(" \n") == [])
+    }
+
+    @Test func semicolonsAloneAreStatements() {
+        #expect(split(";;\n ; a;;") == ["", "", "", "a", ""])
+    }
+
+    @Test func theServerGetsTheSemicolonToo() {
+        var splitter = StatementSplitter()
+        splitter.append("/* a */ b /* c */ ;;paging\nd")
+        var sources: [String] = []
+        while splitter.next() != nil { sources.append(splitter.source) }
+        #expect(sources == ["b /* c */ ;", ";", "paging\n"])
+        #expect(splitter.rest() == "d" && splitter.source == "d;")
     }
 
     @Test func semicolonsInsideOfTextEndNothing() {
@@ -69,16 +81,18 @@ import Testing
         #expect(splitter.next() == nil && splitter.unfinished == .nothing)
     }
 
-    @Test func statementsKnowTheirLine() {
+    @Test func statementsKnowTheLineAfterTheirLast() {
         var splitter = StatementSplitter()
         splitter.append("a;\n\n-- c\nb\nb;c; /*\n*/ d;\n")
         var lines: [String: Int] = [:]
         while let statement = splitter.next() {
-            lines[statement.replacing("\n", with: "")] = splitter.statementLine
+            lines[statement.replacing("\n", with: "")] = splitter.followingLine
         }
-        #expect(lines == ["a": 1, "bb": 4, "c": 5, "d": 6])
+        #expect(lines == ["a": 2, "bb": 6, "c": 6, "d": 7])
         splitter.append("\ne;")
-        #expect(splitter.next() == "e" && splitter.statementLine == 8)
+        #expect(splitter.next() == "e" && splitter.followingLine == 9)
+        splitter.append("\nf\n\n")
+        #expect(splitter.rest() == "f" && splitter.followingLine == 11)
     }
 
     @Test func resetForgetsTheStatementUnderWay() {

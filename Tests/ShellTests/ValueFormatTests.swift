@@ -74,16 +74,50 @@ import Testing
 
     @Test func settingsFilesAreReadAsPythonReadsThem() throws {
         let file = SettingsFile(
-            "[UI]\ntime_format = %Y: x\n; no\n# no\nfloat_precision: 3\n[copy]\nheader=true")
+            "[ui]\ntime_format = %Y: x\n; no\n# no\nFloat_precision: 3\n[copy]\nheader=true\n"
+                + "null = a\n  b\n[UI]\ntty = on")
         #expect(file.value("ui", "time_format") == "%Y: x")
         #expect(file.value("ui", "float_precision") == "3")
+        #expect(file.value("copy", "null") == "a\nb")
+        // Sections count as they are written, names do not.
+        #expect(file.value("ui", "tty") == nil)
         var configuration = ShellConfiguration()
         try configuration.add(file, path: "f")
-        #expect(configuration.format.floatPrecision == 3 && configuration.warnings.isEmpty)
+        #expect(configuration.format.floatPrecision == 3)
+        #expect(configuration.warnings == ["Warning: f: [UI] tty is not honoured"])
         try configuration.add(SettingsFile("[ui]\nbrowser = x"), path: "f")
-        #expect(configuration.warnings == ["f: [ui] browser is not honoured"])
+        #expect(configuration.warnings.last == "Warning: f: [ui] browser is not honoured")
         #expect(throws: ShellFailure.self) {
             try configuration.add(SettingsFile("[connection]\nssl = true"), path: "f")
         }
+    }
+
+    @Test func providersOfCredentialsAreThoseOfTheirSection() throws {
+        func credentials(_ rules: String) throws -> (Credentials, [String]) {
+            var warnings: [String] = []
+            let file = "/nowhere/credentials"
+            let read = try Credentials.read(
+                SettingsFile(rules), path: "/nowhere/cqlshrc", file: file, &warnings)
+            return (read, warnings)
+        }
+        let provider =
+            "[auth_provider]\nmodule = cassandra.auth\nclassname = PlainTextAuthProvider\n"
+        let (read, warnings) = try credentials(provider + "username = u\npassword = p")
+        #expect(read == Credentials(user: "u", password: "p"))
+        #expect(warnings.count == 1 && warnings[0].contains("Credentials in the cqlshrc file"))
+        #expect(try credentials("[auth_provider]\nmodule = x\nusername = u").0 == Credentials())
+        #expect(try credentials("[authentication]\nusername = u").0.user == "u")
+        #expect(throws: ShellFailure.self) {
+            try credentials("[auth_provider]\nmodule = x\nclassname = Y")
+        }
+    }
+
+    @Test func nothingInsideOfATupleIsNone() {
+        let type = CQLType.tuple([.int, .text])
+        func shown(_ bytes: [UInt8]) -> String {
+            bytes.withUnsafeBytes { ValueFormat().shown($0, type).text }
+        }
+        #expect(shown([0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 1, 0x61]) == "(None, 'a')")
+        #expect(shown([0, 0, 0, 4, 0, 0, 0, 1]) == "(1, None)")
     }
 }

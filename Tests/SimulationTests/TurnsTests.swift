@@ -14,93 +14,12 @@ import Testing
 @testable import Storage
 
 @Suite struct TurnsTests {
-    /// A shard of a node that is up, and a few raw connections to it.
-    private final class Bench {
-        let shard: Shard
-        let files: any FileSystem
-        private var clock: ClockReading
-        private var inbox = Inbox()
-        private let outbox = Outbox()
-        /// Frames that each connection was answered with.
-        var answers: [UInt64: [Opcode]] = [:]
-        var isReading: [UInt64: Bool] = [:]
-        var jobs: [(EffectID, any Job)] = []
-        private var decoders: [UInt64: FrameDecoder] = [:]
-
-        init() throws {
-            var settings = WorldSettings(seed: 3, configuration: .simulation(seed: 3))
-            settings.nodeCount = 1
-            settings.shardCounts = [1]
-            settings.configuration.clients.maximumFrameBytes = 16 << 20
-            settings.configuration.clients.pauseReadingAboveBytes = 1 << 20
-            let world = SimulatedRing.makeWorld(settings)
-            world.startAll()
-            world.run(until: world.now + .seconds(10))
-            let simulated = world.nodes[0].shards[0]
-            shard = try #require(simulated.machine as? Shard)
-            files = simulated.disk
-            let now = Instant(nanoseconds: 60_000_000_000)
-            let wall = WallTime(microseconds: 1_700_000_000_000_000)
-            clock = ClockReading(monotonic: now, wall: wall)
-        }
-
-        /// Opens a connection that has begun.
-        func open(_ id: UInt64) {
-            let place = SocketAddress(address: [127, 0, 0, 9], port: UInt16(id))
-            inbox.events.append(.clientOpened(ConnectionID(id), local: place, remote: place))
-            decoders[id] = FrameDecoder(side: .client)
-            send(id) { $0.startup(.v4, stream: 0, [("CQL_VERSION", "3.4.7")]) }
-        }
-
-        func send(_ id: UInt64, _ write: (FrameEncoder) -> Void) {
-            let encoder = FrameEncoder(side: .client)
-            write(encoder)
-            let bytes = ByteWriter()
-            encoder.flush(into: bytes)
-            inbox.events.append(.clientBytes(ConnectionID(id), inbox.store(bytes.bytes)))
-        }
-
-        func sendRaw(_ id: UInt64, _ bytes: UnsafeRawBufferPointer) {
-            inbox.events.append(.clientBytes(ConnectionID(id), inbox.store(bytes)))
-        }
-
-        func close(_ id: UInt64) { inbox.events.append(.clientClosed(ConnectionID(id))) }
-
-        func end(_ id: EffectID, _ job: any Job) {
-            inbox.events.append(.jobEnded(id, job, nil))
-        }
-
-        /// One step; true if the shard wants the next one at once.
-        @discardableResult func step() throws -> Bool {
-            shard.step(inbox, clock: clock, outbox: outbox)
-            inbox.removeAll()
-            for effect in outbox.effects {
-                switch effect {
-                case .clientBytes(let id, let range):
-                    let decoder = try #require(decoders[id.value])
-                    decoder.feed(outbox.bytes[range])
-                    while let frame = try decoder.next() {
-                        answers[id.value, default: []].append(frame.header.opcode)
-                    }
-                    decoder.finish()
-                    inbox.events.append(.clientWritable(id))
-                case .clientReading(let id, let isOn): isReading[id.value] = isOn
-                case .runJob(let id, let job): jobs.append((id, job))
-                default: break
-                }
-            }
-            let isDue = outbox.wakeAt.map { $0 <= clock.monotonic } ?? false
-            outbox.removeAll()
-            return isDue
-        }
-    }
-
     private func query(_ text: String, stream: Int16) -> (FrameEncoder) -> Void {
         { $0.query(.v4, stream: stream, text) }
     }
 
     @Test func aClientThatAsksForTheSchemaAThousandTimesLeavesOthersTheirTurn() throws {
-        let bench = try Bench()
+        let bench = try ShardBench()
         bench.open(1)
         bench.open(2)
         try bench.step()
@@ -126,7 +45,7 @@ import Testing
     }
 
     @Test func aLongStatementIsReadByAJobAndOthersAreAnsweredMeanwhile() throws {
-        let bench = try Bench()
+        let bench = try ShardBench()
         bench.open(1)
         bench.open(2)
         try bench.step()
@@ -177,7 +96,7 @@ import Testing
     }
 
     @Test func aLongStatementThatCannotBeReadIsAnsweredWithItsError() throws {
-        let bench = try Bench()
+        let bench = try ShardBench()
         bench.open(1)
         try bench.step()
         bench.answers = [:]
@@ -191,7 +110,7 @@ import Testing
     }
 
     @Test func largeFramesOfOneAddressWaitForEachOther() throws {
-        let bench = try Bench()
+        let bench = try ShardBench()
         for id in 1...5 as ClosedRange<UInt64> { bench.open(id) }
         try bench.step()
         // Of each frame of 15 MB the beginning: room is for four of them.

@@ -81,6 +81,17 @@ struct AdminOptions {
         guard let value = Int64(text) else { throw AdminRefusal("--\(name): \(text) is no number") }
         return value
     }
+
+    /// A span of time that was given for an option.
+    func duration(
+        _ name: String, isPositive: Bool = false
+    ) throws(AdminRefusal) -> Instant.Span? {
+        guard let text = values[name] else { return nil }
+        guard let span = Configuration.span(text), !isPositive || span.nanoseconds > 0 else {
+            throw AdminRefusal("--\(name): \(text) is no duration, as 12h or 3d is")
+        }
+        return span
+    }
 }
 
 /// All verbs, and the nearest one to what was written.

@@ -152,17 +152,7 @@ extension Shard {
             try AdminOptions(request).expect(0...0, request.verb)
             return [request.verb]
         case "tablehistograms":
-            let options = try AdminOptions(request)
-            try options.expect(0...2, "tablehistograms [<keyspace> <table> | <keyspace.table>]")
-            var names = options.arguments
-            if names.count == 1 {
-                names = names[0].split(separator: ".", maxSplits: 1).map(String.init)
-            }
-            if names.count == 1 {
-                throw AdminRefusal("tablehistograms requires keyspace and table name arguments")
-            }
-            return [request.verb]
-                + (try tables(names[...]).map { "\($0.keyspace).\($0.name)" })
+            return [request.verb] + (try histogramTables(AdminOptions(request)))
         case "toppartitions":
             throw AdminRefusal(
                 "toppartitions is not there: Coterie does not sample partitions; "
@@ -197,6 +187,19 @@ extension Shard {
             return ["traceprobability", String(value)]
         default: throw AdminRefusal(AdminVerbs.unknown(request.verb))
         }
+    }
+
+    /// The tables that `tablehistograms` is about, as `keyspace.table`.
+    private func histogramTables(_ options: AdminOptions) throws(AdminRefusal) -> [String] {
+        try options.expect(0...2, "tablehistograms [<keyspace> <table> | <keyspace.table>]")
+        var names = options.arguments
+        if names.count == 1 {
+            names = names[0].split(separator: ".", maxSplits: 1).map(String.init)
+        }
+        if names.count == 1 {
+            throw AdminRefusal("tablehistograms requires keyspace and table name arguments")
+        }
+        return try tables(names[...]).map { "\($0.keyspace).\($0.name)" }
     }
 
     private static let verifyOptions = [

@@ -51,10 +51,7 @@ extension Shard {
             for keyspace in options.arguments { chosen += try tables([keyspace]) }
         }
         var expires = "-"
-        if let text = options.values["ttl"] {
-            guard let span = Configuration.span(text), span.nanoseconds > 0 else {
-                throw AdminRefusal("--ttl: \(text) is no duration, as 12h or 3d is")
-            }
+        if let span = try options.duration("ttl", isPositive: true) {
             let at = WallTime(microseconds: now.wall.microseconds + span.nanoseconds / 1_000)
             expires = String(at.microseconds)
             noteExpiry(at)
@@ -142,10 +139,7 @@ extension Shard {
             throw AdminRefusal("Specify only one of snapshot name or --all")
         }
         if !options.arguments.isEmpty { selection.keyspaces = Set(options.arguments) }
-        if let text = options.values["older-than"] {
-            guard let span = Configuration.span(text) else {
-                throw AdminRefusal("--older-than: \(text) is no duration, as 12h or 3d is")
-            }
+        if let span = try options.duration("older-than") {
             selection.createdBefore = WallTime(
                 microseconds: now.wall.microseconds - span.nanoseconds / 1_000)
         }

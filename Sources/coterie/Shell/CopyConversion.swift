@@ -18,6 +18,22 @@ struct CopyParseFailure: Error, CustomStringConvertible {
 struct CopyConversion {
     let format: ValueFormat
 
+    /// The text of a field as a literal of CQL: what stands for null is `NULL`, and types that are
+    /// written in quotes get them.
+    func literal(_ field: String, _ type: CQLType) -> String {
+        if field == format.nullText { return "NULL" }
+        switch type {
+        case .ascii, .text, .timestamp, .date, .time, .inet:
+            return "'" + field.replacing("'", with: "''") + "'"
+        default: return field
+        }
+    }
+
+    /// The serialized value of a field of the partition's key.
+    func keyValue(_ field: String, _ type: CQLType) throws(CopyParseFailure) -> [UInt8] {
+        try bytes(Self.unquoted(field), type)
+    }
+
     /// The value of a whole field.
     func value(_ field: String, _ type: CQLType) throws(CopyParseFailure) -> BindValueOrNull {
         if field == format.nullText { return .null }
@@ -50,8 +66,10 @@ struct CopyConversion {
             case .boolean:
                 return [text.lowercased() == format.trueText.lowercased() ? 1 : 0]
             case .tinyint, .smallint, .int, .bigint, .varint, .counter:
-                if text.isEmpty { throw CopyParseFailure("no number in ''") }
-                return try type.parse(plain(text))
+                guard let digits = PythonNumber.integer(plain(text)) else {
+                    throw CopyParseFailure(PythonNumber.noInteger(text))
+                }
+                return try type.parse(digits)
             case .float, .double, .decimal:
                 if text.isEmpty { throw CopyParseFailure("no number in ''") }
                 var number = plain(text)
@@ -59,7 +77,7 @@ struct CopyConversion {
                     number = number.replacing(format.decimalSeparator, with: ".")
                 }
                 if number.lowercased().hasSuffix("inf") { number += "inity" }
-                return try type.parse(number)
+                return try type.parse(PythonNumber.withoutUnderscores(number))
             case .timestamp:
                 if let milliseconds = format.timestamps.parse(text) {
                     return withUnsafeBytes(of: milliseconds.bigEndian) { Array($0) }
@@ -73,7 +91,29 @@ struct CopyConversion {
         } catch let failure as CopyParseFailure {
             throw failure
         } catch {
-            throw CopyParseFailure("\(error)")
+            throw CopyParseFailure(refusal(text, type) ?? "\(error)")
+        }
+    }
+
+    /// The words that cqlsh has for a text of no value of the type, where its type has some.
+    private func refusal(_ text: String, _ type: CQLType) -> String? {
+        let quoted = PythonText.quoted(text)
+        switch type {
+        case .float, .double: return PythonNumber.noFloat(text)
+        case .decimal: return "[<class 'decimal.ConversionSyntax'>]"
+        case .uuid: return "badly formed hexadecimal UUID string"
+        case .timestamp:
+            return
+                "can't interpret \(quoted) as a date with format \(format.timestamps.pattern) or as "
+                + "int"
+        case .date: return "time data \(quoted) does not match format '%Y-%m-%d'"
+        case .time: return "can't interpret \(quoted) as a time"
+        case .inet: return "can't interpret \(quoted) as an inet address"
+        case .blob:
+            let digits = text.utf8.dropFirst(2)
+            let position = digits.prefix { UnicodeScalar($0).properties.isASCIIHexDigit }.count
+            return "non-hexadecimal number found in fromhex() arg at position \(position)"
+        default: return nil
         }
     }
 
@@ -131,7 +171,9 @@ struct CopyConversion {
             for field in definition.fields {
                 Self.append(
                     try given[field.name].map { text throws(CopyParseFailure) in
-                        try optional(text, field.type)
+                        // In quotes or not, what stands for null is null.
+                        Self.unquoted(text) == format.nullText
+                            ? nil : try optional(text, field.type)
                     } ?? nil, to: &bytes)
             }
         default: throw CopyParseFailure("\(type.cqlName) is not nested")
@@ -148,13 +190,12 @@ struct CopyConversion {
         return try bytes(text, type)
     }
 
-    /// A field of a tuple or user-defined type: the marker and the word null are null.
+    /// A field of a tuple or user-defined type: the words for null are null, which cqlsh writes and
+    /// does not read.
     private func optional(_ part: String, _ type: CQLType) throws(CopyParseFailure) -> [UInt8]? {
         let text = Self.unquoted(part)
-        if text == format.nullText, !part.contains("'") { return nil }
-        let isQuoted = part.contains("'")
-        if !isQuoted, text.lowercased() == "null" || text == "None" { return nil }
-        return try bytes(text, type)
+        if !part.contains("'"), text.lowercased() == "null" || text == "None" { return nil }
+        return try mandatory(part, type)
     }
 
     /// The parts between the outermost brackets.

@@ -37,10 +37,12 @@ struct CopyExport {
     /// A range of tokens, and how far it is.
     private struct Piece {
         let name: String
+        let worker: Int
         let prepared: PreparedStatement
         let values: [BindValue]
         var pagingState: [UInt8]?
         var attempts = 1
+        var rows = 0
     }
 
     /// Reads the table and writes the file.
@@ -48,8 +50,15 @@ struct CopyExport {
         if let begin = options.beginToken, let end = options.endToken, begin > end {
             throw ShellFailure("Begin token \(begin) must be smaller than end token \(end)")
         }
+        if path == nil, options.maximumOutputRows > 0 {
+            session.fail(
+                "WARNING: maxoutputsize \(options.maximumOutputRows) ignored when writing to STDOUT"
+            )
+        }
         let output = session.output
-        var pieces = try self.pieces()[...]
+        let workers = CopyWorkers(session, maximum: options.connections)
+        defer { workers.close() }
+        var pieces = try self.pieces(workers)[...]
         let total = pieces.count
         let writer = try CopyWriter(path, columns, options, output)
         defer { writer.close() }
@@ -57,9 +66,10 @@ struct CopyExport {
         var meter = CopyMeter(options, isShown: path != nil)
         var inFlight: [(piece: Piece, answer: EventLoopFuture<Response>)] = []
         var failed = 0
+        let maximum = options.maximumRequests * options.connections
         while !pieces.isEmpty || !inFlight.isEmpty {
-            while inFlight.count < options.maximumRequests, let piece = pieces.popFirst() {
-                inFlight.append((piece, ask(piece)))
+            while inFlight.count < maximum, let piece = pieces.popFirst() {
+                inFlight.append((piece, ask(piece, workers)))
             }
             var (piece, answer) = inFlight.removeFirst()
             do {
@@ -67,31 +77,25 @@ struct CopyExport {
                     throw ClientError.unexpectedAnswer("no rows to a page of \(table.name)")
                 }
                 piece.pagingState = page.pagingState
+                piece.rows += page.rowCount
                 if page.pagingState != nil {
                     piece.attempts = 1
-                    inFlight.append((piece, ask(piece)))
+                    inFlight.append((piece, ask(piece, workers)))
                 }
                 try write(page, piece.prepared.columns, writer)
                 meter.add(page.rowCount, output)
             } catch let failure as ShellFailure {
                 throw failure
             } catch {
-                let text = ErrorText.text(error)
-                if piece.attempts < options.maximumAttempts {
-                    session.fail(
-                        "Error for \(piece.name): \(text) (will try again later attempt "
-                            + "\(piece.attempts) of \(options.maximumAttempts))")
+                if tellsToRetry(piece, error) {
                     piece.attempts += 1
-                    inFlight.append((piece, ask(piece)))
+                    inFlight.append((piece, ask(piece, workers)))
                 } else {
-                    session.fail(
-                        "Error for \(piece.name): \(text) (permanently given up after "
-                            + "\(piece.attempts) attempts)")
                     failed += 1
                 }
             }
         }
-        meter.report(output)
+        if path != nil { meter.report(output) }
         if failed > 0 {
             session.fail(
                 "Exported \(total - failed) ranges out of \(total) total ranges, some records might "
@@ -104,23 +108,39 @@ struct CopyExport {
         }
     }
 
-    private func ask(_ piece: Piece) -> EventLoopFuture<Response> {
-        session.connection.executing(
+    /// Tells an error; whether the page is to be asked for again.
+    private func tellsToRetry(_ piece: Piece, _ error: any Error) -> Bool {
+        let (name, message) = session.driverParts(error)
+        let text = "Error for \(piece.name): \(name) - \(message)"
+        guard piece.attempts < options.maximumAttempts else {
+            session.fail(
+                text + " (permanently given up after \(piece.rows) rows and \(piece.attempts) "
+                    + "attempts)")
+            return false
+        }
+        session.fail(
+            text + " (will try again later attempt \(piece.attempts) of "
+                + "\(options.maximumAttempts))")
+        return true
+    }
+
+    private func ask(_ piece: Piece, _ workers: CopyWorkers) -> EventLoopFuture<Response> {
+        workers.connection(piece.worker).executing(
             piece.prepared,
             QueryOptions(
-                consistency: session.consistency, values: piece.values, pageSize: options.pageSize,
+                consistency: session.consistency, values: piece.values,
+                pageSize: options.pageSize > 0 ? options.pageSize : nil,
                 pagingState: piece.pagingState))
     }
 
-    private func pieces() throws -> [Piece] {
+    private func pieces(_ workers: CopyWorkers) throws -> [Piece] {
         let list = columns.map(CQLIdentifier.quoted).joined(separator: ", ")
         let key = table.partitionKey.map { CQLIdentifier.quoted($0.name) }.joined(separator: ", ")
         let select = "SELECT \(list) FROM \(table.qualifiedName)"
-        var prepared: [String: PreparedStatement] = [:]
         let ranges = TokenRanges.cut(
             try TokenRanges.tokens(session.connection), begin: options.beginToken,
             end: options.endToken)
-        return try ranges.map { range in
+        return try ranges.enumerated().map { number, range in
             var conditions: [String] = []
             var values: [BindValue] = []
             if let start = range.start {
@@ -134,12 +154,12 @@ struct CopyExport {
             let text =
                 select
                 + (conditions.isEmpty ? "" : " WHERE " + conditions.joined(separator: " AND "))
-            let statement = try prepared[text] ?? session.connection.prepare(text)
-            prepared[text] = statement
+            let worker = try workers.worker(of: number)
+            let statement = try workers.prepared(text, by: worker)
             let name =
                 "(\(range.start.map(String.init) ?? "None"), "
                 + "\(range.end.map(String.init) ?? "None"))"
-            return Piece(name: name, prepared: statement, values: values)
+            return Piece(name: name, worker: worker, prepared: statement, values: values)
         }
     }
 
@@ -206,7 +226,8 @@ final class CopyWriter {
         #endif
         guard descriptor >= 0 else {
             throw ShellFailure(
-                "Can't open '\(name)' for writing: \(String(cString: strerror(errno)))")
+                "Can't open \(PythonText.quoted(name)) for writing: "
+                    + PythonText.fileError(errno, name))
         }
         fileCount += 1
     }

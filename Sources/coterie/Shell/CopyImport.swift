@@ -1,9 +1,9 @@
 // COPY FROM: rows of CSV files into a table.
 //
-// Records are read in chunks and turned into values here; what does not read is written to the error
-// file. Rows of one partition travel together in an unlogged batch, others alone, many at a time. A
-// request that fails is sent again, up to MAXATTEMPTS times: an insert may happen twice without harm; an
-// increment of a counter may not, so it is sent once.
+// Records are read in chunks and turned into values here; what does not read is told once for each reason
+// in a chunk, and written to the error file. Rows of one partition travel together in an unlogged batch,
+// others alone, many at a time. A request that fails is sent again, up to MAXATTEMPTS times: an insert may
+// happen twice without harm; an increment of a counter may not, so it is sent once.
 
 internal import Model
 internal import NIOCore
@@ -25,24 +25,39 @@ final class CopyImport {
         let partition: [UInt8]
     }
 
+    /// Rows on their way to a node.
+    private struct Batch {
+        let rows: [Row]
+        let worker: Int
+        let attempts: Int
+        let answer: EventLoopFuture<Response>
+    }
+
     private let session: ShellSession
     private let table: CopiedTable
-    /// Those of the file.
-    private let fileColumns: [String]
-    /// Those that are written.
+    /// Those that are written, and where they stand in a record.
     private let columns: [String]
+    private let positions: [Int]
+    private let fieldCount: Int
     private let options: CopyOptions
     private let pattern: String?
     private let isCounter: Bool
     private let conversion: CopyConversion
+    private let workers: CopyWorkers
+    /// The statement that writes a row.
+    private let statementText: String
+    private let partitionKey: Set<String>
 
     private var meter: CopyMeter
     private var failedRows = 0
     private var parseErrors = 0
     private var insertErrors = 0
     private var sentRows = 0
-    private var inFlight: [(rows: [Row], attempts: Int, answer: EventLoopFuture<Response>)] = []
-    private var prepared: PreparedStatement?
+    private var chunks = 0
+    private var chunk: [[String]] = []
+    private var inFlight: [Batch] = []
+    /// Whether there were more errors than may be.
+    private var isGivenUp = false
 
     init(
         _ session: ShellSession, _ table: CopiedTable, _ columns: [String], _ options: CopyOptions,
@@ -50,8 +65,9 @@ final class CopyImport {
     ) {
         self.session = session
         self.table = table
-        fileColumns = columns
-        self.columns = columns.filter { !options.skippedColumns.contains($0) }
+        positions = columns.indices.filter { !options.skippedColumns.contains(columns[$0]) }
+        self.columns = positions.map { columns[$0] }
+        fieldCount = columns.count
         self.options = options
         pattern = file
         let written = self.columns
@@ -60,6 +76,10 @@ final class CopyImport {
         }
         conversion = CopyConversion(format: options.format)
         meter = CopyMeter(options, isShown: true)
+        workers = CopyWorkers(session, maximum: options.connections)
+        statementText = Self.statement(
+            table, written, isCounter: isCounter, timeToLive: options.timeToLive)
+        partitionKey = Set(table.partitionKey.map(\.name))
     }
 
     /// Reads the files and fills the table.
@@ -68,33 +88,36 @@ final class CopyImport {
         for key in table.primaryKey where !columns.contains(key.name) {
             throw ShellFailure("Primary key column '\(key.name)' missing or skipped")
         }
-        let files = try pattern.map { try Self.files($0) } ?? []
+        defer { workers.close() }
         try moveErrorFile()
         session.output.print(ShellSession.startOfCopy(table, columns))
         session.output.flush()
-        let statement = try session.connection.prepare(statementText())
-        prepared = statement
+        let statement = try workers.prepared(statementText, by: 0)
         var counter = RecordCounter(options)
-        if pattern == nil {
+        var fileCount = 1
+        if let pattern {
+            fileCount = try readFiles(of: pattern, &counter, statement)
+        } else {
             session.output.print("[Use . on a line by itself to end input]")
             session.output.flush()
             try readStandardInput(&counter, statement)
-        } else {
-            for file in files where !counter.isDone { try read(file, &counter, statement) }
         }
         while !inFlight.isEmpty { try takeAnswer() }
-        meter.report(session.output)
         if failedRows > 0 {
             session.fail(
                 "Failed to process \(failedRows) rows; failed rows written to \(options.errorFile)")
         }
+        meter.report(session.output)
         session.output.print(
-            "\n\(meter.total) rows imported from \(pattern == nil ? 1 : files.count) files in "
+            "\n\(meter.total - failedRows) rows imported from \(fileCount) files in "
                 + "\(CopyMeter.interval(meter.seconds)) (\(options.skippedRows) skipped).")
     }
 
-    private func statementText() -> String {
-        let ttl = options.timeToLive.map { " USING TTL \($0)" } ?? ""
+    /// The statement that writes a row, with a marker for each column.
+    private static func statement(
+        _ table: CopiedTable, _ columns: [String], isCounter: Bool, timeToLive: Int?
+    ) -> String {
+        let ttl = timeToLive.map { " USING TTL \($0)" } ?? ""
         guard isCounter else {
             let names = columns.map(CQLIdentifier.quoted).joined(separator: ", ")
             let marks = columns.map { _ in "?" }.joined(separator: ", ")
@@ -109,26 +132,51 @@ final class CopyImport {
 
     // MARK: - Files
 
-    /// The files of a list of names and patterns.
-    private static func files(_ list: String) throws -> [String] {
-        var files: [String] = []
-        for part in list.split(separator: ",") {
-            let path = ShellSession.expandedPath(
-                CopyConversion.unquoted(part))
-            if access(path, F_OK) == 0 {
-                files.append(path)
-                continue
+    /// Reads the files of a list of names and patterns up to one that is not there; how many were read.
+    private func readFiles(
+        of list: String, _ counter: inout RecordCounter, _ statement: PreparedStatement
+    ) throws -> Int {
+        var count = 0
+        do {
+            for part in list.split(separator: ",") {
+                for file in try Self.files(ShellSession.expandedPath(PythonNumber.stripped(part))) {
+                    guard !isGivenUp else { return count }
+                    let descriptor = open(file, O_RDONLY | O_CLOEXEC)
+                    guard descriptor >= 0 else {
+                        throw UnreadableFile(
+                            "Can't open \(PythonText.quoted(file)) for reading: "
+                                + PythonText.fileError(errno, file))
+                    }
+                    defer { _ = close(descriptor) }
+                    count += 1
+                    try read(descriptor, file, &counter, statement)
+                }
             }
-            var found = glob_t()
-            defer { globfree(&found) }
-            guard glob(path, 0, nil, &found) == 0, found.gl_pathc > 0 else {
-                throw ShellFailure("Can't open '\(path)' for reading: no matching file found")
-            }
-            for index in 0..<Int(found.gl_pathc) {
-                if let name = found.gl_pathv[index] { files.append(String(cString: name)) }
-            }
+        } catch let unreadable as UnreadableFile {
+            session.fail(
+                "Failed to import 0 rows: OSError - \(unreadable.text),  given up after 1 attempts")
         }
-        return files
+        return count
+    }
+
+    private struct UnreadableFile: Error {
+        let text: String
+        init(_ text: String) { self.text = text }
+    }
+
+    /// The file of that name, or those that the pattern stands for.
+    private static func files(_ path: String) throws(UnreadableFile) -> [String] {
+        var status = stat()
+        if stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG { return [path] }
+        var found = glob_t()
+        defer { globfree(&found) }
+        guard glob(path, 0, nil, &found) == 0, found.gl_pathc > 0 else {
+            throw UnreadableFile(
+                "Can't open \(PythonText.quoted(path)) for reading: no matching file found")
+        }
+        return (0..<Int(found.gl_pathc)).compactMap { index in
+            found.gl_pathv[index].map { String(cString: $0) }
+        }
     }
 
     /// An error file of an earlier import gets the time into its name.
@@ -144,32 +192,26 @@ final class CopyImport {
     }
 
     private func read(
-        _ path: String, _ counter: inout RecordCounter, _ statement: PreparedStatement
+        _ descriptor: Int32, _ path: String, _ counter: inout RecordCounter,
+        _ statement: PreparedStatement
     ) throws {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else {
-            throw ShellFailure(
-                "Can't open '\(path)' for reading: \(String(cString: strerror(errno)))")
-        }
-        defer { _ = close(descriptor) }
         counter.beginFile()
         var reader = CSVReader(options.dialect)
-        var chunk = [UInt8](repeating: 0, count: 64 * 1024)
-        var rows: [Row] = []
-        while !counter.isDone {
+        var bytes = [UInt8](repeating: 0, count: 64 * 1024)
+        while !isGivenUp {
             #if canImport(Glibc)
-                let count = Glibc.read(descriptor, &chunk, chunk.count)
+                let count = Glibc.read(descriptor, &bytes, bytes.count)
             #else
-                let count = Darwin.read(descriptor, &chunk, chunk.count)
+                let count = Darwin.read(descriptor, &bytes, bytes.count)
             #endif
             guard count >= 0 else {
-                throw ShellFailure("Can't read '\(path)': \(String(cString: strerror(errno)))")
+                throw UnreadableFile(PythonText.fileError(errno, path))
             }
-            if count > 0 { reader.append(chunk[0..<count]) } else { reader.finish() }
-            try take(&reader, &counter, &rows, statement)
-            if count == 0 { break }
+            if count > 0 { reader.append(bytes[0..<count]) } else { reader.finish() }
+            try take(&reader, &counter, statement)
+            if count == 0 || counter.isDone { break }
         }
-        try send(&rows)
+        try endChunk(statement)
     }
 
     private func readStandardInput(
@@ -177,40 +219,66 @@ final class CopyImport {
     ) throws {
         counter.beginFile()
         var reader = CSVReader(options.dialect)
-        var rows: [Row] = []
-        while let line = session.nextInputLine(), line != ".", line != "\\." {
+        while let line = session.nextInputLine(), line != "." {
             reader.append((line + "\n").utf8)
-            try take(&reader, &counter, &rows, statement)
+            try take(&reader, &counter, statement)
         }
         reader.finish()
-        try take(&reader, &counter, &rows, statement)
-        try send(&rows)
+        try take(&reader, &counter, statement)
+        try endChunk(statement)
     }
 
     private func take(
-        _ reader: inout CSVReader, _ counter: inout RecordCounter, _ rows: inout [Row],
-        _ statement: PreparedStatement
+        _ reader: inout CSVReader, _ counter: inout RecordCounter, _ statement: PreparedStatement
     ) throws {
         while let record = reader.next() {
-            guard counter.counts(record) else { continue }
-            do {
-                rows.append(try row(record, statement))
-            } catch let failure as CopyParseFailure {
-                try giveUp([record], "ParseError - \(failure)", isParseError: true)
+            guard counter.counts(record), !isGivenUp else { continue }
+            chunk.append(record)
+            if chunk.count >= options.chunkSize { try endChunk(statement) }
+        }
+    }
+
+    /// Turns the records of a chunk into rows and sends them; tells each reason why some are none.
+    private func endChunk(_ statement: PreparedStatement) throws {
+        guard !chunk.isEmpty else { return }
+        let worker = try workers.worker(of: chunks)
+        chunks += 1
+        var rows: [Row] = []
+        var reasons: [String] = []
+        var refused: [String: [[String]]] = [:]
+        for record in chunk {
+            let fields = positions.count == fieldCount ? record : withoutSkipped(record)
+            do throws(CopyParseFailure) {
+                rows.append(try row(fields, statement))
+            } catch {
+                if refused[error.description] == nil { reasons.append(error.description) }
+                refused[error.description, default: []].append(fields)
             }
-            if rows.count >= options.chunkSize { try send(&rows) }
+        }
+        chunk.removeAll(keepingCapacity: true)
+        for reason in reasons {
+            try giveUp(refused[reason] ?? [], "ParseError - \(reason)", isParseError: true)
+        }
+        if !isGivenUp { try send(rows, worker) }
+    }
+
+    /// The record without the fields of skipped columns; one of another length keeps the others.
+    private func withoutSkipped(_ record: [String]) -> [String] {
+        record.indices.compactMap { index in
+            index < fieldCount && !positions.contains(index) ? nil : record[index]
         }
     }
 
     // MARK: - Rows
 
-    private func row(_ record: [String], _ statement: PreparedStatement) throws -> Row {
-        guard record.count == fileColumns.count else {
-            throw CopyParseFailure(
-                "Invalid row length \(record.count) should be \(fileColumns.count)")
+    private func row(
+        _ record: [String], _ statement: PreparedStatement
+    ) throws(CopyParseFailure) -> Row {
+        guard record.count == columns.count else {
+            throw CopyParseFailure("Invalid row length \(record.count) should be \(columns.count)")
         }
         var byName: [String: String] = [:]
-        for (name, field) in zip(fileColumns, record) { byName[name] = field }
+        for (name, field) in zip(columns, record) { byName[name] = field }
         for key in table.primaryKey where byName[key.name] == options.format.nullText {
             var text = "Cannot insert null value for primary key column '\(key.name)'."
             if options.format.nullText.isEmpty {
@@ -222,32 +290,40 @@ final class CopyImport {
         }
         var values: [BindValue] = []
         var partition: [UInt8] = []
-        let keys = Set(table.partitionKey.map(\.name))
         for marker in statement.markers {
-            switch try conversion.value(byName[marker.name] ?? "", marker.type) {
+            let field = byName[marker.name] ?? ""
+            let isKey = partitionKey.contains(marker.name)
+            if !options.isPrepared, !isCounter {
+                // The server reads the text; only where the row goes has to be known here.
+                values.append(.bytes(Array(conversion.literal(field, marker.type).utf8)))
+                if isKey { Self.append(try conversion.keyValue(field, marker.type), &partition) }
+                continue
+            }
+            switch try conversion.value(field, marker.type) {
             case .null:
                 // An increment by nothing is one by zero.
                 values.append(isCounter ? .bytes([UInt8](repeating: 0, count: 8)) : .null)
             case .bytes(let bytes):
                 values.append(.bytes(bytes))
-                if keys.contains(marker.name) {
-                    withUnsafeBytes(of: UInt32(clamping: bytes.count)) { partition += $0 }
-                    partition += bytes
-                }
+                if isKey { Self.append(bytes, &partition) }
             }
         }
         return Row(fields: record, values: values, partition: partition)
     }
 
+    private static func append(_ bytes: [UInt8], _ partition: inout [UInt8]) {
+        withUnsafeBytes(of: UInt32(clamping: bytes.count)) { partition += $0 }
+        partition += bytes
+    }
+
     /// Sends the rows, those of one partition together.
-    private func send(_ rows: inout [Row]) throws {
+    private func send(_ rows: [Row], _ worker: Int) throws {
         var order: [[UInt8]] = []
         var groups: [[UInt8]: [Row]] = [:]
         for row in rows {
             if groups[row.partition] == nil { order.append(row.partition) }
             groups[row.partition, default: []].append(row)
         }
-        rows.removeAll(keepingCapacity: true)
         for partition in order {
             var rest = (groups[partition] ?? [])[...]
             let size = rest.count >= options.minimumBatchSize ? options.maximumBatchSize : 1
@@ -255,9 +331,10 @@ final class CopyImport {
                 let part = Array(rest.prefix(size))
                 rest = rest.dropFirst(size)
                 while inFlight.count >= options.maximumInFlight { try takeAnswer() }
+                if isGivenUp { return }
                 throttle()
                 sentRows += part.count
-                try ask(part, attempts: 1)
+                try ask(part, worker, attempts: 1)
             }
         }
     }
@@ -268,46 +345,67 @@ final class CopyImport {
         if early > 0.001 { usleep(UInt32(min(early, 1) * 1_000_000)) }
     }
 
-    private func ask(_ rows: [Row], attempts: Int) throws {
-        guard let prepared else { throw ShellFailure("nothing is prepared") }
-        var options = QueryOptions(consistency: session.consistency)
+    private func ask(_ rows: [Row], _ worker: Int, attempts: Int) throws {
+        let connection = workers.connection(worker)
+        var request = QueryOptions(consistency: session.consistency)
         let answer: EventLoopFuture<Response>
-        if rows.count == 1, let row = rows.first {
-            options.values = row.values
-            answer = session.connection.executing(prepared, options)
+        if !options.isPrepared, !isCounter {
+            let items = rows.map { BatchItem(.text(insertion(of: $0))) }
+            answer = connection.executing(.unlogged, items, request)
+        } else if rows.count == 1, let row = rows.first {
+            request.values = row.values
+            answer = connection.executing(
+                try workers.prepared(statementText, by: worker), request)
         } else {
+            let prepared = try workers.prepared(statementText, by: worker)
             let items = rows.map { BatchItem(.prepared(id: prepared.id), values: $0.values) }
-            answer = session.connection.executing(isCounter ? .counter : .unlogged, items, options)
+            answer = connection.executing(isCounter ? .counter : .unlogged, items, request)
         }
-        inFlight.append((rows, attempts, answer))
+        inFlight.append(Batch(rows: rows, worker: worker, attempts: attempts, answer: answer))
+    }
+
+    /// The text that inserts a row whose values are texts.
+    private func insertion(of row: Row) -> String {
+        let names = columns.map(CQLIdentifier.quoted).joined(separator: ", ")
+        let literals = row.values.map { value in
+            guard case .bytes(let bytes) = value else { return "NULL" }
+            return String(decoding: bytes, as: UTF8.self)
+        }
+        let ttl = options.timeToLive.map { " USING TTL \($0)" } ?? ""
+        return "INSERT INTO \(table.qualifiedName) (\(names)) VALUES "
+            + "(\(literals.joined(separator: ",")))\(ttl)"
     }
 
     private func takeAnswer() throws {
-        let (rows, attempts, answer) = inFlight.removeFirst()
+        let batch = inFlight.removeFirst()
         do {
-            _ = try answer.wait()
-            meter.add(rows.count, session.output)
+            _ = try batch.answer.wait()
+            meter.add(batch.rows.count, session.output)
         } catch {
-            let text = ErrorText.text(error).replacing(": ", with: " - ", maxReplacements: 1)
-            if attempts < options.maximumAttempts, !isCounter {
-                session.fail(
-                    "Failed to import \(rows.count) rows: \(text),  will retry later, attempt "
-                        + "\(attempts) of \(options.maximumAttempts)")
-                if case ErrorText.Cause.unprepared = ErrorText.cause(error) {
-                    prepared = try session.connection.prepare(statementText())
-                }
-                try ask(rows, attempts: attempts + 1)
-            } else {
+            let (name, message) = session.driverParts(error)
+            let text = "\(name) - \(message)"
+            guard batch.attempts < options.maximumAttempts, !isCounter, !isGivenUp else {
                 try giveUp(
-                    rows.map(\.fields), text, isParseError: false, attempts: attempts)
+                    batch.rows.map(\.fields), text, isParseError: false, attempts: batch.attempts)
+                return
             }
+            session.fail(
+                "Failed to import \(batch.rows.count) rows: \(text),  will retry later, attempt "
+                    + "\(batch.attempts) of \(options.maximumAttempts)")
+            if ErrorText.cause(error) == .unprepared {
+                workers.forget(statementText, by: batch.worker)
+            }
+            try ask(batch.rows, batch.worker, attempts: batch.attempts + 1)
         }
     }
 
+    /// Tells why records are not in the table, writes them to the error file, and sees whether that were
+    /// too many.
     private func giveUp(
         _ records: [[String]], _ text: String, isParseError: Bool, attempts: Int = 1
     ) throws {
         failedRows += records.count
+        meter.add(records.count, session.output)
         session.fail(
             "Failed to import \(records.count) rows: \(text),  given up "
                 + (isParseError ? "without retries" : "after \(attempts) attempts"))
@@ -322,14 +420,15 @@ final class CopyImport {
         for record in records { options.dialect.append(record, to: &bytes) }
         ShellOutput.write(bytes, to: file)
         if isParseError { parseErrors += records.count } else { insertErrors += records.count }
-        if options.maximumParseErrors >= 0, parseErrors > options.maximumParseErrors {
-            throw ShellFailure(
-                "Exceeded maximum number of parse errors \(options.maximumParseErrors)")
-        }
-        if options.maximumInsertErrors >= 0, insertErrors > options.maximumInsertErrors {
-            throw ShellFailure(
-                "Exceeded maximum number of insert errors \(options.maximumInsertErrors)")
-        }
+        guard !isGivenUp else { return }
+        checkLimit("insert", insertErrors, options.maximumInsertErrors)
+        if !isGivenUp { checkLimit("parse", parseErrors, options.maximumParseErrors) }
+    }
+
+    private func checkLimit(_ kind: String, _ count: Int, _ maximum: Int) {
+        guard maximum >= 0, count > maximum else { return }
+        session.fail("Exceeded maximum number of \(kind) errors \(maximum)")
+        isGivenUp = true
     }
 }
 
@@ -356,6 +455,6 @@ private struct RecordCounter {
             isDone = true
             return false
         }
-        return read > options.skippedRows && !record.isEmpty
+        return read > options.skippedRows
     }
 }

@@ -55,7 +55,7 @@ struct CopyMeter {
         let file = open(rateFile, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, mode_t(0o644))
         guard file >= 0 else { return }
         defer { _ = close(file) }
-        ShellOutput.write(Array((line + "\n").utf8), to: file)
+        ShellOutput.write(Array((line + "\r\n").utf8), to: file)
     }
 
     private static func padded(_ rate: Double) -> String {

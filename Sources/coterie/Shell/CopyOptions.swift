@@ -1,8 +1,9 @@
 // The options of COPY, with cqlsh's names, defaults and rules.
 //
 // They come from the sections [copy], [copy-to] or [copy-from], and those with the table's name, of the
-// settings' files or of CONFIGFILE, and then from the statement. Options of cqlsh's own processes and
-// pipes, which there are none of here, are accepted and named in a warning.
+// settings' files or of CONFIGFILE, and then from the statement. NUMPROCESSES is how many connections
+// share the work, where cqlsh has processes; options of its processes' pipes, which there are none of
+// here, are accepted and named in a warning.
 
 /// How COPY reads or writes.
 struct CopyOptions: Equatable {
@@ -26,17 +27,19 @@ struct CopyOptions: Equatable {
         ]
     /// What only makes sense for cqlsh's processes.
     private static let withoutEffect: Set<String> = [
-        "childtimeout", "maxbackoffattempts", "maxpendingchunks", "numprocesses", "pagetimeout",
-        "requesttimeout",
+        "childtimeout", "maxbackoffattempts", "maxpendingchunks", "pagetimeout", "requesttimeout",
     ]
 
     var dialect = CSVDialect()
     var hasHeader = false
     var format = ValueFormat(doublePrecision: 12, nullText: "")
     var maximumAttempts = 5
+    /// How many connections share the work.
+    var connections: Int
     var reportSeconds = 0.25
     var rateFile = ""
 
+    /// Nothing or less: whole ranges in one page.
     var pageSize = 1_000
     var maximumRequests = 6
     var beginToken: Int64?
@@ -54,20 +57,25 @@ struct CopyOptions: Equatable {
     var maximumInsertErrors = 1_000
     var errorFile: String
     var timeToLive: Int?
+    /// Whether rows go as values of a prepared statement, or each as the text of one.
+    var isPrepared = true
     var maximumInFlight = 512
     /// Lines for the person.
     var notices: [String] = []
+    /// Names that nobody knows.
+    private(set) var unrecognized: [String] = []
 
-    /// Reads the options in order; a later one wins.
+    /// Reads the options in order; a later one wins. `cores` are this machine's.
     init(
         _ options: [(name: String, value: String)], _ direction: CopyStatement.Direction,
-        keyspace: String, table: String, timestampPattern: String = TimestampFormat.standardPattern
+        keyspace: String, table: String, timestampPattern: String = TimestampFormat.standardPattern,
+        cores: Int = 2
     ) throws(ShellFailure) {
+        connections = max(1, min(16, cores - 1))
         errorFile = "import_\(keyspace)_\(table).err"
         format.timestamps = TimestampFormat(
             pattern: timestampPattern, isCutToMilliseconds: true)
         let known = direction == .to ? Self.exportNames : Self.importNames
-        var unknown: [String] = []
         for (name, value) in options {
             if Self.withoutEffect.contains(name) {
                 notices.append("\(name.uppercased()) has no effect: there are no child processes")
@@ -77,21 +85,23 @@ struct CopyOptions: Equatable {
                 // As cqlsh: an option of the other direction is taken and means nothing.
                 notices.append("\(name.uppercased()) has no effect in COPY \(direction.rawValue)")
             } else {
-                unknown.append(name)
+                unrecognized.append(name)
             }
-        }
-        guard unknown.isEmpty else {
-            throw ShellFailure(
-                "Unrecognized COPY \(direction.rawValue) options: "
-                    + unknown.joined(separator: ", "))
         }
         if dialect.quote == dialect.escape { dialect.escape = nil }
     }
 
     private mutating func set(_ name: String, _ value: String) throws(ShellFailure) {
-        func number(_ range: ClosedRange<Int>) throws(ShellFailure) -> Int {
-            guard let number = Int(value), range.contains(number) else {
-                throw ShellFailure("\(name.uppercased()) = \(value): a number is needed")
+        func number(
+            _ range: ClosedRange<Int> = Int.min...Int.max
+        ) throws(ShellFailure) -> Int {
+            guard let number = PythonNumber.integer(value).flatMap({ Int($0) }) else {
+                throw ShellFailure(PythonNumber.noInteger(value))
+            }
+            guard range.contains(number) else {
+                throw ShellFailure(
+                    "\(name.uppercased()) = \(number) is not between \(range.lowerBound) and "
+                        + "\(range.upperBound)")
             }
             return number
         }
@@ -110,76 +120,77 @@ struct CopyOptions: Equatable {
         case "header": hasHeader = value.lowercased() == "true"
         case "null": format.nullText = value
         case "encoding":
-            guard ["utf8", "utf-8"].contains(value.lowercased()) else {
-                throw ShellFailure("ENCODING = \(value) is not supported: only utf8 is")
+            if !["utf8", "utf-8"].contains(value.lowercased()) {
+                notices.append("ENCODING = \(value) has no effect: files are UTF-8")
             }
         case "datetimeformat": format.timestamps.pattern = value
         case "decimalsep": format.decimalSeparator = value
         case "thousandssep": format.thousandsSeparator = value
-        case "boolstyle":
-            let words = value.split(separator: ",", omittingEmptySubsequences: false).map { word in
-                var word = word
-                while word.first?.isWhitespace == true { word = word.dropFirst() }
-                while word.last?.isWhitespace == true { word = word.dropLast() }
-                return String(word)
-            }
-            guard words.count == 2, words[0] != words[1], !words[0].isEmpty, !words[1].isEmpty
-            else {
-                throw ShellFailure(
-                    "Invalid boolean styles [\(words.map { "'\($0)'" }.joined(separator: ", "))]")
-            }
-            (format.trueText, format.falseText) = (words[0], words[1])
-        case "maxattempts": maximumAttempts = try number(any)
+        case "boolstyle": try setBooleans(value)
+        case "maxattempts": maximumAttempts = try number()
+        case "numprocesses": connections = try number(1...1_000)
         case "reportfrequency":
-            guard let seconds = Double(value), seconds >= 0 else {
-                throw ShellFailure("REPORTFREQUENCY = \(value): a number of seconds is needed")
+            guard let seconds = Double(value), seconds.isFinite else {
+                throw ShellFailure(PythonNumber.noFloat(value))
             }
-            reportSeconds = seconds
+            reportSeconds = min(max(seconds, 0), 1e6)
         case "ratefile": rateFile = ShellSession.expandedPath(value)
-        case "pagesize": pageSize = try number(any)
+        case "pagesize": pageSize = try number(Int.min...Int(Int32.max))
         case "maxrequests": maximumRequests = try number(1...32_000)
-        case "begintoken": beginToken = try Self.token(name, value)
-        case "endtoken": endToken = try Self.token(name, value)
-        case "maxoutputsize": maximumOutputRows = try number(-1...Int.max)
-        case "floatprecision": format.floatPrecision = try number(1...60)
-        case "doubleprecision": format.doublePrecision = try number(1...60)
+        case "begintoken": beginToken = try Self.token(value)
+        case "endtoken": endToken = try Self.token(value)
+        case "maxoutputsize": maximumOutputRows = try number()
+        case "floatprecision": format.floatPrecision = try number(0...60)
+        case "doubleprecision": format.doublePrecision = try number(0...60)
         case "chunksize": chunkSize = try number(any)
         case "ingestrate": ingestRate = try number(any)
         case "minbatchsize": minimumBatchSize = try number(any)
         case "maxbatchsize": maximumBatchSize = try number(1...65_535)
-        case "maxrows": maximumRows = try number(-1...Int.max)
-        case "skiprows": skippedRows = try number(0...Int.max)
+        case "maxrows": maximumRows = try number()
+        case "skiprows": skippedRows = try number()
         case "skipcols":
-            skippedColumns = value.split(separator: ",").map { $0.filter { !$0.isWhitespace } }
-        case "maxparseerrors": maximumParseErrors = try number(-1...Int.max)
-        case "maxinserterrors": maximumInsertErrors = try number(-1...Int.max)
+            skippedColumns = value.split(separator: ",").map { PythonNumber.stripped($0) }
+        case "maxparseerrors": maximumParseErrors = try number()
+        case "maxinserterrors": maximumInsertErrors = try number()
         case "errfile": errorFile = ShellSession.expandedPath(value)
-        case "ttl": timeToLive = try number(0...Int(Int32.max))
+        case "ttl":
+            let seconds = try number()
+            timeToLive = seconds < 0 ? nil : seconds
         case "maxinflightmessages": maximumInFlight = try number(1...32_000)
         case "preparedstatements":
-            if value.lowercased() != "true" {
-                throw ShellFailure(
-                    "PREPAREDSTATEMENTS = \(value) is not supported: rows are always sent by "
-                        + "prepared statements")
-            }
+            isPrepared = value.lowercased() == "true"
         default: break
         }
     }
 
-    private static func token(_ name: String, _ value: String) throws(ShellFailure) -> Int64? {
+    /// The words for true and false, which a comma parts.
+    private mutating func setBooleans(_ value: String) throws(ShellFailure) {
+        let words = value.split(separator: ",", omittingEmptySubsequences: false)
+            .map { PythonNumber.stripped($0) }
+        guard words.count == 2, words[0] != words[1], !words[0].isEmpty, !words[1].isEmpty else {
+            throw ShellFailure(
+                "Invalid boolean styles [" + words.map(PythonText.quoted).joined(separator: ", ")
+                    + "]")
+        }
+        (format.trueText, format.falseText) = (words[0], words[1])
+    }
+
+    private static func token(_ value: String) throws(ShellFailure) -> Int64? {
         if value.isEmpty { return nil }
-        guard let token = Int64(value) else {
-            throw ShellFailure("\(name.uppercased()) = \(value): a token is a 64-bit number")
+        guard let token = PythonNumber.integer(value).flatMap({ Int64($0) }) else {
+            throw ShellFailure(PythonNumber.noInteger(value))
         }
         return token
     }
 
-    /// The options of a settings' file for this table, in the order in which they count.
-    static func options(
-        in file: SettingsFile, _ direction: CopyStatement.Direction, keyspace: String, table: String
-    ) -> [(name: String, value: String)] {
+    /// The sections of a settings' file that are about this table, in the order in which they count.
+    static func sections(
+        of file: SettingsFile, _ direction: CopyStatement.Direction, keyspace: String, table: String
+    ) -> [(name: String, options: [(name: String, value: String)])] {
         let kind = "copy-" + direction.rawValue.lowercased()
-        let name = "\(keyspace).\(table)".lowercased()
-        return ["copy", kind, "copy:\(name)", "\(kind):\(name)"].flatMap { file.sections[$0] ?? [] }
+        let name = "\(keyspace).\(table)"
+        return ["copy", kind, "copy:\(name)", "\(kind):\(name)"].compactMap { section in
+            file.sections[section].map { (section, $0.map { ($0.name, $0.value) }) }
+        }
     }
 }

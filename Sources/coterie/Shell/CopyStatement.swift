@@ -24,15 +24,9 @@ struct CopyStatement: Equatable {
                 == right.options.map { "\($0.name)=\($0.value)" }
     }
 
-    /// Reads a statement; says which part is wrong.
-    init(_ text: String) throws(ShellFailure) {
+    /// Reads a statement.
+    init(_ text: String) throws(ImproperCommand) {
         var rest = CommandLexer.tokens(text)[...]
-        func refusal() -> ShellFailure {
-            ShellFailure(
-                "Improper COPY command"
-                    + (rest.first.map { " (problem at '\($0.value)')." } ?? " (it ends too early).")
-            )
-        }
         func take(_ value: String) -> Bool {
             guard let token = rest.first, token.kind == .mark || token.kind == .word,
                 token.value.lowercased() == value
@@ -40,12 +34,12 @@ struct CopyStatement: Equatable {
             rest = rest.dropFirst()
             return true
         }
-        func name() throws(ShellFailure) -> String {
-            guard let name = rest.first?.name else { throw refusal() }
+        func name() throws(ImproperCommand) -> String {
+            guard let name = rest.first?.name else { throw ImproperCommand() }
             rest = rest.dropFirst()
             return name
         }
-        guard take("copy") else { throw refusal() }
+        guard take("copy") else { throw ImproperCommand() }
         table = try name()
         if take(".") {
             keyspace = table
@@ -53,33 +47,33 @@ struct CopyStatement: Equatable {
         }
         if take("(") {
             repeat { columns.append(try name()) } while take(",")
-            guard take(")") else { throw refusal() }
+            guard take(")") else { throw ImproperCommand() }
         }
         if take("from") {
             direction = .from
         } else if take("to") {
             direction = .to
         } else {
-            throw refusal()
+            throw ImproperCommand()
         }
         if !take(direction == .from ? "stdin" : "stdout") {
             guard let token = rest.first, token.kind == .string, token.isWhole else {
-                throw refusal()
+                throw ImproperCommand()
             }
             file = token.value
             rest = rest.dropFirst()
         }
         if take("with") {
             repeat {
-                guard let option = rest.first?.keyword else { throw refusal() }
+                guard let option = rest.first?.keyword else { throw ImproperCommand() }
                 rest = rest.dropFirst()
                 guard take("="), let value = rest.first,
                     value.kind != .mark, value.isWhole
-                else { throw refusal() }
+                else { throw ImproperCommand() }
                 rest = rest.dropFirst()
                 options.append((option, value.value))
             } while take("and")
         }
-        guard rest.isEmpty else { throw refusal() }
+        guard rest.isEmpty else { throw ImproperCommand() }
     }
 }

@@ -1,22 +1,11 @@
-// Errors for a person: the name that drivers give them, the server's text, the numbers that belong to
-// it, and for a statement that does not parse the place.
+// Where in a statement an error is: for a person at the terminal the line and a caret under the column.
 
 internal import Model
 internal import NativeClient
 internal import NativeProtocol
 
-/// Texts of errors.
+/// What errors say beyond their text.
 enum ErrorText {
-    /// One line, or a few if `statement` can show where the error is.
-    static func text(_ error: any Error, statement: String? = nil) -> String {
-        guard let answer = error as? ErrorAnswer else { return "\(error)" }
-        let line = "\(name(answer)): \(answer.error.message)\(details(answer.error))"
-        guard let statement, let pointer = pointer(answer.error.message, statement) else {
-            return line
-        }
-        return line + "\n" + pointer
-    }
-
     /// What a caller can do something about.
     enum Cause { case unprepared, other }
 
@@ -26,66 +15,6 @@ enum ErrorText {
             return .other
         }
         return .unprepared
-    }
-
-    private static func name(_ answer: ErrorAnswer) -> String {
-        switch answer.error {
-        case .serverError: serverErrorName(answer.code)
-        case .protocolError: "ProtocolError"
-        case .badCredentials: "AuthenticationFailed"
-        case .unavailable: "Unavailable"
-        case .overloaded: "Overloaded"
-        case .bootstrapping: "IsBootstrapping"
-        case .truncateError: "TruncateError"
-        case .writeTimeout, .conditionalTimeout: "WriteTimeout"
-        case .conditionalUnknown: "CASWriteUnknown"
-        case .readTimeout: "ReadTimeout"
-        case .readFailure: "ReadFailure"
-        case .writeFailure: "WriteFailure"
-        case .syntax: "SyntaxException"
-        case .unauthorized: "Unauthorized"
-        case .invalid: "InvalidRequest"
-        case .configuration: "ConfigurationException"
-        case .alreadyExists: "AlreadyExists"
-        case .functionFailure: "FunctionFailure"
-        case .unprepared: "Unprepared"
-        }
-    }
-
-    private static func serverErrorName(_ code: Int32) -> String {
-        switch code {
-        case 0x0000: "ServerError"
-        case 0x1400: "FunctionFailure"
-        case 0x1600: "CDCWriteFailure"
-        case 0x1700: "CASWriteUnknown"
-        default: "Error 0x\(String(code, radix: 16))"
-        }
-    }
-
-    private static func details(_ error: CQLError) -> String {
-        switch error {
-        case .unavailable(_, let consistency, let required, let alive):
-            " (consistency \(consistency), required \(required), alive \(alive))"
-        case .writeTimeout(_, let consistency, let received, let required, let type):
-            " (consistency \(consistency), required \(required), received \(received), "
-                + "\(type.rawValue))"
-        case .conditionalTimeout(
-            _, let consistency, let received, let required, let contentions):
-            " (consistency \(consistency), required \(required), received \(received), CAS, "
-                + "\(contentions) contentions)"
-        case .conditionalUnknown(_, let consistency, let received, let required):
-            " (consistency \(consistency), required \(required), received \(received))"
-        case .readTimeout(_, let consistency, let received, let required, let dataPresent):
-            " (consistency \(consistency), required \(required), received \(received), "
-                + "data \(dataPresent ? "present" : "missing"))"
-        case .readFailure(_, let consistency, let received, let required, let failures, _):
-            " (consistency \(consistency), required \(required), received \(received), "
-                + "failed \(failures.count))"
-        case .writeFailure(_, let consistency, let received, let required, let failures, let type):
-            " (consistency \(consistency), required \(required), received \(received), "
-                + "failed \(failures.count), \(type.rawValue))"
-        default: ""
-        }
     }
 
     /// The line of the statement that `message` names as `line L:C`, and a caret under its column.

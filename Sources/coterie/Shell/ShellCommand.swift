@@ -3,7 +3,8 @@
 // One thread for the network, the main thread for the person: the shell waits for each answer. It
 // reads statements from -e, from a file, from a pipe or from the terminal; only the last is interactive.
 // Options are those of cqlsh, where they mean something here; the others say that they do not.
-// Exit code: 0; 1 if there is no connection; 2 if a statement of a script failed.
+// Exit code: 0; 1 if there is no connection or no script; 2 if a statement of a script failed, or the
+// command line makes no sense.
 
 internal import ArgumentParser
 internal import Model
@@ -54,14 +55,8 @@ struct ShellCommand: ParsableCommand {
     @Option(help: "How many seconds to wait for each answer (20 if not given).")
     var requestTimeout: Int?
 
-    @Flag(
-        name: [.customShort("C"), .customLong("color")], help: "Colours, also in files and pipes.")
-    var usesColors = false
-
-    @Flag(
-        name: .customLong("no-color"),
-        help: "No colours; without either there are some if the output is a terminal.")
-    var usesNoColors = false
+    @Flag(exclusivity: .chooseLast)
+    var colors: ColorChoice?
 
     @Flag(
         name: [.customShort("t"), .long], help: "Be interactive although the input is no terminal.")
@@ -82,8 +77,11 @@ struct ShellCommand: ParsableCommand {
     @Option(help: "A file with the user's name and password.")
     var credentials: String?
 
-    @Option(help: "The version of CQL to ask for: 3.0.0 to 3.4.7.")
+    @Option(help: "The version of CQL that the node must speak.")
     var cqlversion: String?
+
+    @Flag(name: .shortAndLong, help: "Say which shell this is, and exit.")
+    var version = false
 
     @Option(help: .hidden)
     var browser: String?
@@ -108,25 +106,13 @@ struct ShellCommand: ParsableCommand {
     var dataFolder: String?
 
     func validate() throws {
-        guard protocolVersion.map({ ProtocolVersion(rawValue: $0) != nil }) ?? true else {
-            throw ValidationError(
-                "there is no protocol version \(protocolVersion ?? 0): 3, 4 or 5")
-        }
         guard port.map({ (1...65_535).contains($0) }) ?? true else {
             throw ValidationError("no port: \(port ?? 0)")
         }
         guard connectTimeout ?? 1 > 0, requestTimeout ?? 1 > 0 else {
             throw ValidationError("timeouts must be at least one second")
         }
-        guard execute == nil || file == nil else {
-            throw ValidationError("-e and -f exclude each other")
-        }
         guard !ssl else { throw ValidationError("\(ShellConfiguration.noEncryption)") }
-        if let encoding {
-            do { try ShellConfiguration.checkEncoding(encoding) } catch {
-                throw ValidationError("\(error)")
-            }
-        }
         guard dataFolder == nil || embedded else {
             throw ValidationError("--data is for --embedded")
         }
@@ -136,41 +122,66 @@ struct ShellCommand: ParsableCommand {
                     "--embedded takes how many nodes, 1 to \(RingLayout.maximumNodes), not \(host)")
             }
         }
-        if let cqlversion {
-            let parts = cqlversion.split(separator: ".")
-            guard parts.first == "3", parts.dropFirst().first.flatMap({ Int($0) }) ?? 0 <= 4 else {
-                throw ValidationError("CQL \(cqlversion) is not supported: 3.0.0 to 3.4.7 is")
+        if let cqlversion { _ = try Self.fullVersion(cqlversion) }
+        if let port = ShellConfiguration.variable("CQLSH_PORT"), self.port == nil {
+            guard let number = Int(port), (1...65_535).contains(number) else {
+                throw ValidationError("'\(port)' is not a valid port number.")
             }
         }
     }
 
+    /// A version of CQL with all its three numbers.
+    private static func fullVersion(_ text: String) throws -> String {
+        let numbers = text.split(separator: ".", omittingEmptySubsequences: false).map { Int($0) }
+        guard let first = numbers.first ?? nil, first >= 3, !numbers.contains(nil) else {
+            throw ValidationError("'\(text)' is not a supported CQL version.")
+        }
+        return text + String(repeating: ".0", count: max(3 - numbers.count, 0))
+    }
+
     func run() throws {
+        if version {
+            print(Self.versionText)
+            return
+        }
         // A reader that goes away ends the output, not the shell.
         signal(SIGPIPE, SIG_IGN)
         let isTerminal = isatty(STDIN_FILENO) == 1
         let output = ShellOutput(hasColors: false)
         var configuration: ShellConfiguration
+        var notices: [String] = []
         do {
-            configuration = try ShellConfiguration.load(given: cqlshrc)
-            if let credentials {
-                try configuration.addCredentials(ShellSession.expandedPath(credentials))
-            }
+            configuration = try ShellConfiguration.load(
+                given: cqlshrc, credentials: credentials, notices: &notices)
         } catch {
             output.printError("\(error)")
             throw ExitCode(1)
         }
-        if disableHistory { configuration.isHistoryDisabled = true }
-        if browser != nil {
-            configuration.warnings.append("--browser has no effect: help is built in")
-        }
-        if coverage { configuration.warnings.append("--coverage has no effect") }
-        for warning in configuration.warnings { output.printError("Warning: " + warning) }
+        addWarnings(to: &configuration)
+        for notice in notices { output.print(notice) }
+        output.flush()
+        for warning in configuration.warnings { output.printError(warning) }
         let isScript =
             execute != nil || file != nil
             || (!isTerminal && !tty && !configuration.isTerminalForced)
-        let given = usesNoColors ? false : usesColors ? true : configuration.hasColors
+        let given = colors.map { $0 == .color } ?? configuration.hasColors
         let hasColors = given ?? (file == nil && ShellOutput.terminalHasColors())
         try run(configuration, ShellOutput(hasColors: hasColors), isScript: isScript)
+    }
+
+    private func addWarnings(to configuration: inout ShellConfiguration) {
+        if disableHistory { configuration.isHistoryDisabled = true }
+        if let encoding { configuration.noteEncoding(encoding) }
+        if password != nil, !insecurePasswordWithoutWarning {
+            configuration.warnings.append(
+                "\nWarning: Using a password on the command line interface can be insecure."
+                    + "\nRecommendation: use the credentials file to securely provide the password.\n"
+            )
+        }
+        if browser != nil {
+            configuration.warnings.append("Warning: --browser has no effect: help is built in")
+        }
+        if coverage { configuration.warnings.append("Warning: --coverage has no effect") }
     }
 
     private func run(
@@ -184,26 +195,35 @@ struct ShellCommand: ParsableCommand {
         let session: ShellSession
         var ring: EmbeddedRing?
         defer { ring?.stop() }
+        var target: ShellConnector?
         do {
             if embedded {
                 ring = try EmbeddedRing.start(
                     nodes: host.flatMap { Int($0) } ?? 1, folder: dataFolder)
             }
             let connector = try connector(configuration, ring, group)
+            target = connector
             if debug {
                 output.printError("Connecting to \(connector.host):\(connector.port)")
-                output.printError("Using connect timeout: \(connector.options.connectTimeout)")
+                let seconds = connector.options.connectTimeout.components.seconds
+                output.printError("Using connect timeout: \(seconds) seconds")
                 output.printError("Using 'utf-8' encoding")
                 output.printError("Using ssl: False")
             }
+            try checkProtocolVersion(configuration, connector)
             session = ShellSession(
                 try connector.connect(), connector, output, isInteractive: !isScript)
             session.configuration = configuration
             session.format = configuration.format
             session.maximumTraceWaitSeconds = configuration.maximumTraceWaitSeconds
-            if let keyspace = keyspace ?? configuration.keyspace { try session.use(keyspace) }
+            if let keyspace = keyspace ?? configuration.keyspace {
+                try begin(session, in: keyspace, connector.host)
+            }
         } catch {
-            output.printError("Connection error: " + ErrorText.text(error))
+            let host = target?.host ?? ""
+            output.printError(
+                "Connection error: "
+                    + DriverText.connection(error, host: host, port: target?.port ?? 0))
             if case ClientError.cannotConnect = error {
                 output.printError(
                     "No node answers there. `coterie ring up` starts a ring on this machine, "
@@ -214,9 +234,14 @@ struct ShellCommand: ParsableCommand {
         }
         defer { session.connection.close() }
         if let execute {
-            session.run(execute, endsLastStatement: true)
+            session.runArgument(execute)
         } else if let file {
-            guard session.runFile(ShellSession.expandedPath(file)) else { throw ExitCode(1) }
+            do {
+                try session.runFile(ShellSession.expandedPath(file), refusal: "Can't open")
+            } catch {
+                output.printError("\(error)")
+                throw ExitCode(1)
+            }
         } else if isScript {
             session.runStandardInput()
         } else {
@@ -225,6 +250,33 @@ struct ShellCommand: ParsableCommand {
         }
         output.endCapture()
         if session.hasFailed { throw ExitCode(2) }
+    }
+
+    /// Makes the keyspace the one in use; without it there is no use in going on.
+    private func begin(_ session: ShellSession, in keyspace: String, _ host: String) throws {
+        do {
+            try session.use(keyspace)
+        } catch let answer as ErrorAnswer {
+            let text = PythonText.quoted(
+                "Unable to connect to any servers using keyspace '\(keyspace)'")
+            let peers = try session.connection.rows("SELECT peer FROM system.peers").texts()
+            let hosts = ([host] + peers.compactMap { $0["peer"] }).map(PythonText.quoted)
+            throw ShellFailure(
+                "(\(text), [\(hosts.joined(separator: ", "))])\n\(answer.error.message)")
+        }
+    }
+
+    /// A version that nobody speaks is told in the words that cqlsh has when the server refuses it.
+    private func checkProtocolVersion(
+        _ configuration: ShellConfiguration, _ connector: ShellConnector
+    ) throws {
+        guard let raw = protocolVersion ?? configuration.protocolVersion,
+            ProtocolVersion(rawValue: raw) == nil
+        else { return }
+        throw ShellFailure(
+            "('Unable to connect to any servers', {'\(connector.host):\(connector.port)': "
+                + "DriverException('ProtocolError returned from server while using explicitly set "
+                + "client protocol_version \(raw)')})")
     }
 
     private func connector(
@@ -240,13 +292,15 @@ struct ShellCommand: ParsableCommand {
         options.connectTimeout = .seconds(connectTimeout ?? configuration.connectTimeout ?? 5)
         options.requestTimeout = .seconds(requestTimeout ?? configuration.requestTimeout ?? 20)
         options.driverName = "Coterie shell"
-        options.user = user ?? configuration.user
-        options.password = password ?? configuration.password
+        options.cqlVersion = try (cqlversion ?? configuration.cqlVersion).map(Self.fullVersion)
+        options.user = user ?? configuration.credentials.user
+        options.password = password ?? configuration.credentials.password
         if options.user != nil, options.password == nil {
             options.password = try LineEditor.readPassword()
         }
         let variables = (
-            Self.variable("CQLSH_HOST"), Self.variable("CQLSH_PORT").flatMap { Int($0) }
+            ShellConfiguration.variable("CQLSH_HOST"),
+            ShellConfiguration.variable("CQLSH_PORT").flatMap { Int($0) }
         )
         return ShellConnector(
             host: ring?.host ?? host ?? variables.0 ?? configuration.hostname ?? "127.0.0.1",
@@ -254,7 +308,21 @@ struct ShellCommand: ParsableCommand {
             options: options, group: group)
     }
 
-    private static func variable(_ name: String) -> String? {
-        getenv(name).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
+    /// The version of cqlsh whose words and options these are.
+    private static let versionText = "coterie shell, as cqlsh 6.2.2"
+}
+
+/// Whether there are colours, whatever the output is.
+enum ColorChoice: EnumerableFlag {
+    case color, noColor
+
+    static func name(for value: ColorChoice) -> NameSpecification {
+        value == .color ? [.customShort("C"), .customLong("color")] : .customLong("no-color")
+    }
+
+    static func help(for value: ColorChoice) -> ArgumentHelp? {
+        value == .color
+            ? "Colours, also in files and pipes."
+            : "No colours; without either there are some if the output is a terminal."
     }
 }

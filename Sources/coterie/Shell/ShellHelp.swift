@@ -75,20 +75,37 @@ enum ShellHelp {
 
     /// The statements of CQL and the page of the language's description that is about them.
     static let language: [(name: String, summary: String)] = [
+        (
+            "AGGREGATES",
+            "count(*), count(column), min, max, sum and avg, over all rows or GROUP BY ..."
+        ),
         ("ALTER_KEYSPACE", "ALTER KEYSPACE [IF EXISTS] name WITH options"),
+        (
+            "ALTER_MATERIALIZED_VIEW",
+            "ALTER MATERIALIZED VIEW [IF EXISTS] name WITH options"
+        ),
         ("ALTER_TABLE", "ALTER TABLE [IF EXISTS] name ADD | DROP | RENAME | WITH ..."),
         ("ALTER_TYPE", "ALTER TYPE [IF EXISTS] name ADD field type | RENAME a TO b"),
         ("ALTER_ROLE", "ALTER ROLE [IF EXISTS] name WITH options"),
+        ("ALTER_USER", "ALTER USER [IF EXISTS] name WITH PASSWORD '...' [SUPERUSER | NOSUPERUSER]"),
         (
             "APPLY",
             "APPLY BATCH ends a batch; see BATCH"
         ),
+        ("ASCII", "A text of 7-bit characters, written 'like this', a quote in it doubled"),
         (
             "BATCH",
             "BEGIN [UNLOGGED | COUNTER] BATCH [USING TIMESTAMP n] statement; ... APPLY BATCH"
         ),
         ("BEGIN", "BEGIN starts a batch; see BATCH"),
+        ("BLOB", "Any bytes, written 0x and an even number of hexadecimal digits"),
+        ("BOOLEAN", "true or false"),
+        (
+            "COUNTER",
+            "A number that is only counted up and down: UPDATE table SET c = c + 1 WHERE ..."
+        ),
         ("CREATE_AGGREGATE", "CREATE [OR REPLACE] AGGREGATE name (types) SFUNC f STYPE type ..."),
+        ("CREATE_COLUMNFAMILY", "CREATE COLUMNFAMILY is CREATE TABLE; see CREATE_TABLE"),
         ("CREATE_FUNCTION", "CREATE [OR REPLACE] FUNCTION name (arguments) ... RETURNS type ..."),
         ("CREATE_INDEX", "CREATE [CUSTOM] INDEX [IF NOT EXISTS] [name] ON table (column)"),
         (
@@ -104,28 +121,64 @@ enum ShellHelp {
             "CREATE_TABLE",
             "CREATE TABLE [IF NOT EXISTS] name (column type, ..., PRIMARY KEY (...)) [WITH options]"
         ),
+        ("CREATE_TRIGGER", "CREATE TRIGGER [IF NOT EXISTS] name ON table USING 'class'"),
         ("CREATE_TYPE", "CREATE TYPE [IF NOT EXISTS] name (field type, ...)"),
+        (
+            "CREATE_USER",
+            "CREATE USER [IF NOT EXISTS] name [WITH PASSWORD '...'] [SUPERUSER | NOSUPERUSER]"
+        ),
+        ("DATE", "A day, written '2024-02-29', or as a number of days around 2^31"),
         ("DELETE", "DELETE [columns] FROM table [USING TIMESTAMP n] WHERE ... [IF ...]"),
         ("DROP_AGGREGATE", "DROP AGGREGATE [IF EXISTS] name"),
+        ("DROP_COLUMNFAMILY", "DROP COLUMNFAMILY is DROP TABLE; see DROP_TABLE"),
         ("DROP_FUNCTION", "DROP FUNCTION [IF EXISTS] name"),
         ("DROP_INDEX", "DROP INDEX [IF EXISTS] name"),
         ("DROP_KEYSPACE", "DROP KEYSPACE [IF EXISTS] name"),
         ("DROP_MATERIALIZED_VIEW", "DROP MATERIALIZED VIEW [IF EXISTS] name"),
         ("DROP_ROLE", "DROP ROLE [IF EXISTS] name"),
         ("DROP_TABLE", "DROP TABLE [IF EXISTS] name"),
+        ("DROP_TRIGGER", "DROP TRIGGER [IF EXISTS] name ON table"),
         ("DROP_TYPE", "DROP TYPE [IF EXISTS] name"),
+        ("DROP_USER", "DROP USER [IF EXISTS] name"),
+        (
+            "FUNCTIONS",
+            "token, ttl, writetime, cast, now, uuid, toTimestamp, toDate, toJson, fromJson, "
+                + "typeAsBlob, blobAsType, collection and vector functions, ..."
+        ),
         ("GRANT", "GRANT permission ON resource TO role, or GRANT role TO role"),
         (
             "INSERT",
             "INSERT INTO table (columns) VALUES (...) [IF NOT EXISTS] [USING TTL n AND TIMESTAMP n]"
         ),
+        ("INSERT_JSON", "INSERT INTO table JSON '{\"column\": value, ...}' [DEFAULT NULL | UNSET]"),
+        ("INT", "A whole number of 32 bits; tinyint has 8, smallint 16, bigint 64, varint any"),
+        ("JSON", "Rows as JSON: SELECT JSON and INSERT INTO ... JSON"),
+        (
+            "KEYWORDS",
+            "Words of CQL in upper or lower case; a name that is one of the reserved ones stands in "
+                + "double quotes"
+        ),
         ("LIST_PERMISSIONS", "LIST ALL PERMISSIONS [ON resource] [OF role]"),
         ("LIST_ROLES", "LIST ROLES [OF role] [NORECURSIVE]"),
+        ("LIST_USERS", "LIST USERS"),
+        (
+            "PERMISSIONS",
+            "ALTER AUTHORIZE CREATE DESCRIBE DROP EXECUTE MODIFY SELECT UNMASK SELECT_MASKED, on ALL "
+                + "KEYSPACES, KEYSPACE name, ALL TABLES IN KEYSPACE name, TABLE name, ALL ROLES, "
+                + "ROLE name, ALL FUNCTIONS, FUNCTION name"
+        ),
         ("REVOKE", "REVOKE permission ON resource FROM role, or REVOKE role FROM role"),
         (
             "SELECT",
             "SELECT [JSON | DISTINCT] selectors FROM table | MUTATION_FRAGMENTS(table) "
                 + "[WHERE ...] [GROUP BY ...] [ORDER BY ...] [PER PARTITION LIMIT n] [LIMIT n] [ALLOW FILTERING]"
+        ),
+        ("SELECT_JSON", "SELECT JSON gives each row as one text of JSON; see SELECT"),
+        ("TEXT", "A text of UTF-8, written 'like this', a quote in it doubled, or $$like this$$"),
+        ("TIME", "A time of the day with nanoseconds, written '12:34:56.789012345'"),
+        (
+            "TIMESTAMP",
+            "A point in time in milliseconds, written '2024-02-29 12:34:56.789+0000' or as a number"
         ),
         ("TRUNCATE", "TRUNCATE [TABLE] name"),
         (
@@ -136,6 +189,7 @@ enum ShellHelp {
         ),
         ("UPDATE", "UPDATE table [USING TTL n] SET column = value, ... WHERE ... [IF ...]"),
         ("USE", "USE keyspace"),
+        ("UUID", "123e4567-e89b-42d3-a456-426614174000; uuid() and now() make new ones"),
     ]
 
     /// All names that HELP knows.

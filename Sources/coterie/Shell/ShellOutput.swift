@@ -98,8 +98,7 @@ final class ShellOutput {
     /// A line on the standard error output, after everything printed before it.
     func printError(_ text: String) {
         flush()
-        let isTerminal = hasColors && isatty(STDERR_FILENO) == 1
-        let line = isTerminal ? Color.red.rawValue + text + Self.reset : text
+        let line = hasResultColors ? Color.red.rawValue + text + Self.reset : text
         Self.write(Array((line + "\n").utf8), to: STDERR_FILENO)
     }
 

@@ -14,23 +14,31 @@ internal import NativeProtocol
 struct ShellFailure: Error, CustomStringConvertible {
     let description: String
     init(_ description: String) { self.description = description }
-
-    /// A command with arguments that it does not know.
-    static func improper(_ command: String) -> ShellFailure {
-        ShellFailure("Improper \(command) command.")
-    }
 }
 
+/// A command with arguments that it does not know; it is named as it was typed.
+struct ImproperCommand: Error {}
+
 extension ShellSession {
-    /// Runs `statement` if it is a command of the shell's own; false if it is not.
-    func runCommand(_ statement: String) throws -> Bool {
+    /// Runs `statement` if it is a command of the shell's own; false if it is not. `source` is what the
+    /// server gets to see of it.
+    func runCommand(_ statement: String, _ source: String) throws -> Bool {
         if statement.hasPrefix("?") {
             help(Self.words(String(statement.dropFirst())))
             return true
         }
         let words = Self.words(statement)
-        guard let first = words.first else { return true }
-        let arguments = Array(words.dropFirst())
+        guard let first = words.first else { return false }
+        do {
+            return try runCommand(first, Array(words.dropFirst()), statement, source)
+        } catch is ImproperCommand {
+            throw ShellFailure("Improper \(first) command.")
+        }
+    }
+
+    private func runCommand(
+        _ first: String, _ arguments: [String], _ statement: String, _ source: String
+    ) throws -> Bool {
         switch first.lowercased() {
         case "consistency": try consistency(arguments)
         case "serial": try serialConsistency(arguments)
@@ -39,21 +47,33 @@ extension ShellSession {
         case "tracing": try toggle("TRACING", &isTracing, arguments)
         case "elapsed": try toggle("ELAPSED", &showsElapsed, arguments)
         case "show": try show(arguments)
-        case "source": try source(statement)
+        case "source": try runSource(statement)
         case "capture": try capture(statement)
         case "copy": try copy(statement)
         case "login": try login(statement)
         case "history": try printHistory(arguments)
-        case "describe", "desc": try describe(statement)
+        case "describe", "desc": try describe(source)
         case "help": help(arguments)
-        case "unicode": help(["UNICODE"])
-        case "exit", "quit": isDone = true
-        case "clear", "cls": output.print("\u{1B}[H\u{1B}[2J\u{1B}[3J", terminator: "")
+        case "unicode":
+            guard arguments.isEmpty else { throw ImproperCommand() }
+            help(["UNICODE"])
+        case "exit", "quit":
+            guard arguments.isEmpty else { throw ImproperCommand() }
+            isDone = true
+        case "clear", "cls":
+            guard arguments.isEmpty else { throw ImproperCommand() }
+            clearScreen()
         case "debug":
             throw ShellFailure("DEBUG opens Python's debugger in cqlsh; there is none here.")
         default: return false
         }
         return true
+    }
+
+    /// Clears the terminal; what is not one stays as it is, as with `clear` without TERM.
+    private func clearScreen() {
+        guard getenv("TERM") != nil else { return }
+        output.print("\u{1B}[H\u{1B}[2J\u{1B}[3J", terminator: "")
     }
 
     static func words(_ text: String) -> [String] {
@@ -74,7 +94,7 @@ extension ShellSession {
             return
         }
         guard arguments.count == 1, let level = ConsistencyLevel(name: name) else {
-            throw ShellFailure.improper("CONSISTENCY")
+            throw ImproperCommand()
         }
         consistency = level
         output.print("Consistency level set to \(level).")
@@ -82,14 +102,14 @@ extension ShellSession {
 
     private func serialConsistency(_ arguments: [String]) throws {
         guard arguments.first?.lowercased() == "consistency", arguments.count <= 2 else {
-            throw ShellFailure.improper("SERIAL CONSISTENCY")
+            throw ImproperCommand()
         }
         guard arguments.count == 2 else {
             output.print("Current serial consistency level is \(serialConsistency).")
             return
         }
         guard let level = ConsistencyLevel(name: arguments[1]), level.isSerial else {
-            throw ShellFailure.improper("SERIAL CONSISTENCY")
+            throw ImproperCommand()
         }
         serialConsistency = level
         output.print("Serial consistency level set to \(level).")
@@ -98,9 +118,10 @@ extension ShellSession {
     // MARK: - Switches
 
     private func paging(_ arguments: [String]) throws {
-        guard arguments.count <= 1 else { throw ShellFailure.improper("PAGING") }
+        guard arguments.count <= 1 else { throw ImproperCommand() }
         if let text = arguments.first, let size = Int(text) {
-            guard (1...1_000_000).contains(size) else { throw ShellFailure.improper("PAGING") }
+            // No size at all, as in the protocol: the whole result in one page.
+            guard (0...Int(Int32.max)).contains(size) else { throw ImproperCommand() }
             isPaging = true
             pageSize = size
         } else {
@@ -114,13 +135,13 @@ extension ShellSession {
     }
 
     private func toggle(_ name: String, _ value: inout Bool, _ arguments: [String]) throws {
-        guard arguments.count <= 1 else { throw ShellFailure.improper(name) }
+        guard arguments.count <= 1 else { throw ImproperCommand() }
         let current = value ? "ON" : "OFF"
         guard let argument = arguments.first?.uppercased() else {
             output.print("\(name) is \(current)")
             return
         }
-        guard argument == "ON" || argument == "OFF" else { throw ShellFailure.improper(name) }
+        guard argument == "ON" || argument == "OFF" else { throw ImproperCommand() }
         if argument == current {
             output.print("\(name) is already \(current)")
         } else {
@@ -131,16 +152,18 @@ extension ShellSession {
 
     // MARK: - Files
 
-    private func source(_ statement: String) throws {
+    private static let cannotOpen = "Could not open"
+
+    private func runSource(_ statement: String) throws {
         let tokens = CommandLexer.tokens(statement)
         // Without quotes a path is what stands between blanks, which cqlsh does not take.
         let words = Self.words(statement)
         if tokens.count == 2, tokens[1].kind == .string, tokens[1].isWhole {
-            runFile(Self.expandedPath(tokens[1].value))
+            try runFile(Self.expandedPath(tokens[1].value), refusal: Self.cannotOpen)
         } else if words.count == 2, !words[1].contains("'") {
-            runFile(Self.expandedPath(words[1]))
+            try runFile(Self.expandedPath(words[1]), refusal: Self.cannotOpen)
         } else {
-            throw ShellFailure.improper("SOURCE")
+            throw ImproperCommand()
         }
     }
 
@@ -148,7 +171,9 @@ extension ShellSession {
         var arguments = CommandLexer.tokens(statement).dropFirst()
         if arguments.isEmpty {
             output.print(
-                output.capture.map { "Currently capturing query output to '\($0.path)'." }
+                output.capture.map {
+                    "Currently capturing query output to \(PythonText.quoted($0.path))."
+                }
                     ?? "Currently not capturing query output.")
             return
         }
@@ -162,7 +187,7 @@ extension ShellSession {
         let isJSON = arguments.first?.keyword == "json"
         if isJSON { arguments = arguments.dropFirst() }
         guard arguments.count == 1, let file = arguments.first, file.kind == .string, file.isWhole
-        else { throw ShellFailure.improper("CAPTURE") }
+        else { throw ImproperCommand() }
         if let capture = output.capture {
             throw ShellFailure(
                 "Already capturing output to \(capture.path). Use CAPTURE OFF to disable.")
@@ -171,16 +196,17 @@ extension ShellSession {
         let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, mode_t(0o644))
         guard descriptor >= 0 else {
             throw ShellFailure(
-                "Could not open '\(path)' for append: \(String(cString: strerror(errno)))")
+                "Could not open \(PythonText.quoted(path)) for append: "
+                    + PythonText.fileError(errno, path))
         }
         output.begin(.init(path: path, descriptor: descriptor, isJSON: isJSON))
-        output.print("Now capturing query output to '\(path)'.")
+        output.print("Now capturing query output to \(PythonText.quoted(path)).")
     }
 
     private func printHistory(_ arguments: [String]) throws {
         if let text = arguments.first {
             guard arguments.count == 1, let count = Int(text), count >= 0 else {
-                throw ShellFailure.improper("HISTORY")
+                throw ImproperCommand()
             }
             shownHistory = count
         }
@@ -193,15 +219,21 @@ extension ShellSession {
         let tokens = CommandLexer.tokens(statement).dropFirst()
         guard let user = tokens.first, user.kind != .mark, user.kind != .number,
             tokens.count <= 2
-        else { throw ShellFailure.improper("LOGIN") }
+        else { throw ImproperCommand() }
         var given: String?
         if tokens.count == 2, let last = tokens.last {
-            guard last.kind == .string else { throw ShellFailure.improper("LOGIN") }
+            guard last.kind == .string else { throw ImproperCommand() }
             given = last.value
         }
         let password = try given ?? LineEditor.readPassword()
         let login = connector.asUser(user.value, password: password)
-        let other = try login.connect()
+        let other: ShellConnection
+        do {
+            other = try login.connect()
+        } catch {
+            throw ShellFailure(
+                DriverText.connection(error, host: connector.host, port: connector.port))
+        }
         let previous = connection
         connection = other
         do {
@@ -222,17 +254,17 @@ extension ShellSession {
         case ("host", 1): showHost()
         case ("session", 2):
             guard let id = UniqueIDText.bytes(arguments[1]) else {
-                throw ShellFailure.improper("SHOW")
+                throw ImproperCommand()
             }
             try showSession(id, waits: true)
         case ("replicas", 2), ("replicas", 3):
-            guard let token = Int64(arguments[1]) else { throw ShellFailure.improper("SHOW") }
+            guard let token = Int64(arguments[1]) else { throw ImproperCommand() }
             let name =
                 arguments.count > 2 ? CommandLexer.tokens(arguments[2]).first?.name : keyspace
             guard let name else { throw ShellFailure("No keyspace is in use: name one.") }
             let replicas = try ownership(of: name).replicas(of: token).map { "'\($0)'" }
             output.print("[\(replicas.joined(separator: ", "))]")
-        default: throw ShellFailure.improper("SHOW")
+        default: throw ImproperCommand()
         }
     }
 
@@ -271,7 +303,7 @@ extension ShellSession {
                     + "WHERE key = 'local'")
             return rows.texts().first ?? [:]
         } catch {
-            fail(ErrorText.text(error))
+            fail(text(error))
             return [:]
         }
     }

@@ -4,6 +4,12 @@ internal import Model
 internal import NativeClient
 internal import NativeProtocol
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 extension ShellSession {
     /// Runs a COPY statement.
     func copy(_ text: String) throws {
@@ -12,23 +18,20 @@ extension ShellSession {
             throw ShellFailure("Not in any keyspace.")
         }
         let table = try CopiedTable.read(keyspace, statement.table, connection)
-        var given = statement.options
-        var file = configuration.copySections
-        if let index = given.lastIndex(where: { $0.name == "configfile" }) {
-            let path = Self.expandedPath(given[index].value)
-            guard let text = Self.fileText(path) else {
-                throw ShellFailure("Can't open '\(path)' for reading")
-            }
-            file = SettingsFile(text)
-            given.removeAll { $0.name == "configfile" }
-        }
-        let preset = CopyOptions.options(
-            in: file, statement.direction, keyspace: keyspace, table: statement.table)
+        // An export to the terminal's own stream has nothing but rows there.
+        let isTold = statement.direction == .from || statement.file != nil
         var options = try CopyOptions(
-            preset + given, statement.direction, keyspace: keyspace, table: statement.table,
-            timestampPattern: format.timestamps.pattern)
+            try copyOptions(statement, keyspace, isTold: isTold), statement.direction,
+            keyspace: keyspace, table: statement.table,
+            timestampPattern: format.timestamps.pattern, cores: NodeArguments.processorCount)
         options.format.timestamps.isLocal = false
         for notice in options.notices { output.printError("Warning: " + notice) }
+        if isTold { output.print("Using \(options.connections) child processes") }
+        guard options.unrecognized.isEmpty else {
+            throw ShellFailure(
+                "Unrecognized COPY \(statement.direction.rawValue) options: "
+                    + options.unrecognized.joined(separator: ", "))
+        }
         let columns = statement.columns.isEmpty ? table.columns.map(\.name) : statement.columns
         for name in columns where table.column(name) == nil {
             throw ShellFailure("Invalid column name \(name)")
@@ -39,6 +42,38 @@ extension ShellSession {
         case .from:
             try CopyImport(self, table, columns, options, statement.file).run()
         }
+    }
+
+    /// The options of the settings' file and, after them, of the statement; says where they are from.
+    private func copyOptions(
+        _ statement: CopyStatement, _ keyspace: String, isTold: Bool
+    ) throws -> [(name: String, value: String)] {
+        var given = statement.options
+        var file = configuration.copySections
+        var path = configuration.copyPath
+        if let index = given.lastIndex(where: { $0.name == "configfile" }) {
+            path = Self.expandedPath(given[index].value)
+            given.removeAll { $0.name == "configfile" }
+            if access(path, F_OK) != 0 {
+                output.printError(
+                    "Warning: CONFIGFILE \(PythonText.quoted(path)) does not exist: no options are "
+                        + "read from it")
+            }
+            file = SettingsFile(try TextFile.read(path) ?? "")
+        }
+        let sections = CopyOptions.sections(
+            of: file, statement.direction, keyspace: keyspace, table: statement.table)
+        if isTold, !sections.isEmpty || access(path, F_OK) == 0 {
+            for section in sections {
+                let options = PythonText.dictionary(section.options)
+                output.print("Reading options from \(path):[\(section.name)]: \(options)")
+            }
+            if !given.isEmpty {
+                let options = PythonText.dictionary(given)
+                output.print("Reading options from the command line: \(options)")
+            }
+        }
+        return sections.flatMap(\.options) + given
     }
 
     /// The line that begins a copy.

@@ -9,7 +9,14 @@ extension ShellSession {
     func describe(_ statement: String) throws {
         var options = queryOptions
         options.consistency = .localOne
-        let response = try connection.query(statement, options)
+        let response: Response
+        do {
+            response = try connection.query(statement, options)
+        } catch let answer as ErrorAnswer {
+            // What does not parse is no command of the shell's; of the rest the message says it all.
+            if case .syntax = answer.error { throw ImproperCommand() }
+            throw ShellFailure(answer.error.message)
+        }
         guard case .rows(let first) = response.message else {
             throw ClientError.unexpectedAnswer("to DESCRIBE: \(response.message)")
         }
@@ -23,7 +30,7 @@ extension ShellSession {
             rows += page.texts(first.columns)
             state = page.pagingState
         }
-        let subject = statement.split(whereSeparator: \.isWhitespace).dropFirst().first
+        let subject = CommandLexer.tokens(statement).dropFirst().first?.keyword
         if rows.first?["create_statement"] != nil {
             for row in rows {
                 output.print("")
@@ -32,7 +39,7 @@ extension ShellSession {
             }
         } else if rows.first?["cluster"] != nil {
             printCluster(rows, TokenRanges.entries(first))
-        } else if subject?.lowercased() == "keyspaces" {
+        } else if subject == "keyspaces" {
             output.print("")
             printColumns(rows.compactMap { $0["name"] })
             output.print("")

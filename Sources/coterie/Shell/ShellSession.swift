@@ -46,11 +46,13 @@ final class ShellSession {
     private(set) var hasFailed = false
     /// Whether the shell was told to end.
     var isDone = false
-    // The script that runs and the line of its statement, to name them in errors.
+    // The script that runs and the line that it has been read to, to name them in errors.
     private var place: (name: String, line: Int)?
     // Guards against a file that sources itself.
     private var sourceDepth = 0
     private static let deepestSource = 16
+    // What errors say of the node; asked for when the first one does.
+    private var namedNode: NamedNode?
 
     init(
         _ connection: ShellConnection, _ connector: ShellConnector, _ output: ShellOutput,
@@ -63,98 +65,115 @@ final class ShellSession {
         self.isInteractive = isInteractive
     }
 
-    /// Prints an error and remembers that there was one.
+    /// Prints an error, behind the script's name and line as cqlsh does, and remembers that there was
+    /// one.
     func fail(_ text: String) {
-        output.printError(place.map { "\($0.name):\($0.line): \(text)" } ?? text)
+        output.printError(place.map { "\($0.name):\($0.line):\(text)" } ?? text)
         hasFailed = true
+    }
+
+    /// An error in the words of cqlsh's driver.
+    func text(_ error: any Error) -> String {
+        let (name, message) = driverParts(error)
+        return name.isEmpty ? message : name + ": " + message
+    }
+
+    /// The class that cqlsh's driver has for an error, and its message.
+    func driverParts(_ error: any Error) -> (name: String, message: String) {
+        DriverText(node: node()).parts(error)
+    }
+
+    private func node() -> NamedNode {
+        if let namedNode { return namedNode }
+        let endpoint = "\(connection.native.host):\(connection.native.port)"
+        do {
+            let rows = try connection.rows(
+                "SELECT data_center FROM system.local WHERE key = 'local'")
+            let node = NamedNode(
+                endpoint: endpoint, datacenter: rows.texts().first?["data_center"])
+            namedNode = node
+            return node
+        } catch {
+            // The name stands in the text of another error, which is what is to be told.
+            return NamedNode(endpoint: endpoint, datacenter: nil)
+        }
     }
 
     // MARK: - Where statements come from
 
-    /// Runs the statements of a text, `name` in errors. The last one needs a semicolon unless
-    /// `endsLastStatement`.
-    func run(_ text: String, name: String? = nil, endsLastStatement: Bool) {
-        let outer = (place, nextInputLine)
-        defer { (place, nextInputLine) = outer }
+    /// The text of `-e`: its last statement needs no semicolon.
+    func runArgument(_ text: String) {
+        place = ("<stdin>", 1)
         var splitter = StatementSplitter()
         splitter.append(text + "\n")
-        if name != nil {
-            var isFirst = true
-            nextInputLine = {
-                if isFirst { _ = splitter.nextRawLine() }
-                isFirst = false
-                return splitter.nextRawLine()
-            }
-        }
-        while !isDone, let statement = splitter.next() {
-            place = name.map { ($0, splitter.statementLine) }
-            execute(statement)
-        }
+        while !isDone, let statement = splitter.next() { execute(statement, splitter.source) }
         guard !isDone, let rest = splitter.rest() else { return }
-        place = name.map { ($0, splitter.statementLine) }
-        if endsLastStatement {
-            execute(rest)
-        } else {
-            fail("Incomplete statement at end of file")
-        }
+        execute(rest, splitter.source)
     }
 
-    /// Runs a file; false if it cannot be read.
-    @discardableResult
-    func runFile(_ path: String) -> Bool {
-        guard sourceDepth < Self.deepestSource else {
-            fail("Files that source one another are nested too deep at \(path)")
-            return false
+    /// The statements of a file, which EXIT ends.
+    private func run(_ text: String, name: String) {
+        let outer = (place, nextInputLine, isDone)
+        defer { (place, nextInputLine, isDone) = outer }
+        var splitter = StatementSplitter()
+        splitter.append(text.hasSuffix("\n") || text.isEmpty ? text : text + "\n")
+        while !isDone, let statement = splitter.next() {
+            place = (name, splitter.followingLine)
+            var isFirst = true
+            nextInputLine = { [unowned self] in
+                if isFirst { _ = splitter.nextRawLine() }
+                isFirst = false
+                place?.line += 1
+                return splitter.nextRawLine()
+            }
+            execute(statement, splitter.source)
         }
-        guard let text = Self.contents(path) else {
-            fail("Could not open '\(path)': \(String(cString: strerror(errno)))")
-            return false
+        guard !isDone, splitter.rest() != nil else { return }
+        place = (name, splitter.followingLine)
+        fail("Incomplete statement at end of file")
+    }
+
+    /// Runs the statements of a file; throws if it cannot be read, with `refusal` before the path.
+    func runFile(_ path: String, refusal: String) throws(ShellFailure) {
+        guard sourceDepth < Self.deepestSource else {
+            throw ShellFailure("Files that source one another are nested too deep at \(path)")
+        }
+        let text: String
+        do {
+            text = try ScriptFile.text(path)
+        } catch {
+            throw ShellFailure("\(refusal) \(PythonText.quoted(path)): \(error)")
         }
         sourceDepth += 1
         defer { sourceDepth -= 1 }
-        run(text, name: path, endsLastStatement: false)
-        return true
-    }
-
-    /// The text of a file; nil if it cannot be read.
-    static func fileText(_ path: String) -> String? { contents(path) }
-
-    private static func contents(_ path: String) -> String? {
-        let descriptor = open(path, O_RDONLY)
-        guard descriptor >= 0 else { return nil }
-        defer { _ = close(descriptor) }
-        var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 64 * 1024)
-        while true {
-            let count = read(descriptor, &chunk, chunk.count)
-            if count < 0 { return nil }
-            if count == 0 { return String(decoding: bytes, as: UTF8.self) }
-            bytes += chunk[0..<count]
-        }
+        run(text, name: path)
     }
 
     /// Runs the statements of a pipe, each as soon as it is whole.
     func runStandardInput() {
         var splitter = StatementSplitter()
-        nextInputLine = {
+        nextInputLine = { [unowned self] in
+            place?.line += 1
             // What is left of the statement's own line is not data.
-            splitter.nextRawLine().flatMap { $0.isEmpty ? nil : $0 } ?? readLine()
+            return splitter.nextRawLine().flatMap { $0.isEmpty ? nil : $0 } ?? readLine()
         }
         func runWhole() {
             while !isDone, let statement = splitter.next() {
-                place = ("<stdin>", splitter.statementLine)
-                execute(statement)
+                place = ("<stdin>", splitter.followingLine)
+                execute(statement, splitter.source)
             }
         }
+        var endsWithLine = true
         while !isDone, let line = readLine(strippingNewline: false) {
+            endsWithLine = line.hasSuffix("\n")
             splitter.append(line)
             runWhole()
         }
         // A command may end with the input instead of its line.
-        splitter.append("\n")
+        if !endsWithLine { splitter.append("\n") }
         runWhole()
         if !isDone, splitter.rest() != nil {
-            place = ("<stdin>", splitter.statementLine)
+            place = ("<stdin>", splitter.followingLine)
             fail("Incomplete statement at end of file")
         }
     }
@@ -173,19 +192,27 @@ final class ShellSession {
         showHost()
         showVersion()
         output.print("Use HELP for help.")
+        var blankLines = 0
+        let customPrompt = ShellConfiguration.variable("CQLSH_PROMPT")
         while !isDone {
+            // A line of its own before the prompt, as cqlsh has it.
+            if splitter.unfinished == .nothing, let customPrompt { output.print(customPrompt) }
             output.flush()
-            switch editor.readLine(prompt: prompt(splitter.unfinished)) {
+            switch editor.readLine(prompt: prompt(splitter.unfinished, &blankLines)) {
             case .end:
                 output.print("")
                 isDone = true
             case .interrupted:
                 splitter.reset()
                 typed = ""
+                blankLines = 0
             case .line(let line):
                 typed += typed.isEmpty ? line : " " + line
+                blankLines = line.isEmpty ? blankLines + 1 : 0
                 splitter.append(line + "\n")
-                while !isDone, let statement = splitter.next() { execute(statement) }
+                while !isDone, let statement = splitter.next() {
+                    execute(statement, splitter.source)
+                }
                 if splitter.unfinished == .nothing {
                     history.add(typed)
                     typed = ""
@@ -195,10 +222,23 @@ final class ShellSession {
         output.flush()
     }
 
-    private func prompt(_ unfinished: StatementSplitter.Unfinished) -> String {
+    /// The prompt; after three empty lines inside of a statement it says how to get out.
+    private func prompt(
+        _ unfinished: StatementSplitter.Unfinished, _ blankLines: inout Int
+    ) -> String {
         let login = user.map { $0 + "@" } ?? ""
         let name = login + "coterie" + (keyspace.map { ":" + $0 } ?? "")
-        guard unfinished != .nothing else { return name + "> " }
+        guard unfinished != .nothing else {
+            blankLines = 0
+            return name + "> "
+        }
+        if blankLines >= 3 {
+            blankLines = 0
+            output.print(
+                "Statements are terminated with a ';'.  "
+                    + "You can press CTRL-C to cancel an incomplete statement.")
+            output.flush()
+        }
         let mark =
             switch unfinished {
             case .nothing, .statement: "..."
@@ -213,8 +253,8 @@ final class ShellSession {
 
     // MARK: - What becomes of them
 
-    /// Runs one statement or command, without its semicolon.
-    func execute(_ statement: String) {
+    /// Runs one statement or command; `source` is the statement with its semicolon.
+    private func execute(_ statement: String, _ source: String) {
         let begin = ShellClock.microseconds()
         defer {
             if showsElapsed {
@@ -223,11 +263,32 @@ final class ShellSession {
             if isInteractive { output.flush() }
         }
         do {
-            if try runCommand(statement) { return }
-            try runStatement(statement)
+            try reconnect()
         } catch {
-            fail(ErrorText.text(error, statement: statement))
+            // A statement that needs the connection says so below; others, such as EXIT, go on.
         }
+        do {
+            if try runCommand(statement, source) { return }
+            try reconnect()
+            try runStatement(source)
+        } catch {
+            tell(error, source)
+        }
+    }
+
+    private func tell(_ error: any Error, _ source: String) {
+        let (name, message) = driverParts(error)
+        let pointer = isInteractive && place == nil ? ErrorText.pointer(message, source) : nil
+        fail((name.isEmpty ? "" : name + ": ") + message + (pointer.map { "\n" + $0 } ?? ""))
+    }
+
+    /// Connects again after the connection broke, as the same user and with the same keyspace.
+    private func reconnect() throws {
+        guard !connection.native.isOpen else { return }
+        let other = try connector.connect()
+        connection.close()
+        connection = other
+        if let keyspace { try use(name: keyspace) }
     }
 
     /// Makes the keyspace in use what a person wrote: in quotes, or as it is.
@@ -247,7 +308,7 @@ final class ShellSession {
     var queryOptions: QueryOptions {
         QueryOptions(
             consistency: consistency, serialConsistency: serialConsistency,
-            pageSize: isPaging ? pageSize : nil)
+            pageSize: isPaging && pageSize > 0 ? pageSize : nil)
     }
 
     private func runStatement(_ statement: String, isOwn: Bool = false) throws {

@@ -2,7 +2,8 @@
 //
 // Two things end otherwise: the shell's own commands end with their line, and a batch goes on to the
 // semicolon after APPLY BATCH. Comments between statements belong to none; those inside stay, so that
-// the server's line and column are those of the text that is shown.
+// the server's line and column are those of the text that is shown. A semicolon alone is a statement,
+// which the server refuses, as cqlsh has it.
 
 /// Collects text and gives out whole statements.
 struct StatementSplitter {
@@ -24,8 +25,11 @@ struct StatementSplitter {
     private var start = 0
     // The line of `start`, counted from one over all text that was added.
     private var line = 1
-    /// The line on which the last statement given out begins.
-    private(set) var statementLine = 1
+    /// The line after the one on which the last statement given out ends, counted from one: where a
+    /// reader stands who has read the statement's last line, which is what cqlsh names in errors.
+    private(set) var followingLine = 1
+    /// The last statement given out with the semicolon that ends it, as the server is to have it.
+    private(set) var source = ""
     /// What the last `next` stopped in.
     private(set) var unfinished = Unfinished.nothing
 
@@ -56,7 +60,9 @@ struct StatementSplitter {
             return nil
         }
         defer { advance(to: scanner.position) }
-        statementLine = line
+        let newlines = text[start..<end].count { $0 == UInt8(ascii: "\n") }
+        followingLine = line + newlines + 1
+        source = String(decoding: text[start..<scanner.position], as: UTF8.self)
         return Self.trimmed(text[start..<end])
     }
 
@@ -79,16 +85,18 @@ struct StatementSplitter {
         skipBlank()
         guard start < text.count else { return nil }
         defer { reset() }
-        statementLine = line
-        return Self.trimmed(text[start...])
+        followingLine = line + text[start...].count { $0 == UInt8(ascii: "\n") }
+        let rest = Self.trimmed(text[start...])
+        source = rest + ";"
+        return rest
     }
 
-    /// Moves over blanks, comments and lone semicolons.
+    /// Moves over blanks and comments.
     private mutating func skipBlank() {
         unfinished = .nothing
         while start < text.count {
             let byte = text[start]
-            if Scanner.isSpace(byte) || byte == UInt8(ascii: ";") {
+            if Scanner.isSpace(byte) {
                 advance(to: start + 1)
                 continue
             }

@@ -1,5 +1,10 @@
 // How many columns of a terminal a text takes: two for East Asian wide characters and emoji, none for
 // marks that combine with the character before (Unicode Standard Annex 11).
+//
+// Characters also change with what stands beside them, as terminals draw them and as the library of cqlsh
+// counts them: what is joined by ZERO WIDTH JOINER takes the room of its first, a variation selector makes
+// an emoji wide or narrow, two regional indicators are one flag, a skin colour is part of its emoji, and a
+// conjunct of Indic letters takes two columns at most.
 
 /// Widths on a terminal.
 enum TextWidth {
@@ -15,7 +20,8 @@ enum TextWidth {
         0x2E80...0x303E, 0x3041...0x33FF, 0x3400...0x4DBF, 0x4E00...0x9FFF, 0xA000...0xA4CF,
         0xA960...0xA97C, 0xAC00...0xD7A3, 0xF900...0xFAFF, 0xFE10...0xFE19, 0xFE30...0xFE6B,
         0xFF01...0xFF60, 0xFFE0...0xFFE6, 0x1F004...0x1F004, 0x1F0CF...0x1F0CF,
-        0x1F18E...0x1F18E, 0x1F191...0x1F19A, 0x1F200...0x1F320, 0x1F32D...0x1F335,
+        0x1F18E...0x1F18E, 0x1F191...0x1F19A, 0x1F1E6...0x1F1FF, 0x1F200...0x1F320,
+        0x1F32D...0x1F335,
         0x1F337...0x1F37C, 0x1F37E...0x1F393, 0x1F3A0...0x1F3CA, 0x1F3CF...0x1F3D3,
         0x1F3E0...0x1F3F0, 0x1F3F4...0x1F3F4, 0x1F3F8...0x1F43E, 0x1F440...0x1F440,
         0x1F442...0x1F4FC, 0x1F4FF...0x1F53D, 0x1F54B...0x1F54E, 0x1F550...0x1F567,
@@ -26,16 +32,92 @@ enum TextWidth {
         0x1FA70...0x1FAFF, 0x20000...0x3FFFD,
     ]
 
+    /// Marks that join the consonants around them.
+    private static let viramas: Set<UInt32> = [
+        0x94D, 0x9CD, 0xA4D, 0xACD, 0xB4D, 0xBCD, 0xC4D, 0xCCD, 0xD4D, 0xDCA, 0x1039, 0x17D2,
+        0x1A60,
+        0x1B44, 0x1BAB, 0xA806, 0xA8C4, 0xA9C0, 0xAAF6, 0x10A3F, 0x11046, 0x110B9, 0x11133, 0x111C0,
+        0x11235, 0x1134D, 0x113D0, 0x11442, 0x114C2, 0x115BF, 0x1163F, 0x116B6, 0x11839, 0x1193E,
+        0x119E0, 0x11A47, 0x11A99, 0x11C3F, 0x11D45, 0x11D97, 0x11F42,
+    ]
+    private static let zeroWidthJoiner: UInt32 = 0x200D
+    private static let textSelector: UInt32 = 0xFE0E
+    private static let emojiSelector: UInt32 = 0xFE0F
+    private static let regionalIndicators: ClosedRange<UInt32> = 0x1F1E6...0x1F1FF
+    private static let skinColours: ClosedRange<UInt32> = 0x1F3FB...0x1F3FF
+
     /// The columns that `text` takes.
     static func columns(_ text: String) -> Int {
         // Most text is plain.
         if text.utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x7F }) { return text.utf8.count }
-        return text.unicodeScalars.reduce(0) { $0 + columns($1) }
+        var meter = Meter()
+        for scalar in text.unicodeScalars { meter.take(scalar) }
+        return meter.columns
     }
 
     /// The columns that a character takes, its combining marks included.
-    static func columns(_ character: Character) -> Int {
-        character.unicodeScalars.reduce(0) { $0 + columns($1) }
+    static func columns(_ character: Character) -> Int { columns(String(character)) }
+
+    /// Counts scalar by scalar.
+    private struct Meter {
+        private var total = 0
+        /// Of the character under way: what it takes so far.
+        private var cluster = 0
+        /// What a selector or mark may change: the last scalar that took room.
+        private var base: Unicode.Scalar?
+        private var last: Unicode.Scalar?
+        private var isConjunct = false
+        private var isJoined = false
+        private var indicators = 0
+
+        var columns: Int { total + cluster }
+
+        mutating func take(_ scalar: Unicode.Scalar) {
+            if isJoined {
+                isJoined = false
+                return
+            }
+            let value = scalar.value
+            switch value {
+            case TextWidth.zeroWidthJoiner:
+                isJoined = !isConjunct
+                return
+            case TextWidth.emojiSelector where base != nil:
+                if let base, base.properties.isEmoji { cluster = 2 }
+                base = nil
+                return
+            case TextWidth.textSelector where base != nil:
+                if let base, base.properties.isEmojiPresentation, cluster == 2 { cluster = 1 }
+                base = nil
+                return
+            default: break
+            }
+            indicators = TextWidth.regionalIndicators.contains(value) ? indicators + 1 : 0
+            if indicators > 0, indicators.isMultiple(of: 2) { return }
+            if TextWidth.skinColours.contains(value), last?.properties.isEmoji == true { return }
+            measure(scalar)
+        }
+
+        private mutating func measure(_ scalar: Unicode.Scalar) {
+            let width = TextWidth.columns(scalar)
+            if width > 0 {
+                if isConjunct {
+                    cluster = 2
+                } else {
+                    total += cluster
+                    cluster = width
+                }
+                (base, last) = (scalar, scalar)
+                isConjunct = false
+            } else if TextWidth.viramas.contains(scalar.value) {
+                isConjunct = true
+            } else {
+                isConjunct = false
+                guard base != nil, scalar.properties.generalCategory == .spacingMark else { return }
+                cluster = 2
+                base = nil
+            }
+        }
     }
 
     private static func columns(_ scalar: Unicode.Scalar) -> Int {
@@ -43,8 +125,14 @@ enum TextWidth {
         if value < 0x20 || (0x7F..<0xA0).contains(value) { return 0 }
         if value < 0x300 { return 1 }
         switch scalar.properties.generalCategory {
-        case .nonspacingMark, .enclosingMark, .format: return 0
+        case .nonspacingMark, .enclosingMark, .spacingMark: return 0
+        case .format: return (0x600...0x605).contains(value) || value == 0x6DD ? 1 : 0
         default: break
+        }
+        // Vowels and finals that are written into a Hangul syllable, and its filler.
+        if (0x1160...0x11FF).contains(value) || (0xD7B0...0xD7FF).contains(value) || value == 0x3164
+        {
+            return 0
         }
         var low = 0
         var high = wide.count

@@ -22,14 +22,14 @@ struct TimestampFormat: Equatable {
     /// Whether the process's zone counts instead of UTC.
     var isLocal = false
 
-    private static let weekdays = [
+    static let weekdays = [
         "Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday",
     ]
-    private static let months = [
+    static let months = [
         "January", "February", "March", "April", "May", "June", "July", "August", "September",
         "October", "November", "December",
     ]
-    private static let millisecondsPerDay: Int64 = 86_400_000
+    static let millisecondsPerDay: Int64 = 86_400_000
 
     /// Makes `name` the process's zone; false if the system does not know it.
     static func setZone(_ name: String) -> Bool {
@@ -121,91 +121,5 @@ struct TimestampFormat: Equatable {
     private static func padded(_ value: Int64, _ width: Int) -> String {
         let digits = String(value)
         return String(repeating: "0", count: max(width - digits.count, 0)) + digits
-    }
-
-    // MARK: - Reading
-
-    /// The timestamp that a text written by the pattern means; nil if it has another form. Without a
-    /// zone in the text it is in UTC.
-    func parse(_ text: String) -> Int64? {
-        var rest = text[...]
-        var year: Int64 = 1970
-        var month: Int64 = 1
-        var day: Int64 = 1
-        var hour: Int64 = 0
-        var isAfternoon: Bool?
-        var rest24: Int64 = 0
-        var offset: Int64 = 0
-        func number(_ width: Int) -> Int64? {
-            let digits = rest.prefix(width).prefix { ("0"..."9").contains($0) }
-            guard !digits.isEmpty, let value = Int64(digits) else { return nil }
-            rest = rest.dropFirst(digits.count)
-            return value
-        }
-        func name(_ names: [String]) -> Int? {
-            for (index, name) in names.enumerated() {
-                for candidate in [name, String(name.prefix(3))]
-                where rest.lowercased().hasPrefix(candidate.lowercased()) {
-                    rest = rest.dropFirst(candidate.count)
-                    return index
-                }
-            }
-            return nil
-        }
-        var expanded = pattern.replacing("%F", with: "%Y-%m-%d").replacing("%T", with: "%H:%M:%S")[
-            ...]
-        while let character = expanded.popFirst() {
-            guard character == "%", let directive = expanded.popFirst() else {
-                guard rest.popFirst() == character else { return nil }
-                continue
-            }
-            switch directive {
-            case "Y": guard let value = number(4) else { return nil }; year = value
-            case "y":
-                guard let value = number(2) else { return nil }
-                year = value < 69 ? 2_000 + value : 1_900 + value
-            case "m": guard let value = number(2) else { return nil }; month = value
-            case "d": guard let value = number(2) else { return nil }; day = value
-            case "H", "I": guard let value = number(2), value < 24 else { return nil }; hour = value
-            case "M":
-                guard let value = number(2), value < 60 else { return nil }
-                rest24 += value * 60_000
-            case "S":
-                guard let value = number(2), value < 61 else { return nil }
-                rest24 += value * 1_000
-            case "f":
-                let digits = rest.prefix(6).prefix { ("0"..."9").contains($0) }
-                guard !digits.isEmpty else { return nil }
-                rest = rest.dropFirst(digits.count)
-                let three = (digits + "00").prefix(3)
-                rest24 += Int64(three) ?? 0
-            case "p":
-                guard let index = name(["AM", "PM"]) else { return nil }
-                isAfternoon = index == 1
-            case "B", "b", "h":
-                guard let index = name(Self.months) else { return nil }
-                month = Int64(index) + 1
-            case "A", "a": guard name(Self.weekdays) != nil else { return nil }
-            case "z":
-                if rest.first == "Z" {
-                    rest = rest.dropFirst()
-                    continue
-                }
-                guard let sign = rest.popFirst(), sign == "+" || sign == "-",
-                    let hours = number(2)
-                else { return nil }
-                if rest.first == ":" { rest = rest.dropFirst() }
-                guard let minutes = number(2) else { return nil }
-                offset = (hours * 60 + minutes) * (sign == "-" ? -60_000 : 60_000)
-            case "%": guard rest.popFirst() == "%" else { return nil }
-            default: return nil
-            }
-        }
-        guard rest.isEmpty, CQLCalendar.isValid(year: year, month: month, day: day) else {
-            return nil
-        }
-        if let isAfternoon { hour = hour % 12 + (isAfternoon ? 12 : 0) }
-        return CQLCalendar.days(year: year, month: month, day: day) * Self.millisecondsPerDay
-            + hour * 3_600_000 + rest24 - offset
     }
 }

@@ -2,7 +2,8 @@
 //
 // `Model` knows the text of every scalar; here are the digits of floating point, the pattern of
 // timestamps, separators, the words for true and false, and which part of a nested value has which
-// colour. A backslash is shown doubled, but once where colours tell it from an escape.
+// colour. A backslash is shown doubled, but once where colours tell it from an escape. What is null inside
+// of a tuple is `None`, as cqlsh has it; in a user-defined type it is what stands for null.
 
 internal import Model
 
@@ -124,7 +125,7 @@ struct ValueFormat: Equatable {
             switch parts.next() {
             case .part(let part):
                 texts.append(shown(part, type.partType(texts.count), isNested: true))
-            case .null: texts.append(ShownValue(nullText, .red))
+            case .null: texts.append(absent(texts.count, type))
             case .end: break walk
             case .malformed: return nil
             }
@@ -154,9 +155,11 @@ struct ValueFormat: Equatable {
             }
             return joined("{", "}", pairs)
         case .tuple(let types):
-            return joined("(", ")", texts + absent(types.count - texts.count))
+            let all = texts + (texts.count..<max(types.count, texts.count)).map { absent($0, type) }
+            return joined("(", ")", all)
         case .userDefined(let definition, _):
-            let all = texts + absent(definition.fields.count - texts.count)
+            let count = max(definition.fields.count, texts.count)
+            let all = texts + (texts.count..<count).map { absent($0, type) }
             let fields = zip(definition.fields, all).map { field, text in
                 pair(ShownValue(string: field.name, .yellow), text)
             }
@@ -165,8 +168,13 @@ struct ValueFormat: Equatable {
         }
     }
 
-    private func absent(_ count: Int) -> [ShownValue] {
-        [ShownValue](repeating: ShownValue(nullText, .red), count: max(count, 0))
+    /// What stands for the part with that number if there is none.
+    private func absent(_ number: Int, _ type: CQLType) -> ShownValue {
+        guard case .tuple = type else { return ShownValue(nullText, .red) }
+        switch type.partType(number) {
+        case .text, .ascii: return ShownValue("None", .yellow)
+        default: return ShownValue("None", .green)
+        }
     }
 
     // MARK: - Numbers

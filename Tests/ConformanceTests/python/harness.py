@@ -170,7 +170,7 @@ class Environment:
     def only(self, node, **options):
         """A session whose coordinator is always the node with that number, and which never retries."""
         address = self.ring.addresses[node - 1]
-        self.session.keyspace  # It makes the keyspace.
+        self.make_keyspace()
         profile = self.profile(
             load_balancing_policy=WhiteListRoundRobinPolicy([address]),
             retry_policy=FallthroughRetryPolicy(), **options)
@@ -182,6 +182,11 @@ class Environment:
     @property
     def session(self):
         """The suite's default session, in a keyspace of its own with a replica on every node."""
+        self.make_keyspace()
+        return self._session
+
+    def make_keyspace(self):
+        """Opens the default session, once, and with it makes the suite's keyspace."""
         if self._session is None:
             cluster = self.cluster(schema_metadata_enabled=False, token_metadata_enabled=False)
             self._session = cluster.connect()
@@ -191,7 +196,6 @@ class Environment:
                 f"CREATE KEYSPACE IF NOT EXISTS {self.keyspace} WITH replication = "
                 f"{{'class': 'SimpleStrategy', 'replication_factor': {len(self.ring.addresses)}}}")
             self._session.execute(f"USE {self.keyspace}")
-        return self._session
 
     @property
     def keyspace(self):

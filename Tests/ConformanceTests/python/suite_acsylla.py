@@ -10,7 +10,7 @@ from harness import behaviour, equal, true
 def with_session(env, use, keyspace=True, **options):
     """Runs `use(session)` with a session of the C++ driver."""
     if keyspace:
-        env.session
+        env.make_keyspace()
 
     async def go():
         given = dict(port=env.ring.port, consistency="QUORUM", connect_timeout=20.0, log_level="error")

@@ -95,7 +95,7 @@ def version_5_lz4_with_messages_over_several_segments(env):
 
 @behaviour
 def connecting_to_a_keyspace_uses_it(env):
-    env.session
+    env.make_keyspace()
     session = env.cluster().connect(env.keyspace)
     equal(session.keyspace, env.keyspace)
 

@@ -35,7 +35,7 @@ OPTIONS = """\
 
 def cqlsh(env, statements, may_fail=False, keyspace=None):
     """What cqlsh prints for the statements."""
-    env.session
+    env.make_keyspace()
     program = os.path.join(os.path.dirname(sys.executable), "cqlsh")
     if not os.path.exists(program):
         raise Failed(f"there is no {program}")

@@ -222,7 +222,7 @@ FORGIVEN = [
 
 def shared(env):
     def make():
-        env.session
+        env.make_keyspace()
         env.execute("CREATE TYPE used (a int, b text)")
         env.execute("CREATE TYPE holder (u frozen<used>)")
         table = env.table("k int, c int, s int static, v int, u frozen<used>, m map<text, int>, PRIMARY KEY (k, c)")

@@ -40,7 +40,7 @@ def event(connection, seconds=30):
 
 @behaviour
 def changes_of_the_schema_are_announced(env):
-    env.session
+    env.make_keyspace()
     with registered(env, "SCHEMA_CHANGE") as connection:
         for statement, expected in (
             ("CREATE KEYSPACE announced WITH replication = "
@@ -63,7 +63,7 @@ def changes_of_the_schema_are_announced(env):
 
 @behaviour
 def a_statement_that_changes_nothing_is_not_announced(env):
-    env.session
+    env.make_keyspace()
     with registered(env, "SCHEMA_CHANGE") as connection:
         env.execute("DROP TABLE IF EXISTS nowhere")
         env.execute(
@@ -77,7 +77,7 @@ def a_statement_that_changes_nothing_is_not_announced(env):
 @needs(3)
 def a_change_made_through_another_node_is_announced(env):
     session = env.only(len(env.ring.addresses))
-    env.session
+    env.make_keyspace()
     with registered(env, "SCHEMA_CHANGE") as connection:
         session.execute("CREATE TABLE elsewhere (k int PRIMARY KEY)")
         equal(event(connection), ("SCHEMA_CHANGE", "CREATED", "TABLE", env.keyspace, "elsewhere"))
@@ -85,7 +85,7 @@ def a_change_made_through_another_node_is_announced(env):
 
 @behaviour
 def events_come_in_version_5_segments(env):
-    env.session
+    env.make_keyspace()
     with registered(env, "SCHEMA_CHANGE", version=5) as connection:
         name = env.table("k int PRIMARY KEY")
         equal(event(connection), ("SCHEMA_CHANGE", "CREATED", "TABLE", env.keyspace, name))
@@ -93,7 +93,7 @@ def events_come_in_version_5_segments(env):
 
 @behaviour
 def a_connection_that_did_not_register_is_told_nothing(env):
-    env.session
+    env.make_keyspace()
     with Wire(env.ring.addresses[0], env.ring.port) as connection:
         connection.start()
         env.table("k int PRIMARY KEY")
@@ -105,7 +105,7 @@ def a_connection_that_did_not_register_is_told_nothing(env):
 @behaviour
 @needs(3)
 def a_node_that_dies_and_returns_is_announced_down_and_up(env):
-    env.session
+    env.make_keyspace()
     node = len(env.ring.addresses)
     address = env.ring.addresses[node - 1]
     with registered(env, "STATUS_CHANGE", "TOPOLOGY_CHANGE") as connection:

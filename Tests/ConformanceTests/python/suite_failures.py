@@ -54,7 +54,7 @@ class Down:
 def first(env):
     """A session that asks node 1 alone, which stays alive."""
     def make():
-        env.session
+        env.make_keyspace()
         return env.only(1)
     return env.shared("first", make)
 

@@ -26,7 +26,7 @@ def results(env):
         if not os.path.isdir(SOURCES + "/src/github.com/gocql/gocql"):
             raise Skipped(
                 "not run: the Debian package golang-github-gocql-gocql-dev is not installed")
-        env.session
+        env.make_keyspace()
         with tempfile.TemporaryDirectory() as folder:
             program = os.path.join(folder, "main")
             environment = {

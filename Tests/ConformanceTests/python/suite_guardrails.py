@@ -9,7 +9,7 @@ from wire import ERROR, QUERY, RESULT, Wire
 
 def node(env):
     """A session whose coordinator is always the first node: settings are each node's own."""
-    env.session
+    env.make_keyspace()
     return env.shared("node", lambda: env.only(1))
 
 

@@ -17,7 +17,7 @@ from wire import Wire
 def metadata(env):
     """A cluster that keeps the schema and the tokens; shared by the suite."""
     def make():
-        env.session
+        env.make_keyspace()
         cluster = env.cluster()
         cluster.connect()
         return cluster

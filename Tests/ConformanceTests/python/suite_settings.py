@@ -11,7 +11,7 @@ from harness import asserted_refusal, behaviour, equal, eventually, needs, refus
 
 def node(env):
     """A session whose coordinator is always the first node: settings are each node's own."""
-    env.session
+    env.make_keyspace()
     return env.shared("node", lambda: env.only(1))
 
 
@@ -26,7 +26,7 @@ def change(env, name, text):
 
 
 def prepare(env):
-    env.session
+    env.make_keyspace()
     return {}
 
 

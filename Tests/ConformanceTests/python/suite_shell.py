@@ -1,81 +1,17 @@
 """`coterie shell` beside cqlsh, unmodified: both run the same statements, and print the same.
 
-What is compared is the whole of the standard output and the exit code; of errors their kind and the
-server's words, because cqlsh puts the driver's wording around them.
+What is compared is the whole of the standard output, the errors, and the exit code. COPY and
+logins have suites of their own.
 """
 
 import json
 import os
 import re
-import subprocess
 import sys
 import tempfile
-import threading
 
-from harness import Behaviour, Failed, asserted_refusal, behaviour, equal, needs, true, _behaviours
-
-
-class Result:
-    def __init__(self, process):
-        self.code = process.returncode
-        self.output = process.stdout
-        self.errors = process.stderr
-
-
-def run(program, arguments, home, input=None, folder=None):
-    return Result(subprocess.run(
-        program + arguments, input=input, stdin=subprocess.DEVNULL if input is None else None,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=180, cwd=folder,
-        env={**{k: v for k, v in os.environ.items() if k not in ("TZ", "CQL_HISTORY")},
-             "HOME": home, "PYTHONWARNINGS": "ignore"}))
-
-
-def place(env, keyspace):
-    return [env.ring.addresses[0], str(env.ring.port), *(["-k", keyspace] if keyspace else [])]
-
-
-def cqlsh(env, statements=None, keyspace=True, options=(), input=None, folder=None, home=None):
-    env.session
-    program = os.path.join(os.path.dirname(sys.executable), "cqlsh")
-    if not os.path.exists(program):
-        raise Failed(f"there is no {program}")
-    keyspace = env.keyspace if keyspace is True else keyspace
-    with tempfile.TemporaryDirectory() as own:
-        return run(
-            [sys.executable, program],
-            ["--no-color", "--connect-timeout", "20", "--request-timeout", "60", *options,
-             *place(env, keyspace), *(["-e", statements] if statements else [])],
-            home or own, input, folder)
-
-
-def shell(env, statements=None, keyspace=True, options=(), input=None, folder=None, home=None):
-    env.session
-    keyspace = env.keyspace if keyspace is True else keyspace
-    with tempfile.TemporaryDirectory() as own:
-        return run(
-            [env.ring.binary, "shell"],
-            ["--no-color", *options, *place(env, keyspace),
-             *(["-e", statements] if statements else [])], home or own, input, folder)
-
-
-def both(env, statements, **options):
-    """The two results; cqlsh takes a second to start, so they run beside each other."""
-    results = {}
-    thread = threading.Thread(target=lambda: results.update(cqlsh=cqlsh(env, statements, **options)))
-    thread.start()
-    results["shell"] = shell(env, statements, **options)
-    thread.join()
-    if "cqlsh" not in results:
-        raise Failed("cqlsh did not run")
-    return results["shell"], results["cqlsh"]
-
-
-def same(env, statements, **options):
-    """Both print the same and end alike; gives what they print."""
-    ours, theirs = both(env, statements, **options)
-    equal(ours.output, theirs.output, "output (" + ours.errors.strip()[:200] + ")")
-    equal(ours.code, theirs.code, "exit code (" + ours.errors.strip()[:200] + ")")
-    return ours.output
+from harness import Behaviour, asserted_refusal, behaviour, equal, needs, true, _behaviours
+from shells import TYPES, both, cqlsh, people, run, same, shell, table_of, types
 
 
 # Statements that change nothing of the session run in one cqlsh, which takes long to start; the line of
@@ -120,86 +56,6 @@ def unique_people(env):
     return env.shared("unique people", make)
 
 
-def types(env):
-    """A table with a column of every type, its values and its edges."""
-
-    def make():
-        env.execute("CREATE TYPE place (street text, \"Zip\" int, tags frozen<set<text>>)")
-        for kind, values in TYPES.items():
-            table = table_of(kind)
-            env.execute(f"CREATE TABLE {table} (k int PRIMARY KEY, v {kind})")
-            for key, value in enumerate(values):
-                env.execute(f"INSERT INTO {table} (k, v) VALUES ({key}, {value})")
-        return True
-    return env.shared("types", make)
-
-
-TYPES = {
-    "ascii": ["'plain'", "''", "'it''s'", "null"],
-    "text": ["'z\u00fcrich'", "'a, b'", "'say \"hi\"'", "'back\\slash'", "'two\nlines\ttab'",
-             "'\u6771\u4eac \U0001f642'", "'e\u0301'", "''", "'\u0001\u007f'"],
-    "boolean": ["true", "false", "null"],
-    "tinyint": ["0", "-128", "127"],
-    "smallint": ["-32768", "32767"],
-    "int": ["0", "-2147483648", "2147483647", "null"],
-    "bigint": ["-9223372036854775808", "9223372036854775807"],
-    "varint": ["0", "-1", "123456789012345678901234567890"],
-    "decimal": ["0", "1.50", "-0.001", "1E+10", "123456789.123456789", "1E-10"],
-    "float": ["0", "1.5", "-0.1", "3.14159265", "1e10", "123456.789", "1e-7", "NaN", "Infinity",
-              "-Infinity", "100000", "0.0001"],
-    "double": ["0", "1.5", "-0.1", "3.14159265358979", "1e100", "123456.789", "1e-7", "NaN",
-               "Infinity", "99999.5", "1234567.891", "0.00012345678"],
-    "blob": ["0x", "0x00", "0xdeadbeef", "null"],
-    "uuid": ["123e4567-e89b-42d3-a456-426614174000"],
-    "timeuuid": ["50554d6e-29bb-11e5-b345-feff819cdc9f"],
-    "timestamp": ["0", "'2024-02-29 12:34:56.789+0000'", "-1", "'1999-12-31T23:59:59Z'"],
-    "date": ["'2024-02-29'", "'1970-01-01'", "'0001-01-01'"],
-    "time": ["'00:00:00'", "'12:34:56.789012345'"],
-    "duration": ["1y2mo3d4h5m6s7ms8us9ns", "-12h", "90m", "1d"],
-    "inet": ["'127.0.0.1'", "'2001:db8::1'", "'::'"],
-    "list<int>": ["[1, 2, 3]", "[]"],
-    "list<text>": ["['a', 'it''s', 'b,c', '']"],
-    "set<text>": ["{'b', 'a'}"],
-    "set<double>": ["{1.5, 2.123456789}"],
-    "map<text, int>": ["{'a': 1, 'b': 2}"],
-    "map<int, timestamp>": ["{1: '2024-01-01 00:00:00+0000'}"],
-    "map<text, frozen<list<inet>>>": ["{'hosts': ['127.0.0.1', '::1']}"],
-    "frozen<list<frozen<map<text, blob>>>>": ["[{'x': 0x01}, {}]"],
-    "tuple<int, text, boolean>": ["(1, 'a', true)"],
-    "vector<float, 3>": ["[1, 2.5, -0.1]"],
-    "place": ["{street: 'Main', \"Zip\": 8000, tags: {'x'}}", "{street: 'Side'}"],
-    "frozen<place>": ["{street: 'it''s', \"Zip\": 1, tags: {}}"],
-}
-
-
-def table_of(kind):
-    return "t_" + re.sub(r"\W+", "_", kind)
-
-
-def exported_types(env):
-    """The files of both shells for every type."""
-    def make():
-        types(env)
-        with tempfile.TemporaryDirectory() as folder:
-            results = {}
-
-            def export(program, more):
-                texts = "".join(
-                    f"COPY {table_of(kind)} TO '{folder}/{program.__name__}_{table_of(kind)}' "
-                    f"WITH HEADER = true{more};\n" for kind in TYPES)
-                results[program] = program(env, input=texts)
-
-            thread = threading.Thread(target=export, args=(cqlsh, " AND NUMPROCESSES = 1"))
-            thread.start()
-            export(shell, "")
-            thread.join()
-            equal(results[shell].code, 0, results[shell].errors)
-            return {
-                (program, kind): lines(f"{folder}/{program.__name__}_{table_of(kind)}")
-                for program in (shell, cqlsh) for kind in TYPES}
-    return env.shared("exported", make)
-
-
 def type_checks():
     for kind in TYPES:
         statement = f"SELECT k, v FROM {table_of(kind)}"
@@ -213,37 +69,10 @@ def type_checks():
                             else result[statement] for result in grouped(env, "types"))
             equal(ours, theirs)
 
-        def exported(env, kind=kind):
-            files = exported_types(env)
-            equal(files[shell, kind], files[cqlsh, kind])
-
         _behaviours.append(Behaviour(f"values of {kind} are shown as by cqlsh", shown))
-        _behaviours.append(Behaviour(f"values of {kind} are exported byte for byte as by cqlsh", exported))
-
-
-def lines(path):
-    """The records of a file, whose order is not defined, after its header if it has one."""
-    with open(path, "rb") as file:
-        all = file.read().split(b"\r\n")
-    head = 1 if re.match(rb"k,v$|country[,|]b|name,c", all[0]) else 0
-    return all[:head] + sorted(all[head:])
 
 
 type_checks()
-
-
-def people(env):
-    def make():
-        env.execute(
-            "CREATE TABLE people (country text, born int, name text, height double, "
-            "leader text static, PRIMARY KEY (country, born, name))")
-        for i in range(25):
-            env.execute(
-                "INSERT INTO people (country, born, name, height) VALUES (%s, %s, %s, %s)",
-                ("ch", 1900 + i, f"name {i}", 1.5 + i / 8))
-        env.execute("UPDATE people SET leader = 'one' WHERE country = 'ch'")
-        return "people"
-    return env.shared("people", make)
 
 
 # Commands
@@ -302,26 +131,32 @@ alike("CAPTURE without a file says so as cqlsh", "CAPTURE", None, "plain")
 REFUSED = []
 
 
-def refusals_of_cqlsh(env):
-    """The errors of one cqlsh by the line of the statement, which it writes before each."""
+def refusals_of_both(env):
+    """The errors of each by the statement's line."""
     def make():
-        result = cqlsh(env, input="".join(statement + ";\n" for statement in REFUSED))
-        equal(result.code, 2)
-        errors = {}
-        for line, text in re.findall(r"^<stdin>:(\d+):(.*)$", result.errors, re.M):
-            errors[int(line) - 1] = errors.get(int(line) - 1, "") + text
-        return errors
+        people(env)
+        types(env)
+        # One replica, on however many nodes.
+        env.execute("CREATE KEYSPACE IF NOT EXISTS conformance_few WITH replication = "
+                    "{'class': 'SimpleStrategy', 'replication_factor': 1}")
+        env.execute("CREATE TABLE IF NOT EXISTS conformance_few.t (k int PRIMARY KEY)")
+        text = "".join(statement + ";\n" for statement in REFUSED)
+        found = []
+        for result in both(env, None, input=text):
+            equal(result.code, 2)
+            errors = {}
+            for line, error in re.findall(r"^<stdin>:(\d+):(.*)$", result.errors, re.M):
+                errors[int(line) - 1] = errors.get(int(line) - 1, "") + error
+            found.append(errors)
+        return found
     return env.shared("refusals", make)
 
 
-def refused(name, statements, kind, words, prepare=people):
+def refused(name, statements, kind, words):
     def check(env):
-        prepare(env)
-        ours = shell(env, statements)
-        equal(ours.code, 2, "exit code")
-        theirs = refusals_of_cqlsh(env)[REFUSED.index(statements) + 1]
-        for errors in (ours.errors, theirs):
-            true(kind in errors and words.lower() in errors.lower(), errors)
+        ours, theirs = (errors.get(REFUSED.index(statements) + 1) for errors in refusals_of_both(env))
+        equal(ours, theirs)
+        true(kind in ours and words.lower() in ours.lower(), ours)
         asserted_refusal(kind)
 
     REFUSED.append(statements)
@@ -346,6 +181,41 @@ refused("COPY of an unknown column", "COPY people (nothing) TO STDOUT", "Invalid
         "")
 refused("COPY with an unknown option", "COPY people TO STDOUT WITH SPEED = 1",
         "Unrecognized COPY TO options: speed", "")
+refused("an improper COPY", "COPY people TO", "Improper COPY command.", "")
+refused("COPY with a number that is none", "COPY people TO STDOUT WITH PAGESIZE = 'x'",
+        "invalid literal for int() with base 10: 'x'", "")
+refused("COPY with a token that is none", "COPY people TO STDOUT WITH BEGINTOKEN = 'x'",
+        "invalid literal for int() with base 10: 'x'", "")
+refused("COPY with tokens the wrong way round", "COPY people TO STDOUT WITH BEGINTOKEN = 5 AND ENDTOKEN = 1",
+        "Begin token 5 must be smaller than end token 1", "")
+refused("COPY of an unknown table", "COPY nowhere TO STDOUT", "Column family nowhere not found", "")
+refused("COPY in an unknown keyspace", "COPY nowhere.t TO STDOUT", "Keyspace 'nowhere' not found.", "")
+refused("COPY cut into files without one", "COPY nowhere2.t TO STDOUT", "Keyspace 'nowhere2' not found.", "")
+refused("a semicolon alone", "", "SyntaxException", "no viable alternative at input ';'")
+refused("an unknown keyspace", "USE nowhere", "InvalidRequest", "code=2200")
+refused("a keyspace that exists",
+        "CREATE KEYSPACE conformance_shell WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}",
+        "AlreadyExists", "Keyspace 'conformance_shell' already exists")
+refused("an unknown strategy",
+        "CREATE KEYSPACE k2 WITH replication = {'class': 'Nothing', 'replication_factor': 1}",
+        "ConfigurationException", "Unable to find replication strategy class")
+refused("what needs a login", "LIST USERS", "Unauthorized", "code=2100 [Unauthorized]")
+refused("a level that cannot be had", "CONSISTENCY THREE; SELECT * FROM conformance_few.t; CONSISTENCY ONE",
+        "NoHostAvailable", "code=1000 [Unavailable exception]")
+refused("a level that is for conditions",
+        "CONSISTENCY SERIAL; DELETE FROM people WHERE country = 'x'; CONSISTENCY ONE", "InvalidRequest",
+        "You must use conditional updates for serializable writes")
+for what in ("TABLE", "TYPE", "KEYSPACE", "INDEX", "FUNCTION", "AGGREGATE", "MATERIALIZED VIEW", ""):
+    refused(f"DESCRIBE {what} of what is not there", f"DESCRIBE {what} nowhere", "nowhere' not found", "")
+refused("an improper DESCRIBE", "DESC people too many", "Improper DESC command.", "")
+for improper in ("consistency ONE TWO", "SERIAL", "SERIAL CONSISTENCY ONE", "PAGING -1", "expand MAYBE",
+                 "TRACING PERHAPS", "SHOW", "SHOW REPLICAS x", "SHOW SESSION abc", "SOURCE", "CAPTURE FOO", "LOGIN",
+                 "HISTORY x", "EXIT now", "clear it"):
+    word = improper.split()[0]
+    refused(f"the improper command {improper}", improper, f"Improper {word} command.", "")
+refused("a file that cannot be captured to", "CAPTURE '/nowhere/x'", "Could not open '/nowhere/x' for append",
+        "[Errno 2] No such file or directory")
+refused("help on nothing", "HELP nothing", "*** No help on nothing", "")
 refused("COPY without a key", "COPY people (country, born) FROM STDIN",
         "Primary key column 'name' missing or skipped", "")
 refused("COPY with one word for true and false", "COPY people TO STDOUT WITH BOOLSTYLE = 'a,a'",
@@ -353,27 +223,177 @@ refused("COPY with one word for true and false", "COPY people TO STDOUT WITH BOO
 
 
 @behaviour
-def errors_point_at_the_place_in_the_statement(env):
-    result = shell(env, "SELECT *\n  FORM people")
-    true("  FORM people\n" in result.errors and "\n    ^" in result.errors, result.errors)
+def errors_of_a_script_name_its_line_as_in_cqlsh(env):
+    people(env)
+    with tempfile.TemporaryDirectory() as folder:
+        inner, outer = os.path.join(folder, "x.cql"), os.path.join(folder, "y.cql")
+        with open(inner, "w") as file:
+            file.write("PAGING OFF\n\nSELECT *\n FROM nowhere;\nPAGING X\nDESC nowhere\nEXIT\nPAGING X\n")
+        with open(outer, "w") as file:
+            file.write(f"SOURCE '{inner}'\nSELECT * FROM nowhere; SELECT * FROM nowhere2;\n-- end\nSELECT *\n")
+        same(env, None, options=["-f", inner])
+        result = same(env, None, options=["-f", outer])
+        true(f"{inner}:5:InvalidRequest" in result.errors, result.errors)
+        true(f"{outer}:3:InvalidRequest" in result.errors, result.errors)
 
 
 @behaviour
-def errors_of_a_script_name_its_line(env):
+def errors_of_an_argument_are_those_of_cqlsh(env):
+    people(env)
+    same(env, "SELECT * FROM nowhere; PAGING X; SELECT *\n FORM people")
+
+
+@behaviour
+def errors_of_a_pipe_are_those_of_cqlsh(env):
+    people(env)
+    same(env, None, input="SELECT * FROM nowhere;\n\nSELECT *\nFROM\nnowhere;\nPAGING X\n/* a\nb */ DESC nowhere\n"
+         "BEGIN BATCH\nINSERT INTO nowhere (k) VALUES (1);\nAPPLY BATCH;\nSELECT 'a\nb' FROM nowhere; PAGING X\n;\n"
+         "SELECT\n")
+
+
+@behaviour
+def errors_are_red_where_there_are_colours_as_in_cqlsh(env):
+    # The last of both options counts.
+    people(env)
+    same(env, "SELECT * FROM people LIMIT 1; SELECT * FROM nowhere", options=["-C"])
+    same(env, "SELECT * FROM people LIMIT 1; SELECT * FROM nowhere", options=["-C", "--no-color"])
+
+
+@behaviour
+def files_begin_with_a_byte_order_mark_as_in_cqlsh(env):
+    people(env)
+    with tempfile.TemporaryDirectory() as folder:
+        for encoding in ("utf-8-sig", "utf-16"):
+            path = os.path.join(folder, encoding)
+            with open(path, "w", encoding=encoding) as file:
+                file.write("SELECT born FROM people LIMIT 1;\n")
+            true("1900" in shell(env, options=["-f", path]).output, encoding)
+        same(env, None, options=["-f", os.path.join(folder, "utf-8-sig")])
+
+
+@behaviour
+def errors_in_a_sourced_file_fail_the_script(env):
+    # cqlsh prints them, and says with its code that all was well.
+    people(env)
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "x.cql")
         with open(path, "w") as file:
-            file.write("PAGING OFF\n\nSELECT * FROM nowhere;\nPAGING\n")
-        result = shell(env, options=["-f", path])
-        equal(result.code, 2)
-        true(f"{path}:3: InvalidRequest" in result.errors, result.errors)
-        true("PAGING is OFF" in result.output, result.output)
+            file.write("SELECT * FROM nowhere;\n")
+        ours, theirs = both(env, f"SOURCE '{path}'")
+        equal(ours.errors, theirs.errors)
+        equal((ours.code, theirs.code), (2, 0))
 
 
 @behaviour
 def a_file_that_is_missing_ends_with_one_as_in_cqlsh(env):
-    for program in (shell, cqlsh):
-        equal(program(env, options=["-f", "/nowhere/x.cql"]).code, 1, program.__name__)
+    for path in ("/nowhere/x.cql", "/tmp"):
+        equal(same(env, None, options=["-f", path]).code, 1)
+
+
+@behaviour
+def what_is_given_with_e_wins_over_a_file_as_in_cqlsh(env):
+    same(env, "PAGING", options=["-f", "/dev/null"])
+
+
+@behaviour
+def versions_are_told_and_asked_for_as_in_cqlsh(env):
+    for option in ("-v", "--version"):
+        result = shell(env, options=[option])
+        equal((result.code, result.errors), (0, ""))
+        true("cqlsh 6.2.2" in result.output, result.output)
+    same(env, "PAGING", options=["--cqlversion", "3.4.7"])
+    for version in ("3.4.9", "3"):
+        result = both(env, "PAGING", options=["--cqlversion", version])
+        equal(result[0].errors.splitlines()[0], result[1].errors.splitlines()[0])
+        true("is not supported by remote" in result[0].errors, result[0].errors)
+        equal([each.code for each in result], [1, 1])
+    ours, theirs = both(env, "PAGING", options=["--protocol-version", "2"])
+    equal((ours.code, ours.errors), (theirs.code, theirs.errors))
+
+
+@behaviour
+def wrong_options_end_with_two_as_in_cqlsh(env):
+    for options in (["--cqlversion", "2"], ["--protocol-version", "x"], ["--connect-timeout", "x"],
+                    ["--request-timeout", "x"]):
+        ours, theirs = both(env, "PAGING", options=options)
+        equal((ours.code, theirs.code), (2, 2), " ".join(options))
+        true("Usage: coterie shell" in ours.errors, ours.errors)
+    equal(shell(env, "PAGING", options=["--nonsense"]).code, 2)
+    equal(both(env, "PAGING", variables={"CQLSH_PORT": "x"})[0].code, 0)
+
+
+@behaviour
+def a_keyspace_that_is_not_there_ends_with_one_as_in_cqlsh(env):
+    ours, theirs = both(env, "PAGING", keyspace="nowhere")
+    equal((ours.code, theirs.code), (1, 1))
+    equal(ours.errors.splitlines()[0], theirs.errors.splitlines()[0])
+    true("Keyspace 'nowhere' does not exist" in ours.errors, ours.errors)
+
+
+WIDTHS = [
+    "\U0001f1e8\U0001f1ed flag", "\U0001f44d\U0001f3fd", "\u2764\ufe0f \u263a \u231a\ufe0e #\ufe0f\u20e3",
+    "\U0001f468\u200d\U0001f469\u200d\U0001f467", "\u1100\u1161\u11a8 \uac00", "\u0e01\u0e33",
+    "\u0928\u093f\u0915\u094d\u0937", "\u0ba4\u0bae\u0bbf\u0bb4\u0bcd", "\u05e2\u05b4\u05d1\u05b0\u05e8\u05b4\u05d9\u05ea",
+    "a\u200bb\u00ad", "\u6771\u4eac e\u0301", "\U0001f1e8\U0001f1ed\U0001f1e9", "\U0001f1e8", "x\u200d", "\u115f\u3164",
+]
+
+
+@behaviour
+def texts_of_all_scripts_take_the_room_that_cqlsh_gives_them(env):
+    def make():
+        env.execute("CREATE TABLE widths (k int PRIMARY KEY, v text)")
+        for key, text in enumerate(WIDTHS):
+            env.execute("INSERT INTO widths (k, v) VALUES (%s, %s)", (key, text))
+        env.execute("INSERT INTO widths (k, v) VALUES (-1, 'as long as nothing else is')")
+        return True
+    env.shared("widths", make)
+    same(env, "SELECT * FROM widths; EXPAND ON; SELECT v FROM widths")
+
+
+@behaviour
+def the_environment_sets_the_form_of_times_as_in_cqlsh(env):
+    types(env)
+    statement = "SELECT k, v FROM t_timestamp"
+    same(env, statement, variables={"CQLSH_DEFAULT_TIMESTAMP_FORMAT": "%Y/%m/%d %H:%M"})
+    same(env, statement, variables={"TZ": "Europe/Zurich"})
+    same(env, statement, variables={"TZ": "No/Where"})
+
+
+@behaviour
+def PAGING_takes_any_size_as_in_cqlsh(env):
+    people(env)
+    same(env, "PAGING 0; SELECT born FROM people; PAGING 99999999; SELECT born FROM people LIMIT 3")
+
+
+@behaviour
+def EXIT_ends_a_sourced_file_alone_as_in_cqlsh(env):
+    people(env)
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "x.cql")
+        with open(path, "w") as file:
+            file.write("SELECT born FROM people LIMIT 1;\nEXIT\nSELECT born FROM people LIMIT 2;\n")
+        same(env, f"SOURCE '{path}'; PAGING")
+
+
+@behaviour
+def nothing_inside_of_a_tuple_is_shown_as_by_cqlsh(env):
+    def make():
+        env.execute("CREATE TABLE nothing (k int PRIMARY KEY, t tuple<int, text>, p place, "
+                    "l list<frozen<tuple<int, text>>>)")
+        env.execute("INSERT INTO nothing (k, t, p, l) VALUES (1, (1, null), {street: null, \"Zip\": 3}, "
+                    "[(null, 'x')])")
+        env.execute("INSERT INTO nothing (k, t) VALUES (2, (null, null))")
+        return True
+    types(env)
+    env.shared("nothing", make)
+    same(env, "SELECT * FROM nothing; EXPAND ON; SELECT * FROM nothing")
+
+
+def theirs(env):
+    """What cqlsh says where no node is."""
+    program = os.path.join(os.path.dirname(sys.executable), "cqlsh")
+    with tempfile.TemporaryDirectory() as home:
+        return run([sys.executable, program, "127.0.0.1", "1", "-e", "PAGING"], [], home).errors.strip()
 
 
 @behaviour
@@ -381,6 +401,8 @@ def no_node_ends_with_one_and_says_what_to_do(env):
     with tempfile.TemporaryDirectory() as home:
         result = run([env.ring.binary, "shell", "127.0.0.1", "1", "-e", "PAGING"], [], home)
     equal(result.code, 1)
+    # The first line is cqlsh's.
+    equal(result.errors.splitlines()[0], theirs(env))
     true("Connection refused" in result.errors and "coterie ring up" in result.errors, result.errors)
 
 
@@ -402,10 +424,16 @@ def an_unfinished_statement_is_told_as_in_cqlsh(env):
 
 
 @behaviour
-def ssl_and_other_encodings_are_refused_by_name(env):
-    for options, word in ((["--ssl"], "SSL is not supported"), (["--encoding", "latin1"], "latin1")):
-        result = shell(env, "PAGING", options=options)
-        true(result.code != 0 and word in result.errors, result.errors)
+def ssl_is_refused_by_name(env):
+    result = shell(env, "PAGING", options=["--ssl"])
+    true(result.code == 2 and "SSL is not supported" in result.errors, result.errors)
+
+
+@behaviour
+def other_encodings_are_warned_about(env):
+    result = shell(env, "PAGING", options=["--encoding", "latin1"])
+    equal(result.code, 0)
+    true("encoding latin1 has no effect" in result.errors, result.errors)
 
 
 @behaviour
@@ -537,252 +565,6 @@ def CAPTURE_JSON_writes_an_object_for_each_row(env):
                  {"v": "two\nlines\ttab"}])
 
 
-# COPY
-
-EXPORTS = []
-
-
-def exports(env):
-    """The files of both shells for each export, by their names after its number."""
-    def make():
-        people(env)
-        types(env)
-        with tempfile.TemporaryDirectory() as folder:
-            def export(program, more):
-                text = "".join(
-                    f"COPY {columns or 'people'} TO '{folder}/{program.__name__}{number:02}' WITH "
-                    f"{options}{more};\n" for number, (options, columns) in enumerate(EXPORTS))
-                equal(program(env, input=text).code, 0, program.__name__)
-
-            thread = threading.Thread(target=export, args=(cqlsh, " AND NUMPROCESSES = 1"))
-            thread.start()
-            export(shell, "")
-            thread.join()
-            files = {}
-            for name in sorted(os.listdir(folder)):
-                program, number, rest = re.fullmatch(r"(cqlsh|shell)(\d\d)(.*)", name).groups()
-                files.setdefault((program, int(number)), {})[rest] = lines(f"{folder}/{name}")
-            return files
-    return env.shared("exports", make)
-
-
-def exports_alike(name, options, prepare=people, columns=""):
-    number = len(EXPORTS)
-    EXPORTS.append((options, columns))
-
-    def check(env):
-        files = exports(env)
-        true(files["shell", number], "no file")
-        equal(files["shell", number], files["cqlsh", number])
-
-    _behaviours.append(Behaviour("COPY TO writes the same file as cqlsh: " + name, check))
-
-
-exports_alike("with a delimiter and a header", "DELIMITER = '|' AND HEADER = true")
-exports_alike("with other quotes", "QUOTE = '''' AND ESCAPE = ''''", types, "t_text")
-exports_alike("with a word for null", "NULL = 'none'", types, "t_int")
-exports_alike("with a list of columns", "HEADER = true", people, "people (name, country)")
-exports_alike("with digits", "FLOATPRECISION = 2 AND DOUBLEPRECISION = 3", types, "t_double")
-exports_alike("with separators", "DECIMALSEP = ',' AND DELIMITER = ';'", types, "t_double")
-exports_alike("with thousands", "THOUSANDSSEP = '.' AND DECIMALSEP = ',' AND DELIMITER = ';'", types,
-              "t_int")
-exports_alike("with words for true and false", "BOOLSTYLE = 'yes,no'", types, "t_boolean")
-exports_alike("with a form of times", "DATETIMEFORMAT = '%Y/%m/%d %H:%M'", types, "t_timestamp")
-exports_alike("with a range of tokens", "BEGINTOKEN = '1' AND PAGESIZE = 2", types, "t_text")
-exports_alike("split over files", "MAXOUTPUTSIZE = 10")
-
-
-@behaviour
-def COPY_TO_STDOUT_prints_the_rows_alone_as_cqlsh_does(env):
-    people(env)
-    ours, theirs = both(env, "COPY people (born, name) TO STDOUT")
-    equal(sorted(ours.output.split()), sorted(theirs.output.split()))
-
-
-IMPORTS = []
-
-
-def imports(env):
-    """What both make of each file: the rows, the rows that failed, and the counts."""
-    def make():
-        types(env)
-        with tempfile.TemporaryDirectory() as folder:
-            tables = {}
-            for number, (text, columns, _) in enumerate(IMPORTS):
-                with open(f"{folder}/{number}.csv", "w", newline="") as file:
-                    file.write(text)
-                for program in (shell, cqlsh):
-                    tables[program, number] = env.table(columns)
-            outputs = {}
-
-            def fill(program, more):
-                text = "".join(
-                    f"COPY {tables[program, number]} FROM '{folder}/{number}.csv' WITH ERRFILE = "
-                    f"'{folder}/errors{number}{program.__name__}'{' AND ' if options else ''}{options}"
-                    f"{more};\n" for number, (_, _, options) in enumerate(IMPORTS))
-                outputs[program] = program(env, input=text).output
-
-            thread = threading.Thread(target=fill, args=(cqlsh, " AND NUMPROCESSES = 1"))
-            thread.start()
-            fill(shell, "")
-            thread.join()
-            results = {}
-            for program in (shell, cqlsh):
-                counts = re.findall(
-                    r"(\d+) rows imported from (\d+) files in .*\((\d+) skipped\)", outputs[program])
-                equal(len(counts), len(IMPORTS), program.__name__)
-                for number in range(len(IMPORTS)):
-                    failed = ""
-                    if os.path.exists(f"{folder}/errors{number}{program.__name__}"):
-                        with open(f"{folder}/errors{number}{program.__name__}") as file:
-                            failed = file.read()
-                    rows = sorted(env.rows(f"SELECT * FROM {tables[program, number]}"), key=str)
-                    results[program, number] = (rows, failed, counts[number])
-            return results
-    return env.shared("imports", make)
-
-
-def imports_alike(name, text, columns, options="", rows=None, counted=True):
-    number = len(IMPORTS)
-    IMPORTS.append((text, columns, options))
-
-    def check(env):
-        ours, theirs = (imports(env)[program, number] for program in (shell, cqlsh))
-        equal(ours[:2], theirs[:2])
-        if counted:
-            equal(ours[2], theirs[2], "counts")
-        equal(len(ours[0]), rows, "rows")
-
-    _behaviours.append(Behaviour("COPY FROM makes the same rows as cqlsh: " + name, check))
-
-
-imports_alike("plain", "1,a,1.5\n2,b,2.5\r\n3,,\n", "k int PRIMARY KEY, a text, b double", rows=3)
-imports_alike("with quotes", '1,"a, b"\n2,"say \\"hi\\""\n4,\\,\n', "k int PRIMARY KEY, a text",
-              rows=3)
-imports_alike("with doubled quotes", "1;'it''s'\n2;'a;b'\n", "k int PRIMARY KEY, a text",
-              "DELIMITER = ';' AND QUOTE = '''' AND ESCAPE = ''''", rows=2)
-imports_alike("with a header and skipped rows", "k,a\n1,a\n2,b\n3,c\n",
-              "k int PRIMARY KEY, a text", "HEADER = true AND SKIPROWS = 1", rows=2)
-imports_alike("with a limit", "1,a\n2,b\n3,c\n", "k int PRIMARY KEY, a text", "MAXROWS = 2", rows=2)
-imports_alike("with skipped columns", "1,x,a\n2,y,b\n", "k int PRIMARY KEY, a text, b text",
-              "SKIPCOLS = 'a'", rows=2)
-imports_alike("with a word for null", "1,none\n2,\n", "k int PRIMARY KEY, a text",
-              "NULL = 'none'", rows=2)
-imports_alike("rows that do not read", "1,a\nx,b\n3,c\n", "k int PRIMARY KEY, a text", rows=2)
-imports_alike("rows of another length", "1,a\n2\n3,c\n", "k int PRIMARY KEY, a text", rows=2)
-imports_alike("rows without a key", "1,a\n,b\n", "k int PRIMARY KEY, a text", rows=1)
-imports_alike("counters", "1,5\n2,\n1,2\n", "k int PRIMARY KEY, c counter", "MAXBATCHSIZE = 1",
-              rows=2)
-imports_alike("words for true and false", "1,yes\n2,no\n3,other\n", "k int PRIMARY KEY, b boolean",
-              "BOOLSTYLE = 'yes,no'", rows=3)
-imports_alike("separators in numbers", "1;1.234,5\n2;-7\n", "k int PRIMARY KEY, d double",
-              "DELIMITER = ';' AND THOUSANDSSEP = '.' AND DECIMALSEP = ','", rows=2)
-imports_alike("a form of times", "1,29/02/2024\n", "k int PRIMARY KEY, t timestamp",
-              "DATETIMEFORMAT = '%d/%m/%Y'", rows=1)
-imports_alike("nested values",
-              "1;[1, 2];{'a': [1]};('x', 2)\n2;[];{};('it''s', 3)\n",
-              "k int PRIMARY KEY, l list<int>, m map<text, frozen<list<int>>>, t tuple<text, int>",
-              "DELIMITER = ';'", rows=2)
-imports_alike("user-defined types", "1;{street: 'Main', Zip: 8, tags: {'x', 'y'}}\n",
-              "k int PRIMARY KEY, p place", "DELIMITER = ';'", rows=1)
-
-
-@behaviour
-def COPY_FROM_reads_what_COPY_TO_wrote_for_every_type(env):
-    types(env)
-    with tempfile.TemporaryDirectory() as folder:
-        for kind in TYPES:
-            table = table_of(kind)
-            copy = env.table(f"k int PRIMARY KEY, v {kind}")
-            path = os.path.join(folder, table)
-            # Strings lose to a null marker; text with escapes comes back escaped, as with cqlsh.
-            result = shell(
-                env, f"COPY {table} TO '{path}' WITH DELIMITER = ';' AND NULL = 'null' "
-                f"AND DOUBLEPRECISION = 17 AND FLOATPRECISION = 9; "
-                f"COPY {copy} FROM '{path}' WITH DELIMITER = ';' AND NULL = 'null'")
-            equal(result.code, 0, kind + result.errors)
-            if kind in ("text", "timestamp"):
-                continue
-            before = env.rows(f"SELECT JSON k, v FROM {table}")
-            equal(sorted(env.rows(f"SELECT JSON k, v FROM {copy}")), sorted(before), kind)
-
-
-@behaviour
-def COPY_FROM_STDIN_takes_the_lines_after_it(env):
-    for program in (shell, cqlsh):
-        table = env.table("k int PRIMARY KEY, a text")
-        result = program(env, input=f"COPY {table} FROM STDIN;\n1,a\n2,b\n.\nPAGING\n")
-        equal(result.code, 0, result.errors)
-        equal(sorted(env.rows(f"SELECT * FROM {table}")), [(1, "a"), (2, "b")], program.__name__)
-        true("2 rows imported from 1 files" in result.output, result.output)
-        true("PAGING is ON" in result.output or "PAGING is ON" in result.output, result.output)
-
-
-@behaviour
-def COPY_FROM_takes_quoted_line_ends(env):
-    # cqlsh imports them too, and then waits a minute and a half for the lines that it had counted.
-    table = env.table("k int PRIMARY KEY, a text")
-    with tempfile.TemporaryDirectory() as folder:
-        with open(f"{folder}/x", "w") as file:
-            file.write('1,"two\nlines"\n2,b\n')
-        result = shell(env, f"COPY {table} FROM '{folder}/x'")
-    true("2 rows imported" in result.output, result.output)
-    equal(sorted(env.rows(f"SELECT * FROM {table}")), [(1, "two\nlines"), (2, "b")])
-
-
-@behaviour
-def COPY_FROM_takes_several_files_and_a_time_to_live(env):
-    table = env.table("k int PRIMARY KEY, a text")
-    with tempfile.TemporaryDirectory() as folder:
-        for number in range(3):
-            with open(os.path.join(folder, f"part{number}.csv"), "w") as file:
-                file.write(f"{number},x\n")
-        result = shell(env, f"COPY {table} FROM '{folder}/*.csv' WITH TTL = 1000")
-    true("3 rows imported from 3 files" in result.output, result.output + result.errors)
-    true(all(0 < ttl <= 1000 for (ttl,) in env.rows(f"SELECT ttl(a) FROM {table}")), "TTL")
-
-
-@behaviour
-def COPY_reports_its_progress_as_cqlsh_does(env):
-    people(env)
-    with tempfile.TemporaryDirectory() as folder:
-        result = shell(
-            env, f"COPY people TO '{folder}/x' WITH RATEFILE = '{folder}/rates'")
-        pattern = r"Processed: 25 rows; Rate: +\d+ rows/s; Avg\. rate: +\d+ rows/s"
-        true(re.search(pattern, result.output), result.output)
-        true(f"Starting copy of {env.keyspace}.people with columns "
-             "[country, born, name, height, leader]." in result.output, result.output)
-        with open(f"{folder}/rates") as file:
-            true(re.search(pattern, file.read()), "rates")
-
-
-@behaviour
-def COPY_takes_options_from_a_file_as_cqlsh_does(env):
-    types(env)
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "options")
-        with open(path, "w") as file:
-            file.write(f"[copy]\nheader = true\n[copy-to:{env.keyspace}.t_boolean]\n"
-                       "boolstyle = ja,nein\n")
-        files = []
-        for program in (shell, cqlsh):
-            out = os.path.join(folder, program.__name__)
-            equal(program(env, f"COPY t_boolean TO '{out}' WITH CONFIGFILE = '{path}'").code, 0)
-            files.append(lines(out))
-        equal(files[0], files[1])
-        equal(files[0][0], b"k,v")
-
-
-@behaviour
-def what_COPY_cannot_do_is_refused_by_name(env):
-    people(env)
-    for option, word in (("ENCODING = 'latin1'", "only utf8"),
-                         ("PREPAREDSTATEMENTS = false", "PREPAREDSTATEMENTS")):
-        direction = "FROM" if "PREPARED" in option else "TO"
-        result = shell(env, f"COPY people {direction} '/tmp/x' WITH {option}")
-        true(result.code == 2 and word in result.errors, result.errors)
-
-
 # Our own
 
 @behaviour
@@ -799,7 +581,6 @@ def HELP_knows_every_command_and_statement(env):
         true(name in topics, name)
     result = shell(env, "; ".join("HELP " + name for name in topics if len(name) > 3))
     equal(result.code, 0, result.errors)
-    true("No help on nothing" in shell(env, "HELP nothing").errors, "no help")
 
 
 @behaviour

@@ -89,7 +89,7 @@ class Terminal:
 
 
 def terminal(env, home, *arguments):
-    env.session
+    env.make_keyspace()
     return Terminal(env.ring, home, "--no-color", "-k", env.keyspace, *arguments)
 
 
@@ -179,6 +179,20 @@ def an_unfinished_statement_has_another_prompt_and_is_given_up_by_an_interrupt(e
     at_prompt(env, check)
 
 
+@behaviour
+def a_line_of_ones_own_stands_before_the_prompt_as_in_cqlsh(env):
+    name = filled(env)
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["CQLSH_PROMPT"] = "a line of its own"
+        try:
+            shell = terminal(env, home)
+        finally:
+            del os.environ["CQLSH_PROMPT"]
+        with shell:
+            shell.wait("a line of its own\ncoterie:")
+            shell.line(f"SELECT v FROM {name};", "found")
+
+
 # Passwords
 
 
@@ -192,24 +206,30 @@ def asked(env):
     return own
 
 
-@behaviour
-def a_password_is_asked_for_and_not_shown(env):
+def logged_in(env, check, *options):
+    """Does something with the shell of a visitor, whose prompt is there already if there are options."""
     own = asked(env)
     with tempfile.TemporaryDirectory() as home, \
-            Terminal(own.ring, home, "--no-color", "-u", "visitor") as shell:
+            Terminal(own.ring, home, "--no-color", "-u", "visitor", *options) as shell:
+        if options:
+            shell.wait("> ")
+        check(shell)
+
+
+@behaviour
+def a_password_is_asked_for_and_not_shown(env):
+    def check(shell):
         shell.wait("Password")
         shell.keys("it's me\r")
         told = shell.wait("> ")
         true("it's me" not in told, told)
         shell.line("LIST ROLES OF visitor;", "visitor")
+    logged_in(env, check)
 
 
 @behaviour
 def LOGIN_changes_who_one_is(env):
-    own = asked(env)
-    with tempfile.TemporaryDirectory() as home, \
-            Terminal(own.ring, home, "--no-color", "-u", "visitor", "-p", "it's me") as shell:
-        shell.wait("> ")
+    def check(shell):
         shell.line("CREATE ROLE another;", "Unauthorized")
         shell.line("LOGIN cassandra 'cassandra';", "cassandra@coterie")
         shell.line("CREATE ROLE another;")
@@ -219,16 +239,29 @@ def LOGIN_changes_who_one_is(env):
         shell.keys("it's me\r")
         shell.wait("> ")
         shell.line("DROP ROLE another;", "Unauthorized")
+    logged_in(env, check, "-p", "it's me")
 
 
 @behaviour
 def a_LOGIN_with_a_wrong_password_leaves_one_who_one_was(env):
-    own = asked(env)
-    with tempfile.TemporaryDirectory() as home, \
-            Terminal(own.ring, home, "--no-color", "-u", "visitor", "-p", "it's me") as shell:
-        shell.wait("> ")
+    def check(shell):
         shell.line("LOGIN cassandra 'wrong';", "incorrect")
         shell.line("LIST ROLES OF visitor;", "visitor")
+    logged_in(env, check, "-p", "it's me")
+
+
+@behaviour
+def a_connection_that_broke_is_made_again(env):
+    own = asked(env)
+
+    def check(shell):
+        shell.line("USE system_schema;", "visitor@coterie:system_schema")
+        own.ring.kill(1)
+        shell.keys("SELECT * FROM keyspaces;\r")
+        shell.wait("Connection refused")
+        own.ring.start(1)
+        shell.line("SELECT keyspace_name FROM keyspaces;", "system_traces")
+    logged_in(env, check, "-p", "it's me")
 
 
 @behaviour

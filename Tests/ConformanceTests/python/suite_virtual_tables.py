@@ -10,7 +10,7 @@ from harness import behaviour, equal, eventually, needs, refusals, true
 
 
 def node(env):
-    env.session
+    env.make_keyspace()
     return env.shared("node", lambda: env.only(1))
 
 

@@ -22,7 +22,7 @@ SUBJECTS = {
     "connect": "the protocol", "protocol": "the protocol", "limits": "the protocol", "fuzz": "the protocol",
     "prepared": "the protocol", "events": "the protocol", "metadata": "the system's tables",
     "settings": "the system's tables", "virtual_tables": "the system's tables",
-    "cqlsh": "clients", "shell": "clients", "gocql": "clients", "acsylla": "clients", "mapper": "clients",
+    "cqlsh": "clients", "shell": "clients", "shell_copy": "clients", "shell_login": "clients", "gocql": "clients", "acsylla": "clients", "mapper": "clients",
     "drivers": "clients", "admin": "the operator's commands", "failures": "the ring", "crash": "the ring",
     "shards": "the ring",
 }

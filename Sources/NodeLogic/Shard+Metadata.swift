@@ -60,7 +60,10 @@ extension Shard {
         case .settingChanged(let change): settingChanged(change)
         case .viewTask(let view, let table): serveView(view, table, from: sender)
         case .viewFacts(let view, let facts): viewTold(view, facts)
-        case .rolesChanged: forgetAuthorities()
+        case .rolesChanged(let change):
+            forgetAuthorities()
+            sendShard(.rolesForgotten(change), to: sender)
+        case .rolesForgotten(let change): rolesForgotten(change)
         case .prepared(let keyspace, let text, let epoch):
             statementPrepared(keyspace, text, epoch)
         }

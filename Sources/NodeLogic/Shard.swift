@@ -144,6 +144,7 @@ package final class Shard {
 
     // What is told to whoever asks (`Views/`, `Metrics/`).
     var pendingSettings: [UInt64: PendingSetting] = [:]
+    var pendingRoles: [UInt64: PendingRoles] = [:]
     var pendingViews: [UInt64: PendingView] = [:]
     var nextView: UInt64 = 0
     var tableMetrics: [TableID: TableMetrics] = [:]

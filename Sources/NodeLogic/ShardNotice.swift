@@ -40,7 +40,9 @@ enum ShardNotice: Equatable {
     /// To the shard that asked.
     case viewFacts(UInt64, AdminValue)
     /// To all: what is remembered of roles and permissions no longer holds.
-    case rolesChanged
+    case rolesChanged(UInt64)
+    /// To the shard that said so: it is forgotten.
+    case rolesForgotten(UInt64)
     /// To all others: a client has prepared that statement, planned with the schema of that epoch.
     case prepared(keyspace: String?, text: String, epoch: UInt64)
 
@@ -112,7 +114,8 @@ enum ShardNotice: Equatable {
         case 61:
             let view = try reader.readVarint()
             self = .viewFacts(view, try AdminValue(from: &reader))
-        case 43: self = .rolesChanged
+        case 43: self = .rolesChanged(try reader.readVarint())
+        case 45: self = .rolesForgotten(try reader.readVarint())
         case 44:
             let hasKeyspace = try reader.readUInt8() == 1
             let keyspace = hasKeyspace ? try reader.readString() : nil
@@ -189,7 +192,8 @@ enum ShardNotice: Equatable {
             writer.append(61)
             writer.appendVarint(view)
             facts.encode(into: writer)
-        case .rolesChanged: writer.append(43)
+        case .rolesChanged(let change): Self.append(43, change, to: writer)
+        case .rolesForgotten(let change): Self.append(45, change, to: writer)
         case .prepared(let keyspace, let text, let epoch):
             writer.append(44)
             Self.append(keyspace, to: writer)

@@ -123,11 +123,6 @@ extension Shard {
         for connection in connections.values { connection.authority = nil }
     }
 
-    /// Tells all shards of this node that roles or permissions have changed.
-    func announceRoles() {
-        for shard in 0..<shardCount { sendShard(.rolesChanged, to: ShardIndex(shard)) }
-    }
-
     // MARK: Knowing
 
     private func isFresh(_ authority: Authority) -> Bool {
@@ -156,7 +151,8 @@ extension Shard {
         guard let role = connection.role else { throw .unauthorized("You have not logged in") }
         let parked = ParkedStatement(
             connection: connection.id, header: frame.header, body: [UInt8](frame.body))
-        if let load = authorities.loads[role] {
+        // One that began before a change may have read what was before.
+        if let load = authorities.loads[role], load.generation == authorities.generation {
             guard load.parked.count < configuration.requests.maximumInFlight else {
                 throw .overloaded("Too many requests wait for the permissions of \(role)")
             }
@@ -226,7 +222,7 @@ extension Shard {
     }
 
     private func finish(_ load: AuthorityLoad, _ failure: CQLError?) {
-        authorities.loads[load.role] = nil
+        if authorities.loads[load.role] === load { authorities.loads[load.role] = nil }
         let authority = Authority(role: load.role, book: load.book, loadedAt: now.monotonic)
         // What was read before a change is not remembered beyond the statements that waited for it.
         if failure == nil, load.generation == authorities.generation {

@@ -1,6 +1,7 @@
 // Carrying out a statement about roles, and what follows a change of the schema.
 //
-//     reading all roles --> deciding --> hashing the password, if there is one --> writing --> answered
+//     reading all roles --> deciding --> hashing the password, if there is one --> writing
+//         --> every shard forgets what it knew --> answered
 //
 // All roles and all permissions are read, at QUORUM, whatever the statement: they are few, such statements
 // are rare, and the rules (`RoleRules`) then are judged on one value. Writes go to EACH_QUORUM, as in
@@ -36,6 +37,13 @@ final class RoleRun {
         self.client = client
         self.purpose = purpose
     }
+}
+
+/// A change of roles of which some shard does not know yet.
+struct PendingRoles {
+    let run: RoleRun
+    let failure: CQLError?
+    var waiting: Int
 }
 
 extension Shard {
@@ -110,8 +118,7 @@ extension Shard {
     func roleStatementsEnded(_ run: RoleRun, _ rows: [[SystemRow]], _ failure: CQLError?) {
         if case .writing = run.step {
             // A write that failed may still apply.
-            announceRoles()
-            finish(run, failure)
+            announceRoles(of: run, failure)
             return
         }
         if let failure {
@@ -178,6 +185,25 @@ extension Shard {
             return
         }
         write(change.with(hash: hash).writes, run)
+    }
+
+    /// Tells all shards of this node that roles or permissions have changed. The statement that changed
+    /// them is answered when no shard judges by what was before.
+    func announceRoles(of run: RoleRun? = nil, _ failure: CQLError? = nil) {
+        nextView += 1
+        let change = nextView
+        if let run {
+            pendingRoles[change] = PendingRoles(run: run, failure: failure, waiting: shardCount)
+        }
+        for shard in 0..<shardCount { sendShard(.rolesChanged(change), to: ShardIndex(shard)) }
+    }
+
+    /// A shard has forgotten what it knew of roles.
+    func rolesForgotten(_ change: UInt64) {
+        guard var pending = pendingRoles[change] else { return }
+        pending.waiting -= 1
+        pendingRoles[change] = pending.waiting > 0 ? pending : nil
+        if pending.waiting == 0 { finish(pending.run, pending.failure) }
     }
 
     private func finish(_ run: RoleRun, _ failure: CQLError?) {

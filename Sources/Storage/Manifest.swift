@@ -200,6 +200,7 @@ enum ManifestFile {
         let bytes = buffer.bytes
         guard bytes.count >= headerBytes else { return nil }
         let expected = header(file)
+        let seed = CommitLog.seed(identity(file))
         let version = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
         guard bytes.prefix(headerBytes).elementsEqual(expected) else {
             let crc = UInt32(
@@ -209,9 +210,15 @@ enum ManifestFile {
             if isSound, version > formatVersion {
                 throw .newerFormat(file: file, version: version)
             }
+            // One that was never completed has no mark, and no record behind what is missing.
+            if isRecord(bytes, at: headerBytes, seed: seed)
+                || hasMark(bytes, from: headerBytes, seed: seed)
+            {
+                throw .corruption(
+                    CorruptionError(file: file, offset: 0, detail: "bad manifest header"))
+            }
             return nil
         }
-        let seed = CommitLog.seed(identity(file))
         var state = ManifestState()
         var offset = headerBytes
         var count = 0
@@ -242,6 +249,13 @@ enum ManifestFile {
                 CorruptionError(file: file, offset: offset, detail: "bad manifest record"))
         }
         return count > 0 ? state : nil
+    }
+
+    private static func isRecord(
+        _ bytes: UnsafeRawBufferPointer, at offset: Int, seed: UInt32
+    ) -> Bool {
+        if case .record = LogRecord.read(bytes, at: offset, seed: seed) { return true }
+        return false
     }
 
     /// Whether a mark stands at or behind `start`. Cost: one load for each byte, a checksum of sixteen

@@ -122,8 +122,8 @@ import Testing
         @Test func acknowledgedWritesSurviveKills() async throws { try await run("crash") }
 
         @Test(arguments: [
-            "admin", "batches", "counters", "describe", "errors", "events", "lists", "lwt",
-            "metadata", "permissions", "prepared", "read", "schema", "settings", "shell",
+            "admin", "batches", "counters", "describe", "errors", "events", "fragments", "lists",
+            "lwt", "metadata", "permissions", "prepared", "read", "schema", "settings", "shell",
             "virtual_tables", "write",
         ])
         func severalNodesAnswerAsOne(suite: String) async throws { try await run(suite) }

@@ -63,7 +63,7 @@ import Testing
     }
 
     @Test func aLongStatementPreparedUnderAnOlderSchemaIsPlannedAgainByAJob() throws {
-        let bench = try Bench()
+        let bench = try ShardBench()
         bench.open(1)
         bench.open(2)
         try bench.step()

@@ -398,6 +398,7 @@ extension StorageEngine {
             table.sstables = sstables
             table.mayCompact = true
             for input in inputs { input.isObsolete = true }
+            replaceInQueues(table, inputs, by: made)
         } else {
             for sstable in made { withdraw(sstable) }
         }

@@ -24,7 +24,8 @@ extension StorageEngine {
         return add("snapshot \(request.tag)", .flushing(waiting, then: request))
     }
 
-    /// Goes through all files that the tables have now.
+    /// Goes through all files that the tables have now; where one has become others when its turn comes,
+    /// through those.
     package func startFiles(_ kind: FileMaintenance, _ ids: [TableID]?) -> MaintenanceID {
         var queue: [(table: TableState, number: UInt64)] = []
         for table in tableList where ids?.contains(table.id) ?? true {
@@ -319,7 +320,7 @@ extension StorageEngine {
     ) {
         var queue = queue
         while let entry = queue.first {
-            // Compaction may have taken the file meanwhile: what it became was written today.
+            // What became of a file stands in its place; this one has gone with its table's data.
             guard let sstable = entry.table.sstables.first(where: { $0.number == entry.number })
             else {
                 queue.removeFirst()
@@ -339,6 +340,27 @@ extension StorageEngine {
             return
         }
         task.state = .ended
+    }
+
+    /// The table's files `old` have become `new`: tasks that have not come to them go through those.
+    func replaceInQueues(_ table: TableState, _ old: [SSTable], by new: [SSTable]) {
+        func replaced(
+            _ queue: [(table: TableState, number: UInt64)]
+        ) -> [(table: TableState, number: UInt64)] {
+            func isOld(_ entry: (table: TableState, number: UInt64)) -> Bool {
+                entry.table === table && old.contains { $0.number == entry.number }
+            }
+            guard let place = queue.firstIndex(where: isOld) else { return queue }
+            return queue[..<place] + new.map { (table, $0.number) }
+                + queue[place...].filter { !isOld($0) }
+        }
+        for task in maintenance {
+            if case .files(let kind, let queue) = task.state {
+                task.state = .files(kind, replaced(queue))
+            } else if let (kind, queue) = task.rest {
+                task.rest = (kind, replaced(queue))
+            }
+        }
     }
 
     /// Whether there is anything to do for the file.
@@ -512,6 +534,7 @@ extension StorageEngine {
                     table.sstables.sort { $0.number < $1.number }
                 }
                 old.isObsolete = true
+                replaceInQueues(table, [old], by: new.map { [$0] } ?? [])
             } else if let new {
                 withdraw(new)
             }

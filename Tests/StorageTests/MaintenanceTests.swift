@@ -388,6 +388,32 @@ import Testing
             })
     }
 
+    /// A task goes through what its files have become, whoever has written that.
+    @Test(arguments: 1...8, [true, false])
+    func filesThatAreCompactedMeanwhileAreCleanedUpToo(seed: Int, compactsFirst: Bool) throws {
+        let harness = try harness(seed: seed)
+        for part in 0..<4 {
+            try fill(harness, 20, seed: UInt64(10 * seed + part))
+            try flush(harness)
+        }
+        let engine = try #require(harness.engine)
+        var half = everything
+        half.scope = .range(ReadCommand.TokenScope(start: -1, end: .max))
+        let owned = try harness.read(half)
+        #expect(try harness.read(everything) != owned)
+        if compactsFirst { engine.compact(table: testTable) }
+        let upgrade = engine.startFiles(.upgrade(all: true), nil)
+        let cleanup = engine.startFiles(.cleanup([0 ... .max]), nil)
+        if !compactsFirst {
+            for _ in 0..<seed where try !harness.work() { try harness.endTick() }
+            engine.compact(table: testTable)
+        }
+        #expect(try finish(harness, upgrade).rewritten > 0)
+        #expect(try finish(harness, cleanup).rewritten > 0)
+        try harness.settle()
+        #expect(try harness.read(everything) == owned)
+    }
+
     @Test func deathsDuringAnImportTakeInAllOrNothing() throws {
         let source = try harness(seed: 5)
         try fill(source, 40)

@@ -157,6 +157,8 @@ public final class Engine {
         try ready()
         closedBecause = "the engine was closed"
         helpers.stop()
+        storage.endLog(outbox: outbox)
+        try carryOut()
         try onDisk { () throws(DiskFailure) in try files.syncAll() }
         lock = nil
     }

@@ -87,6 +87,20 @@ package struct RowView {
         return false
     }
 
+    /// The value of a column that has no elements, as a reader at that second sees it; nil if it has none.
+    /// Here, so that the walk is one piece of code for whoever calls it from another room.
+    package static func value(
+        of column: UInt32, in bytes: UnsafeRawBufferPointer, nowInSeconds: Int64
+    ) throws(MalformedBytes) -> UnsafeRawBufferPointer? {
+        var cells = try RowView(bytes).cells
+        while let cell = try cells.next() {
+            if cell.column < column { continue }
+            if cell.column > column { return nil }
+            if cell.path.isEmpty, cell.isLive(nowInSeconds: nowInSeconds) { return cell.value }
+        }
+        return nil
+    }
+
     /// The newest timestamp of marker, deletion and cells; `noTimestamp` for an empty row.
     package func newestTimestamp() throws(MalformedBytes) -> Int64 {
         var newest = max(liveness.timestamp, deletion.timestamp)

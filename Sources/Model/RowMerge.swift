@@ -55,6 +55,44 @@ package enum RowMerge {
         }
     }
 
+    /// The newest of several versions of a row where it alone is what they merge to: each was written at one
+    /// moment and sets the same plain columns, as when a row is put again. Nil where it takes `merge` to know,
+    /// also if two are of the same moment. Nothing is copied.
+    package static func newestAlike(
+        _ versions: [UnsafeRawBufferPointer]
+    ) throws(MalformedBytes) -> UnsafeRawBufferPointer? {
+        guard var newest = versions.first else { return nil }
+        for index in 1..<versions.count {
+            guard let isNewer = try isNewer(versions[index], than: newest) else { return nil }
+            if isNewer { newest = versions[index] }
+        }
+        return newest
+    }
+
+    /// Whether `a` replaces `b` (true) or `b` replaces `a`; nil if neither is plain to see.
+    private static func isNewer(
+        _ a: UnsafeRawBufferPointer, than b: UnsafeRawBufferPointer
+    ) throws(MalformedBytes) -> Bool? {
+        var left = ByteReader(a)
+        var right = ByteReader(b)
+        let flags = try left.readUInt8()
+        guard flags & ~RowFlags.hasLiveness.rawValue == 0, try right.readUInt8() == flags else {
+            return nil
+        }
+        let newer: Int64 = try left.readLittleEndian()
+        let older: Int64 = try right.readLittleEndian()
+        if newer == older || left.isAtEnd { return nil }
+        while !left.isAtEnd, !right.isAtEnd {
+            guard try left.readVarint() == right.readVarint(),
+                try left.readUInt8() == Cell.Flags.sameTimestamp.rawValue,
+                try right.readUInt8() == Cell.Flags.sameTimestamp.rawValue
+            else { return nil }
+            _ = try left.readLengthPrefixed()
+            _ = try right.readLengthPrefixed()
+        }
+        return left.isAtEnd && right.isAtEnd ? newer > older : nil
+    }
+
     /// Writes the row less what `shadow` and its own deletions cover.
     /// Returns false, with nothing written, if nothing is left.
     package static func filter(

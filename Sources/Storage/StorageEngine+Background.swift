@@ -123,6 +123,10 @@ extension StorageEngine {
         watchDiskUsage(clock.monotonic, outbox)
     }
 
+    /// Asks that the log be closed where it ends, for a start that has nothing to search behind it. The last
+    /// thing that is asked of an engine: no step may follow.
+    package func endLog(outbox: Outbox) { log.end(outbox) }
+
     /// When the engine must be stepped next if nothing happens before.
     package var nextWake: Instant? {
         var wake = log.nextWake

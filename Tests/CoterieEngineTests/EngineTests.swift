@@ -67,6 +67,44 @@ struct Twin: Equatable {
         return twin
     }
 
+    private func logSizes(_ folder: String) throws -> [String: Int] {
+        var sizes: [String: Int] = [:]
+        for name in try FileManager.default.contentsOfDirectory(atPath: folder)
+        where name.hasSuffix(".log") {
+            let bytes = try #require(FileManager.default.contents(atPath: "\(folder)/\(name)"))
+            sizes[name] = bytes.count
+        }
+        return sizes
+    }
+
+    @Test func aClosedEngineLeavesALogThatIsClosedAndComesBackWhole() throws {
+        let folder = try TestFolder()
+        for life in 0..<3 {
+            let sizes = life == 0 ? [:] : try logSizes(folder.engine)
+            let engine = try Engine.open(folder.engine, options: smallOptions)
+            // A log without an end mark would have been cut off where its records end.
+            let reopened = try logSizes(folder.engine)
+            for (name, size) in sizes {
+                #expect(
+                    reopened[name] == nil || reopened[name] == size,
+                    "\(name) of \(size), then \(reopened)")
+            }
+            #expect(life == 0 || sizes.keys.contains { reopened[$0] != nil })
+            let table = try engine.createTable(TableDefinition(name: "t"))
+            let batch = engine.makeBatch()
+            for number in 0..<UInt64(life) * 10 {
+                #expect(try engine.value(table, partition: key(number), column: 1) == [1])
+            }
+            for number in UInt64(life) * 10..<UInt64(life + 1) * 10 {
+                batch.put(table, partition: key(number), column: 1, value: [1])
+            }
+            try engine.write(batch)
+            // The next segment stands ready.
+            try engine.waitUntilIdle()
+            try engine.close()
+        }
+    }
+
     @Test func whatIsWrittenIsReadFlushedOrNot() throws {
         let folder = try TestFolder()
         let engine = try Engine.open(folder.engine)

@@ -66,6 +66,24 @@ struct SmallRandom {
         return canonical.array
     }
 
+    /// A row that was written at one moment: so many plain columns, and perhaps a marker.
+    mutating func plainRow(columns: Int, hasMarker: Bool) -> [UInt8] {
+        let output = ByteWriter()
+        let timestamp = Int64(below(8))
+        var writer = RowWriter()
+        writer.begin(
+            liveness: hasMarker ? Liveness(timestamp: timestamp) : .none, deletion: .none,
+            baseTimestamp: timestamp, into: output)
+        for column in 0..<columns {
+            bytes(4).withUnsafeBytes {
+                writer.append(
+                    Cell(column: UInt32(column), flags: [], timestamp: timestamp, value: $0),
+                    into: output)
+            }
+        }
+        return columns == 0 && !hasMarker ? [] : output.array
+    }
+
     private mutating func cell(
         _ column: UInt32, path: [UInt8]?, _ writer: RowWriter, _ raw: ByteWriter
     ) {

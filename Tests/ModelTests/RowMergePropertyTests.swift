@@ -44,6 +44,38 @@ import Testing
         }
     }
 
+    @Test func aVersionIsTheNewestAlikeOnlyIfItIsTheMerge() throws {
+        var alike = 0
+        for seed in 0..<4_000 {
+            var random = SmallRandom(seed)
+            var versions: [[UInt8]] = []
+            let columns = random.below(4)
+            let hasMarker = random.chance(1, outOf: 2)
+            for _ in 0..<2 + random.below(3) {
+                versions.append(
+                    random.chance(1, outOf: 8)
+                        ? try random.row()
+                        : random.plainRow(columns: columns, hasMarker: hasMarker))
+            }
+            versions.removeAll { $0.isEmpty }
+            var merged: [UInt8] = []
+            for version in versions { merged = try merge(merged, version) }
+            let views = versions.map { bytes -> UnsafeMutableRawBufferPointer in
+                let copy = UnsafeMutableRawBufferPointer.allocate(
+                    byteCount: bytes.count, alignment: 1)
+                copy.copyBytes(from: bytes)
+                return copy
+            }
+            defer { for view in views { view.deallocate() } }
+            let newest = try RowMerge.newestAlike(views.map { UnsafeRawBufferPointer($0) })
+            if let newest, versions.count > 1 {
+                alike += 1
+                #expect([UInt8](newest) == merged, "seed \(seed)")
+            }
+        }
+        #expect(alike > 500)
+    }
+
     @Test func mergeUnderAShadowIsTheShadowedMerge() throws {
         for seed in 0..<4_000 {
             var random = SmallRandom(seed)

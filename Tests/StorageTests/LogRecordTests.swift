@@ -49,4 +49,22 @@ struct LogRecordTests {
         #expect(found.count == 1)
         #expect(found.synced == synced)
     }
+
+    @Test(arguments: [UInt32(3), 255, 65_535, 65_536, 1 << 24])
+    func aSoundRecordIsFoundBehindOtherBytesAtEveryPlace(_ segment: UInt32) {
+        for gap in 0..<40 {
+            for former in [UInt8(0), 1, 0xFF] {
+                let writer = ByteWriter()
+                for index in 0..<100 + gap { writer.append(index % 3 == 0 ? former : 0x5A) }
+                let synced = LogPosition(segment: segment, offset: 9)
+                [UInt8](1...3).withUnsafeBytes {
+                    LogRecord.append($0, synced: synced, seed: 2, into: writer)
+                }
+                let found = LogRecord.searchBehind(
+                    writer.bytes, from: 5, segment: segment, seed: 2)
+                #expect(found.count == 1)
+                #expect(found.synced == synced)
+            }
+        }
+    }
 }

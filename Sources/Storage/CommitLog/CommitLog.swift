@@ -167,6 +167,23 @@ final class CommitLog {
         if spare == nil, preparation == nil, mayPrepare { prepareSpare(outbox) }
     }
 
+    /// Emits the end marks of the active segment and of the one that stands ready: the next start knows then
+    /// that nothing lies behind the last record, and need not search. Nothing may be appended any more.
+    func end(_ outbox: Outbox) {
+        emitEnd(of: active, at: activeEnd, outbox)
+        if let spare { emitEnd(of: spare, at: Self.headerBytes, outbox) }
+    }
+
+    private func emitEnd(of segment: Segment, at offset: Int, _ outbox: Outbox) {
+        precondition(buffer.count == 0, "records wait for a step to write them")
+        LogRecord.append(
+            UnsafeRawBufferPointer(start: nil, count: 0), synced: syncedPosition,
+            seed: segment.seed, into: buffer)
+        let range = outbox.store(buffer.bytes)
+        outbox.effects.append(.logAppend(segment.file, offset: offset, range))
+        buffer.removeAll()
+    }
+
     // MARK: Syncing
 
     /// Asks that what was appended until the end of this step be synced: at once in batch mode, within

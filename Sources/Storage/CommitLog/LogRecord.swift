@@ -90,8 +90,20 @@ enum LogRecord {
         let zerosAreNothing = zeros.withUnsafeBytes {
             CRC32C.checksum(UnsafeRawBufferPointer(rebasing: $0[4...]), seed: seed) != 0
         }
+        let filter = SegmentFilter(segment)
         while bytes.count - position >= headerBytes {
-            if zerosAreNothing {
+            position = filter.skip(bytes, from: position)
+            guard bytes.count - position >= headerBytes else { return }
+            let synced = UInt64(
+                littleEndian: bytes.loadUnaligned(fromByteOffset: position + 8, as: UInt64.self))
+            // Of this segment or one of the 63 before it, or nothing: most bytes end here. There is no
+            // segment 0.
+            let told = UInt32(truncatingIfNeeded: synced >> 32)
+            guard told != 0 && segment &- told < 64 || synced == 0 else {
+                position += 1
+                continue
+            }
+            if zerosAreNothing, synced == 0 {
                 let skipped = countZeros(bytes, from: position)
                 if skipped >= headerBytes {
                     // The first record behind may begin with zeros itself.
@@ -99,17 +111,11 @@ enum LogRecord {
                     continue
                 }
             }
-            let synced = LogPosition(
-                packed: UInt64(
-                    littleEndian: bytes.loadUnaligned(
-                        fromByteOffset: position + 8, as: UInt64.self)))
-            let isPlausible =
-                synced.segment <= segment && synced.segment &+ 64 > segment || synced == .zero
             let length = Int(
                 UInt32(
                     littleEndian: bytes.loadUnaligned(
                         fromByteOffset: position + 4, as: UInt32.self)))
-            if isPlausible, length <= shortBytes || length <= longBytes {
+            if length <= shortBytes || length <= longBytes {
                 switch read(bytes, at: position, seed: seed) {
                 case .record(_, let synced, let next), .end(let synced, let next):
                     found(synced, position)
@@ -122,6 +128,41 @@ enum LogRecord {
                 }
             }
             position += 1
+        }
+    }
+
+    /// Passes eight places at once where none can be a record: the upper two bytes of the segment that a record
+    /// tells are those of its own segment, or zero.
+    private struct SegmentFilter {
+        private static let ones: UInt64 = 0x0101_0101_0101_0101
+        private let third: UInt64
+        private let fourth: UInt64
+        /// All segments that may be told have the same upper bytes.
+        private let isUsable: Bool
+
+        init(_ segment: UInt32) {
+            third = UInt64(segment >> 16 & 0xFF) &* Self.ones
+            fourth = UInt64(segment >> 24) &* Self.ones
+            isUsable = (max(segment, 63) - 63) >> 16 == segment >> 16
+        }
+
+        @inline(__always)
+        func skip(_ bytes: UnsafeRawBufferPointer, from start: Int) -> Int {
+            var position = start
+            guard isUsable else { return position }
+            while bytes.count - position >= headerBytes + 8 {
+                let low = bytes.loadUnaligned(fromByteOffset: position + 14, as: UInt64.self)
+                let high = bytes.loadUnaligned(fromByteOffset: position + 15, as: UInt64.self)
+                if Self.hasZero(low | high) { break }
+                if Self.hasZero((low ^ third) | (high ^ fourth)) { break }
+                position += 8
+            }
+            return position
+        }
+
+        @inline(__always)
+        private static func hasZero(_ word: UInt64) -> Bool {
+            (word &- ones) & ~word & (ones &<< 7) != 0
         }
     }
 

@@ -186,9 +186,13 @@ final class PartitionReader {
     ) throws(MalformedBytes) {
         var row = versions[0]
         if versions.count > 1 {
-            merged.removeAll()
-            guard try mergeVersions(versions, shadow: .none) else { return }
-            row = merged.bytes
+            if let newest = try RowMerge.newestAlike(versions) {
+                row = newest
+            } else {
+                merged.removeAll()
+                guard try mergeVersions(versions, shadow: .none) else { return }
+                row = merged.bytes
+            }
         }
         try readSingleRow(
             token: token, key: key, rowKey: rowKey, row: row, rule: rule, limits: &limits,

@@ -109,7 +109,7 @@ final class ReadRunner {
     /// The key of the last partition that a scan has finished.
     let lastKey = ByteWriter(capacity: 64)
     let slice: ClosedRange<Int64>
-    @exclusivity(unchecked) var heads: [ScanHead] = []
+    let heads = ScanHeads()
     @exclusivity(unchecked) var keyCursors: [SSTableKeyCursor] = []
     @exclusivity(unchecked) var usedKeyCursors = 0
     @exclusivity(unchecked) var versions: [UnsafeRawBufferPointer] = []

@@ -95,31 +95,30 @@ extension ReadRunner {
     @inline(__always)
     private func lead() -> Lead {
         var lead = Lead()
-        heads.withUnsafeBufferPointer { heads in
-            for index in heads.indices where !heads[index].isAtEnd {
-                let token = heads[index].token
-                if lead.source >= 0 {
-                    if token > lead.token {
-                        lead.next = min(lead.next, token)
+        let heads = heads.places
+        for index in heads.indices where !heads[index].isAtEnd {
+            let token = heads[index].token
+            if lead.source >= 0 {
+                if token > lead.token {
+                    lead.next = min(lead.next, token)
+                    continue
+                }
+                if token == lead.token {
+                    let order = compareBytes(heads[index].key, lead.key)
+                    if order == 0 {
+                        lead.sharers += 1
                         continue
                     }
-                    if token == lead.token {
-                        let order = compareBytes(heads[index].key, lead.key)
-                        if order == 0 {
-                            lead.sharers += 1
-                            continue
-                        }
-                        lead.next = token
-                        if order > 0 { continue }
-                    } else {
-                        lead.next = lead.token
-                    }
+                    lead.next = token
+                    if order > 0 { continue }
+                } else {
+                    lead.next = lead.token
                 }
-                lead.source = index
-                lead.token = token
-                lead.key = heads[index].key
-                lead.sharers = 1
             }
+            lead.source = index
+            lead.token = token
+            lead.key = heads[index].key
+            lead.sharers = 1
         }
         return lead
     }
@@ -127,10 +126,15 @@ extension ReadRunner {
     private func scan(
         _ run: ReadRun, _ end: Int64, _ memtables: inout [MemtableHead]
     ) throws(StorageError) -> Bool? {
-        heads.removeAll(keepingCapacity: true)
-        for memtable in memtables { heads.append(memtable.head) }
-        for index in 0..<usedKeyCursors { heads.append(keyCursors[index].head) }
         let files = memtables.count
+        heads.resize(to: files + usedKeyCursors)
+        // Plain pointers and constants: nothing that the loop touches for each partition counts references.
+        let heads = heads.places
+        let output = run.output
+        let context = context
+        let cursors = keyCursors
+        for index in memtables.indices { heads[index] = memtables[index].head }
+        for index in 0..<usedKeyCursors { heads[files + index] = cursors[index].head }
         // A position inside a partition concerns only the first one.
         var resumed = run.position.flatMap { $0.clustering == nil ? nil : $0 }
         let isSimple =
@@ -139,18 +143,19 @@ extension ReadRunner {
         while true {
             let lead = lead()
             guard lead.source >= 0, lead.token <= end else { return true }
-            if run.limits.rows <= 0 || run.output.count >= run.limits.endOfBytes { return false }
+            if run.limits.rows <= 0 || output.count >= run.limits.endOfBytes { return false }
             if isSimple, resumed == nil {
                 if lead.sharers == 1, lead.source >= files, lead.next > lead.token {
-                    let cursor = keyCursors[lead.source - files]
-                    if cursor.isSingle {
+                    if heads[lead.source].isSingle {
+                        let cursor = cursors[lead.source - files]
                         let last = min(end, lead.next - 1)
-                        let isLoaded = try appendSingles(run, cursor, through: last, &finished)
+                        let isLoaded = try appendSingles(
+                            run, cursor, through: last, &finished, output, context)
                         heads[lead.source] = cursor.head
                         if !isLoaded { return pause(run, finished) }
                         continue
                     }
-                } else if try mergeSingles(run, lead.token, lead.key, memtables) {
+                } else if try mergeSingles(run, lead.token, lead.key, output) {
                     finished = lead.token
                     try noteTombstones(run)
                     if try !advance(lead.token, lead.key, &memtables) {
@@ -176,7 +181,8 @@ extension ReadRunner {
     /// Appends the cursor's partitions of one row each up to the token `last`, or to a limit, or to one
     /// of another shape; false if a block is missing.
     private func appendSingles(
-        _ run: ReadRun, _ cursor: SSTableKeyCursor, through last: Int64, _ finished: inout Int64?
+        _ run: ReadRun, _ cursor: SSTableKeyCursor, through last: Int64, _ finished: inout Int64?,
+        _ output: ByteWriter, _ context: ReadContext
     ) throws(StorageError) -> Bool {
         var limits = run.limits
         // Until the run ends its blocks stay where they are, whichever the cursor stands in.
@@ -189,7 +195,6 @@ extension ReadRunner {
                 lastKey.append(passed.key)
             }
         }
-        let output = run.output
         if cursor.isPlain {
             return try cursor.appendPlain(
                 through: last, limits: &limits, into: output, passed: &passed, context)
@@ -227,31 +232,24 @@ extension ReadRunner {
     /// Appends the partition of the heads at that key if each of them has one row of it, the same, and
     /// nothing else; false, with nothing appended, if not.
     private func mergeSingles(
-        _ run: ReadRun, _ token: Int64, _ key: UnsafeRawBufferPointer, _ memtables: [MemtableHead]
+        _ run: ReadRun, _ token: Int64, _ key: UnsafeRawBufferPointer, _ output: ByteWriter
     ) throws(StorageError) -> Bool {
         versions.removeAll(keepingCapacity: true)
         var rowKey = UnsafeRawBufferPointer(start: nil, count: 0)
+        let heads = heads.places
         for index in heads.indices where heads[index].isAt(token, key) {
-            let single: (key: UnsafeRawBufferPointer, row: UnsafeRawBufferPointer)
-            if index < memtables.count {
-                guard let found = memtables[index].single else { return false }
-                single = found
-            } else {
-                let cursor = keyCursors[index - memtables.count]
-                guard cursor.isSingle else { return false }
-                single = (cursor.rowKey, cursor.row)
-            }
+            guard heads[index].isSingle else { return false }
             if versions.isEmpty {
-                rowKey = single.key
-            } else if !equalBytes(rowKey, single.key) {
+                rowKey = heads[index].rowKey
+            } else if !equalBytes(rowKey, heads[index].rowKey) {
                 return false
             }
-            versions.append(single.row)
+            versions.append(heads[index].row)
         }
         do throws(MalformedBytes) {
             try reader.readSingleRow(
                 token: token, key: key, rowKey: rowKey, versions: versions, rule: run.rule,
-                limits: &run.limits, into: run.output)
+                limits: &run.limits, into: output)
         } catch {
             throw .malformed(error)
         }
@@ -265,6 +263,7 @@ extension ReadRunner {
         // The key may lie in a block that goes away.
         lastKey.removeAll()
         lastKey.append(key)
+        let heads = heads.places
         for index in heads.indices where heads[index].isAt(token, lastKey.bytes) {
             if index < memtables.count {
                 memtables[index].advance()
@@ -293,6 +292,7 @@ extension ReadRunner {
         behind: [UInt8]?
     ) throws(StorageError) -> PartitionReader.Outcome {
         beginPartition()
+        let heads = heads.places
         for index in heads.indices where heads[index].isAt(token, key) {
             if index < memtables.count {
                 if let node = memtables[index].node { try add(node, memtables[index].memtable) }

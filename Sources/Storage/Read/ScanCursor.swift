@@ -15,10 +15,36 @@ struct ScanHead: BitwiseCopyable {
     var token: Int64 = .max
     var key = UnsafeRawBufferPointer(start: nil, count: 0)
     var isAtEnd = true
+    /// It is one row, and nothing else is said of it.
+    var isSingle = false
+    /// Of a single one.
+    var rowKey = UnsafeRawBufferPointer(start: nil, count: 0)
+    var row = UnsafeRawBufferPointer(start: nil, count: 0)
 
     @inline(__always)
     func isAt(_ token: Int64, _ key: UnsafeRawBufferPointer) -> Bool {
         self.token == token && !isAtEnd && equalBytes(self.key, key)
+    }
+}
+
+/// The heads of a scan's sources, side by side. Pooled: the memory stays for the next scan, and `places` is
+/// looked at without counting a reference.
+final class ScanHeads {
+    @exclusivity(unchecked) private var memory = UnsafeMutableBufferPointer<ScanHead>(
+        start: nil, count: 0)
+    @exclusivity(unchecked) private(set) var places = UnsafeMutableBufferPointer<ScanHead>(
+        start: nil, count: 0)
+
+    deinit { memory.deallocate() }
+
+    /// Room for so many, all at their end.
+    func resize(to count: Int) {
+        if memory.count < count {
+            memory.deallocate()
+            memory = .allocate(capacity: max(16, count))
+        }
+        places = UnsafeMutableBufferPointer(start: memory.baseAddress, count: count)
+        places.initialize(repeating: ScanHead())
     }
 }
 
@@ -36,11 +62,18 @@ struct MemtableHead {
     mutating func advance() { node = cursor.next() }
 
     var head: ScanHead {
-        node.map { ScanHead(token: $0.token, key: $0.key, isAtEnd: false) } ?? ScanHead()
+        guard let node else { return ScanHead() }
+        var head = ScanHead(token: node.token, key: node.key, isAtEnd: false)
+        if let single {
+            head.isSingle = true
+            head.rowKey = single.key
+            head.row = single.row
+        }
+        return head
     }
 
     /// The only row of the partition, if that is all there is.
-    var single: (key: UnsafeRawBufferPointer, row: UnsafeRawBufferPointer)? {
+    private var single: (key: UnsafeRawBufferPointer, row: UnsafeRawBufferPointer)? {
         guard let node, node.rowCount == 1, node.isPlain, let rows = node.rows else { return nil }
         let record = RowRecord(rows)
         return record.isWide ? nil : (record.key, record.row)
@@ -101,7 +134,10 @@ final class SSTableKeyCursor {
         isAtEnd = true
     }
 
-    var head: ScanHead { ScanHead(token: token, key: key, isAtEnd: isAtEnd) }
+    var head: ScanHead {
+        ScanHead(
+            token: token, key: key, isAtEnd: isAtEnd, isSingle: isSingle, rowKey: rowKey, row: row)
+    }
 
     /// The current partition's first fragment, whole.
     func fragment() throws(StorageError) -> Fragment {

@@ -107,7 +107,7 @@ let package = Package(
         // Experiments, histories, measures and reports.
         room(
             "ConsistencyLab",
-            ["Simulation", "Model", "Environment"]),
+            ["Simulation", "Model", "Environment", "Encoding"]),
         // The command line.
         .executableTarget(
             name: "coterie",

@@ -1,6 +1,8 @@
 // Writes JSON: keys in the order given, two spaces of indentation, nothing that depends on a
 // locale.
 
+internal import Encoding
+
 /// A JSON value.
 package indirect enum JSONText {
     case integer(Int64)
@@ -20,7 +22,7 @@ package indirect enum JSONText {
         case .unsigned(let value): return String(value)
         case .decimal(let value, let places): return Self.decimal(value, places)
         case .boolean(let value): return value ? "true" : "false"
-        case .string(let value): return Self.quoted(value)
+        case .string(let value): return JSONString.quoted(value)
         case .array(let values):
             if values.isEmpty { return "[]" }
             let lines = values.map { inner + $0.text(indent: inner) }
@@ -28,7 +30,7 @@ package indirect enum JSONText {
         case .object(let members):
             if members.isEmpty { return "{}" }
             let lines = members.map {
-                "\(inner)\(Self.quoted($0.0)): \($0.1.text(indent: inner))"
+                "\(inner)\(JSONString.quoted($0.0)): \($0.1.text(indent: inner))"
             }
             return "{\n" + lines.joined(separator: ",\n") + "\n\(indent)}"
         }
@@ -46,23 +48,5 @@ package indirect enum JSONText {
         if places == 0 { return "\(sign)\(whole)" }
         let digits = String(UInt64(scaled) % scale)
         return "\(sign)\(whole)." + String(repeating: "0", count: places - digits.count) + digits
-    }
-
-    private static func quoted(_ text: String) -> String {
-        var result = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": result += "\\\""
-            case "\\": result += "\\\\"
-            case "\n": result += "\\n"
-            case "\r": result += "\\r"
-            case "\t": result += "\\t"
-            case _ where scalar.value < 0x20:
-                let digits = String(scalar.value, radix: 16)
-                result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            default: result.unicodeScalars.append(scalar)
-            }
-        }
-        return result + "\""
     }
 }

@@ -1,5 +1,6 @@
 // Values as JSON and YAML, and figures as nodetool writes them.
 
+internal import Encoding
 internal import Environment
 
 /// Writes values for programs and for people.
@@ -11,30 +12,14 @@ enum AdminText {
         case .bool(let flag): String(flag)
         case .integer(let number): String(number)
         case .number(let number): number.isFinite ? String(number) : "null"
-        case .text(let text): quoted(text)
+        case .text(let text): JSONString.quoted(text)
         case .list(let elements): "[" + elements.map(json).joined(separator: ", ") + "]"
         case .map(let fields):
-            "{" + fields.map { "\(quoted($0.name)): \(json($0.value))" }.joined(separator: ", ")
+            "{"
+                + fields.map { "\(JSONString.quoted($0.name)): \(json($0.value))" }.joined(
+                    separator: ", ")
                 + "}"
         }
-    }
-
-    static func quoted(_ text: String) -> String {
-        var result = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": result += "\\\""
-            case "\\": result += "\\\\"
-            case "\n": result += "\\n"
-            case "\r": result += "\\r"
-            case "\t": result += "\\t"
-            case _ where scalar.value < 0x20:
-                let digits = String(scalar.value, radix: 16)
-                result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            default: result.unicodeScalars.append(scalar)
-            }
-        }
-        return result + "\""
     }
 
     /// YAML, a line for each scalar. Words are quoted as in JSON, which is YAML too.
@@ -48,9 +33,10 @@ enum AdminText {
         case .map(let fields) where !fields.isEmpty:
             return fields.flatMap { field -> [String] in
                 if isScalar(field.value) {
-                    return ["\(indent)\(quoted(field.name)): \(json(field.value))"]
+                    return ["\(indent)\(JSONString.quoted(field.name)): \(json(field.value))"]
                 }
-                return ["\(indent)\(quoted(field.name)):"] + lines(field.value, depth + 1)
+                return ["\(indent)\(JSONString.quoted(field.name)):"]
+                    + lines(field.value, depth + 1)
             }
         case .list(let elements) where !elements.isEmpty:
             return elements.flatMap { element -> [String] in

@@ -25,11 +25,18 @@ import Testing
             world.run(until: world.now + .seconds(5))
         }
 
+        /// A client that has not been opened yet.
+        func newClient(
+            _ role: String, _ password: String, node: Int, number: Int = 0
+        ) -> SimulatedClient {
+            SimulatedClient(
+                world: world, name: "\(role) \(number) at \(node)", node: node,
+                credentials: SimulatedClient.Credentials(role: role, password: password))
+        }
+
         /// A client that has tried to log in.
         func client(_ role: String, _ password: String, node: Int) -> SimulatedClient {
-            let client = SimulatedClient(
-                world: world, name: "\(role) at \(node)", node: node,
-                credentials: SimulatedClient.Credentials(role: role, password: password))
+            let client = newClient(role, password, node: node)
             client.open()
             _ = world.run(until: world.now + .seconds(10)) {
                 client.isReady || !client.protocolErrors.isEmpty
@@ -98,6 +105,26 @@ import Testing
     func rolesAreKeptAndJudgedByTheWholeRing(seed: UInt64) {
         let first = story(seed: seed)
         #expect(first.problems.isEmpty, "seed \(seed): \(first.problems)")
+    }
+
+    /// Some find no role when they look for their own, and then that of the first when they look for any.
+    @Test(arguments: [UInt64(1), 2, 3, 4, 5, 6, 7, 8])
+    func allThatComeFirstAndAtOnceAreLetIn(seed: UInt64) {
+        let ring = Ring(seed: seed)
+        let clients = (0..<6).map {
+            ring.newClient("cassandra", "cassandra", node: $0 % 3, number: $0)
+        }
+        for client in clients {
+            client.open()
+            ring.world.run(until: ring.world.now + .milliseconds(2))
+        }
+        _ = ring.world.run(until: ring.world.now + .seconds(10)) {
+            clients.allSatisfy { $0.isReady || !$0.protocolErrors.isEmpty }
+        }
+        let refusals = clients.flatMap(\.protocolErrors)
+        #expect(refusals.isEmpty, "seed \(seed)")
+        let areReady = clients.map(\.isReady)
+        #expect(areReady == Array(repeating: true, count: 6), "seed \(seed)")
     }
 
     @Test func theSameSeedIsTheSameRunWithPasswordsToo() {

@@ -4,10 +4,13 @@
 //                              | nobody of that name, and it is the default superuser
 //                              v
 //                 looking for roles (ALL) --> hashing the default password --> storing --> verifying
-//                              | there are some: the name is wrong
+//                              | there are some
+//                              v
+//                 reading the role once more (ALL) --> verifying; there is none: the name is wrong
 //
 // A cluster is born without roles. The first client that comes as `cassandra` makes that role, at a
-// timestamp that every other write wins against, and only while no replica knows any role.
+// timestamp that every other write wins against, and only while no replica knows any role. Of several that come
+// at once, the later ones may find the role that the first has just made: so it is read once more.
 // A name that does not exist takes as long to refuse as a password that is wrong.
 
 internal import CQL
@@ -21,6 +24,7 @@ final class LoginRun {
     enum Step {
         case reading
         case lookingForRoles
+        case readingAgain
         case hashingDefault
         case storingDefault(hash: String)
         /// nil: there is no such role, or it has no password.
@@ -103,33 +107,25 @@ extension Shard {
         }
         switch login.step {
         case .reading:
-            guard let row = rows.first?.first else {
-                guard login.role == RoleBook.defaultSuperuser else {
-                    verify(login, nil)
-                    return
-                }
-                login.step = .lookingForRoles
-                // ALL: a role that only one replica knows yet forbids a new superuser.
-                run([InternalCall(Self.readAnyRole)], at: .all, for: .login(login))
+            guard rows[0].isEmpty, login.role == RoleBook.defaultSuperuser else {
+                verify(login, by: rows[0].first)
                 return
             }
-            guard let hash = InternalValue.text(row[0]), !hash.isEmpty else {
-                verify(login, nil)
-                return
-            }
-            let credential = AuthorityCache.Credential(
-                hash: hash, canLogin: InternalValue.boolean(row[1]), loadedAt: now.monotonic)
-            if login.generation == authorities.generation {
-                authorities.remember(credential, of: login.role)
-            }
-            verify(login, credential)
+            login.step = .lookingForRoles
+            // ALL: a role that only one replica knows yet forbids a new superuser.
+            run([InternalCall(Self.readAnyRole)], at: .all, for: .login(login))
         case .lookingForRoles:
-            guard rows.first?.isEmpty ?? true else {
-                verify(login, nil)
+            guard rows[0].isEmpty else {
+                login.step = .readingAgain
+                // ALL: it may be on its way to the replicas.
+                run(
+                    [InternalCall(Self.readHash, [.text(login.role)])], at: .all,
+                    for: .login(login))
                 return
             }
             login.step = .hashingDefault
             hash(RoleBook.defaultPassword, for: .login(login))
+        case .readingAgain: verify(login, by: rows[0].first)
         case .storingDefault(let hash):
             announceRoles()
             verify(
@@ -138,6 +134,20 @@ extension Shard {
         case .hashingDefault, .verifying:
             preconditionFailure("a login reads nothing while a password is looked at")
         }
+    }
+
+    /// Goes on with the row that was read of the role, if there is one.
+    private func verify(_ login: LoginRun, by row: SystemRow?) {
+        guard let row, let hash = InternalValue.text(row[0]), !hash.isEmpty else {
+            verify(login, nil)
+            return
+        }
+        let credential = AuthorityCache.Credential(
+            hash: hash, canLogin: InternalValue.boolean(row[1]), loadedAt: now.monotonic)
+        if login.generation == authorities.generation {
+            authorities.remember(credential, of: login.role)
+        }
+        verify(login, credential)
     }
 
     private func verify(_ login: LoginRun, _ credential: AuthorityCache.Credential?) {

@@ -14,9 +14,7 @@ struct ConformanceRing: Sendable {
     @TaskLocal static var current: ConformanceRing?
 
     /// Runs `conformance.py`.
-    func command(
-        _ verb: String, _ arguments: [String], timeoutSeconds: Double
-    ) async throws -> ProgramResult {
+    func command(_ verb: String, _ arguments: [String]) async throws -> ProgramResult {
         try await Subprocess.run(
             installation.python,
             [
@@ -26,8 +24,7 @@ struct ConformanceRing: Sendable {
             environment: [
                 "PYTHONDONTWRITEBYTECODE": "1", "PYTHONWARNINGS": "ignore",
                 "COTERIE_GO_CACHE": installation.goCache,
-            ],
-            timeoutSeconds: timeoutSeconds)
+            ])
     }
 }
 
@@ -43,8 +40,7 @@ struct RingTrait: SuiteTrait, TestScoping {
         let folder = FileManager.default.temporaryDirectory
             .appendingPathComponent("coterie-conformance-\(UUID().uuidString)").path
         let ring = ConformanceRing(installation: installation, folder: folder, nodes: nodes)
-        let up = try await ring.command(
-            "up", ["--nodes", String(nodes)], timeoutSeconds: 150)
+        let up = try await ring.command("up", ["--nodes", String(nodes)])
         print("conformance: \(up.output.trimmingCharacters(in: .whitespacesAndNewlines))")
         var failure: (any Error)?
         if up.status == 0 {
@@ -57,7 +53,7 @@ struct RingTrait: SuiteTrait, TestScoping {
             failure = ProgramFailure(description: "the ring does not start: \(up.output)")
         }
         await Self.printTable(of: ring)
-        let down = try await ring.command("down", [], timeoutSeconds: 90)
+        let down = try await ring.command("down", [])
         if ProcessInfo.processInfo.environment["COTERIE_KEEP"] == nil {
             try? FileManager.default.removeItem(atPath: folder)
         } else {
@@ -75,7 +71,7 @@ extension RingTrait {
     /// ran.
     private static func printTable(of ring: ConformanceRing) async {
         do {
-            let table = try await ring.command("table", [], timeoutSeconds: 30)
+            let table = try await ring.command("table", [])
             for line in table.output.split(separator: "\n") {
                 print("conformance: \(line)")
                 if line.hasPrefix("FAIL ") { Issue.record(Comment(rawValue: String(line))) }

@@ -65,22 +65,19 @@ struct TestInstallation: Sendable {
         if (try? String(contentsOf: mark, encoding: .utf8)) == wanted { return python }
         try? FileManager.default.removeItem(at: folder)
         print("conformance: making a Python environment in \(folder.path)")
-        try await succeed("/usr/bin/env", ["python3", "-m", "venv", folder.path], 120)
+        try await succeed("/usr/bin/env", ["python3", "-m", "venv", folder.path])
         try await succeed(
             python,
             [
                 "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r",
                 requirements.path,
-            ], 600)
+            ])
         try wanted.write(to: mark, atomically: true, encoding: .utf8)
         return python
     }
 
-    private static func succeed(
-        _ program: String, _ arguments: [String], _ timeoutSeconds: Double
-    ) async throws {
-        let result = try await Subprocess.run(
-            program, arguments, timeoutSeconds: timeoutSeconds)
+    private static func succeed(_ program: String, _ arguments: [String]) async throws {
+        let result = try await Subprocess.run(program, arguments)
         guard result.status == 0 else {
             throw ProgramFailure(
                 description: "the clients of the conformance tests cannot be installed: "

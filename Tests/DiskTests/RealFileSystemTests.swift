@@ -147,11 +147,12 @@ extension RealFileSystem {
     }
 }
 
-/// A job of a given number of steps that notes the turns it got.
+/// A job of a given number of steps that notes the turns it got, and may wait with its first.
 private final class CountingJob: Job {
     let title: String
     let steps: Int
     let turns: Turns
+    let gate: WorkQueue<Void>?
     var taken = 0
 
     final class Turns: @unchecked Sendable {
@@ -159,13 +160,15 @@ private final class CountingJob: Job {
         var names: [String] = []
     }
 
-    init(_ title: String, steps: Int, turns: Turns) {
+    init(_ title: String, steps: Int, turns: Turns, after gate: WorkQueue<Void>? = nil) {
         self.title = title
         self.steps = steps
         self.turns = turns
+        self.gate = gate
     }
 
     func step(_ files: any FileSystem, budgetBytes: Int) throws(DiskFailure) -> JobProgress {
+        if taken == 0 { _ = gate?.pop() }
         turns.lock.withLock { turns.names.append(title) }
         taken += 1
         if title == "failing", taken == steps {
@@ -187,8 +190,9 @@ private final class CountingJob: Job {
         let helpers = HelperThreads(readers: 1, jobRunners: 1)
         let turns = CountingJob.Turns()
         let ended = WorkQueue<(String, DiskFailure?)>()
+        let allWait = WorkQueue<Void>()
         for (number, job) in [
-            CountingJob("long", steps: 100_000, turns: turns),
+            CountingJob("long", steps: 100, turns: turns, after: allWait),
             CountingJob("short", steps: 3, turns: turns),
             CountingJob("failing", steps: 2, turns: turns),
         ].enumerated() {
@@ -197,6 +201,7 @@ private final class CountingJob: Job {
                 ended.push((job.title, failure))
             }
         }
+        allWait.push(())
         let order = [
             try #require(ended.pop()), try #require(ended.pop()), try #require(ended.pop()),
         ]

@@ -137,29 +137,48 @@ import Testing
     }
 
     @Test func silenceEndsInATimeoutAndALateAnswerHarmsNobody() async throws {
-        // The first request is answered only together with the second one.
+        // The first request is answered only together with another one.
         try await withServer(answer: { frame, encoder in
             var parameters = QueryParameters()
             let version = frame.header.version
             let query = try? QueryRequest(frame.body, version, parameters: &parameters)
             switch try? query?.text.string() {
             case "first": return .stay
-            case "second": encoder.void(version, stream: 0)
+            case "late": encoder.void(version, stream: 0)
             default: break
             }
             return Self.echo(frame, encoder)
         }) { server, group in
             var options = ConnectionOptions()
             options.requestTimeout = .milliseconds(50)
-            let connection = try await NativeConnection.connect(
-                host: "127.0.0.1", port: server.port, options, on: group)
+            let connection = try await untilInTime {
+                try await NativeConnection.connect(
+                    host: "127.0.0.1", port: server.port, options, on: group)
+            }
             await #expect(throws: ClientError.timedOut(milliseconds: 50)) {
                 _ = try await connection.query("first")
             }
-            #expect(try await text(connection.query("second")) == "second")
-            #expect(try await text(connection.query("third")) == "third")
+            do {
+                _ = try await connection.query("late")
+            } catch ClientError.timedOut {
+                // Then two answers come late.
+            }
+            for query in ["second", "third"] {
+                let response = try await untilInTime { try await connection.query(query) }
+                #expect(text(response) == query)
+            }
             try await connection.close()
         }
+    }
+
+    /// Does it again while the machine is too slow for the time limit.
+    private func untilInTime<Result>(_ action: () async throws -> Result) async throws -> Result {
+        for _ in 0..<1_000 {
+            do {
+                return try await action()
+            } catch ClientError.timedOut { continue }
+        }
+        return try await action()
     }
 
     @Test func requestsOfABrokenConnectionFail() async throws {

@@ -31,6 +31,10 @@ from cassandra.query import tuple_factory
 
 logging.getLogger("cassandra").setLevel(logging.CRITICAL)
 
+# How long, in seconds, anything is waited for whose time is not what is tested. A wait ends when what it waits for
+# is there, so that a slow machine only makes it longer.
+PATIENCE = 60
+
 _behaviours = []
 # What was asserted since the running behaviour began.
 _asserted = {"refusals": 0}
@@ -114,9 +118,9 @@ def shorten(value):
     return text if len(text) <= 400 else text[:400] + "..."
 
 
-def eventually(check, seconds=15, every=0.1):
+def eventually(check, every=0.1):
     """Repeats `check` until it raises nothing; its last failure is the result."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
             return check()
@@ -144,7 +148,7 @@ class Environment:
         """An execution profile: QUORUM, tuples, round robin, unless told otherwise."""
         given = dict(
             consistency_level=ConsistencyLevel.QUORUM, row_factory=tuple_factory,
-            load_balancing_policy=RoundRobinPolicy(), request_timeout=30)
+            load_balancing_policy=RoundRobinPolicy(), request_timeout=PATIENCE)
         given.update(options)
         return ExecutionProfile(**given)
 
@@ -153,7 +157,8 @@ class Environment:
         given = dict(
             contact_points=[self.ring.addresses[0]], port=self.ring.port, protocol_version=5,
             execution_profiles={EXEC_PROFILE_DEFAULT: profile or self.profile()},
-            connect_timeout=20, control_connection_timeout=20, max_schema_agreement_wait=20)
+            connect_timeout=PATIENCE, control_connection_timeout=PATIENCE,
+            max_schema_agreement_wait=PATIENCE)
         given.update(options)
         cluster = Cluster(**given)
         self._clusters.append(cluster)
@@ -189,13 +194,14 @@ class Environment:
         """Opens the default session, once, and with it makes the suite's keyspace."""
         if self._session is None:
             cluster = self.cluster(schema_metadata_enabled=False, token_metadata_enabled=False)
-            self._session = cluster.connect()
+            session = cluster.connect()
             # An earlier run on the same ring may have left it.
-            self._session.execute(f"DROP KEYSPACE IF EXISTS {self.keyspace}")
-            self._session.execute(
+            session.execute(f"DROP KEYSPACE IF EXISTS {self.keyspace}")
+            session.execute(
                 f"CREATE KEYSPACE IF NOT EXISTS {self.keyspace} WITH replication = "
                 f"{{'class': 'SimpleStrategy', 'replication_factor': {len(self.ring.addresses)}}}")
-            self._session.execute(f"USE {self.keyspace}")
+            session.execute(f"USE {self.keyspace}")
+            self._session = session
 
     @property
     def keyspace(self):

@@ -10,6 +10,10 @@ import socket
 import subprocess
 
 
+# A program that takes more seconds hangs.
+HANGING = 600
+
+
 class RingError(Exception):
     """A command about the ring failed."""
 
@@ -58,7 +62,7 @@ class Ring:
         result = subprocess.run(
             [self.binary, "ring", verb, *arguments, "--data", self.folder],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            timeout=180)
+            timeout=HANGING)
         if result.returncode != 0:
             raise RingError(
                 f"coterie ring {verb} {' '.join(arguments)} ended with {result.returncode}: "
@@ -71,7 +75,7 @@ class Ring:
             [self.binary, "admin", "-h", self.addresses[node - 1], "-p", str(self.admin_port),
              *words],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            timeout=60)
+            timeout=HANGING)
         return result.returncode, result.stdout, result.stderr
 
     def heal(self):

@@ -7,7 +7,11 @@ import sys
 import tempfile
 import threading
 
-from harness import Failed, equal
+from harness import PATIENCE, Failed, equal
+from ring import HANGING
+
+
+PATIENT = ["--no-color", "--connect-timeout", str(PATIENCE), "--request-timeout", str(PATIENCE)]
 
 
 class Result:
@@ -20,7 +24,7 @@ class Result:
 def run(program, arguments, home, input=None, folder=None, variables=None):
     return Result(subprocess.run(
         program + arguments, input=input, stdin=subprocess.DEVNULL if input is None else None,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=180, cwd=folder,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=HANGING, cwd=folder,
         env={**{k: v for k, v in os.environ.items() if k not in ("TZ", "CQL_HISTORY")},
              "HOME": home, "PYTHONWARNINGS": "ignore", **(variables or {})}))
 
@@ -38,8 +42,7 @@ def cqlsh(env, statements=None, keyspace=True, options=(), input=None, folder=No
     with tempfile.TemporaryDirectory() as own:
         return run(
             [sys.executable, program],
-            ["--no-color", "--connect-timeout", "20", "--request-timeout", "60", *options,
-             *place(env, keyspace), *(["-e", statements] if statements else [])],
+            [*PATIENT, *options, *place(env, keyspace), *(["-e", statements] if statements else [])],
             home or own, input, folder, variables)
 
 
@@ -49,12 +52,13 @@ def shell(env, statements=None, keyspace=True, options=(), input=None, folder=No
     with tempfile.TemporaryDirectory() as own:
         return run(
             [env.ring.binary, "shell"],
-            ["--no-color", *options, *place(env, keyspace),
-             *(["-e", statements] if statements else [])], home or own, input, folder, variables)
+            [*PATIENT, *options, *place(env, keyspace), *(["-e", statements] if statements else [])], home or own, input, folder, variables)
 
 
 def both(env, statements, **options):
     """The two results; cqlsh takes a second to start, so they run beside each other."""
+    # Before the two, which would both make it.
+    env.make_keyspace()
     results = {}
     thread = threading.Thread(target=lambda: results.update(cqlsh=cqlsh(env, statements, **options)))
     thread.start()

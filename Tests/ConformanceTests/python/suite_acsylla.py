@@ -4,7 +4,8 @@ import asyncio
 
 import acsylla
 
-from harness import behaviour, equal, true
+from harness import PATIENCE, behaviour, equal, true
+from ring import HANGING
 
 
 def with_session(env, use, keyspace=True, **options):
@@ -13,7 +14,9 @@ def with_session(env, use, keyspace=True, **options):
         env.make_keyspace()
 
     async def go():
-        given = dict(port=env.ring.port, consistency="QUORUM", connect_timeout=20.0, log_level="error")
+        given = dict(
+            port=env.ring.port, consistency="QUORUM", connect_timeout=float(PATIENCE),
+            request_timeout=float(PATIENCE), log_level="error")
         given.update(options)
         cluster = acsylla.create_cluster([env.ring.addresses[0]], **given)
         session = await cluster.create_session(keyspace=env.keyspace if keyspace else None)
@@ -21,7 +24,7 @@ def with_session(env, use, keyspace=True, **options):
             return await use(session)
         finally:
             await session.close()
-    return asyncio.run(asyncio.wait_for(go(), 60))
+    return asyncio.run(asyncio.wait_for(go(), HANGING))
 
 
 async def local_key(session):

@@ -15,6 +15,7 @@ from cassandra import ConsistencyLevel
 from cassandra.query import SimpleStatement
 
 from harness import asserted_refusal, behaviour, equal, eventually, needs, true
+from ring import HANGING
 
 KEYSPACE = "conformance_admin_data"
 ROWS = 300
@@ -436,7 +437,7 @@ def inspect_reads_the_files_of_a_running_node(env):
     def inspect(*words):
         result = subprocess.run(
             [env.ring.binary, "inspect", *words], stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=30)
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=HANGING)
         equal(result.returncode, 0, f"inspect {' '.join(words)}: {result.stderr}")
         return result.stdout
 

@@ -255,7 +255,7 @@ def the_batch_log_is_empty_when_batches_are_through(env):
     def check():
         for node in env.nodes():
             equal(list(env.only(node).execute("SELECT id FROM system.batches")), [])
-    eventually(check, 20, 0.5)
+    eventually(check)
 
 
 @behaviour
@@ -281,7 +281,7 @@ def batches_are_whole_when_their_coordinator_is_killed(env):
             for row in range(4):
                 batch.add(insert, (n * 4 + row, n))
             try:
-                session.execute(batch, timeout=5)
+                session.execute(batch)
                 acknowledged.append(n)
             except Exception:
                 time.sleep(0.05)
@@ -290,7 +290,7 @@ def batches_are_whole_when_their_coordinator_is_killed(env):
     threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
     for thread in threads:
         thread.start()
-    eventually(lambda: true(len(acknowledged) > 50, "too slow"), 30, 0.05)
+    eventually(lambda: true(len(acknowledged) > 50, "too slow"), every=0.05)
     env.ring.kill(1)
     stop.set()
     for thread in threads:
@@ -305,7 +305,7 @@ def batches_are_whole_when_their_coordinator_is_killed(env):
         equal({n: count for n, count in counts.items() if count != 4}, {}, "parts of batches")
         missing = [n for n in acknowledged if n not in counts]
         equal(missing, [], "acknowledged batches that are missing")
-    eventually(check, 60, 1)
+    eventually(check)
 
 
 @behaviour
@@ -322,10 +322,10 @@ def without_enough_replicas_nothing_of_a_batch_is_written(env):
                 Unavailable, "Cannot achieve consistency level QUORUM",
                 lambda: session.execute(SimpleStatement(
                     f"BEGIN BATCH {inserts} APPLY BATCH",
-                    consistency_level=ConsistencyLevel.QUORUM))), 30, 0.5)
+                    consistency_level=ConsistencyLevel.QUORUM))))
     finally:
         env.ring.heal()
-    eventually(lambda: equal(rows(env, some, ConsistencyLevel.ALL), []), 60, 1)
+    eventually(lambda: equal(rows(env, some, ConsistencyLevel.ALL), []))
 
 
 @behaviour
@@ -337,11 +337,11 @@ def a_batch_works_with_one_node_down(env):
     try:
         session = env.only(1)
         eventually(lambda: session.execute(SimpleStatement(
-            f"BEGIN BATCH {inserts} APPLY BATCH", consistency_level=ConsistencyLevel.QUORUM)), 30, 1)
+            f"BEGIN BATCH {inserts} APPLY BATCH", consistency_level=ConsistencyLevel.QUORUM)))
     finally:
         env.ring.heal()
     eventually(
-        lambda: equal(rows(env, some, ConsistencyLevel.ALL), [(k, k) for k in some]), 60, 1)
+        lambda: equal(rows(env, some, ConsistencyLevel.ALL), [(k, k) for k in some]))
 
 
 @behaviour

@@ -366,7 +366,7 @@ def what_a_dead_node_missed_reaches_it(env):
         equal([tuple(row) for row in env.only(3).execute(SimpleStatement(
             f"SELECT n FROM {counters(env)} WHERE k = {k}",
             consistency_level=ConsistencyLevel.ONE))], [(10,)])
-    eventually(check, 60, 0.5)
+    eventually(check)
 
 
 @behaviour
@@ -378,7 +378,7 @@ def counts_survive_a_kill_of_every_node(env):
     for node in (1, 2, 3):
         env.ring.kill(node)
         env.ring.heal()
-    eventually(lambda: equal(value(env, k), 6), 60, 0.5)
+    eventually(lambda: equal(value(env, k), 6))
     add(env, k, "+ 4")
     equal(value(env, k), 10)
 
@@ -397,7 +397,7 @@ def without_enough_replicas_nothing_is_counted(env):
         eventually(
             lambda: env.refused(
                 Unavailable, "Cannot achieve consistency level QUORUM",
-                lambda: session.execute(statement)), 30, 0.5)
+                lambda: session.execute(statement)))
     finally:
         env.ring.heal()
 

@@ -7,7 +7,8 @@ import subprocess
 import sys
 import tempfile
 
-from harness import Failed, behaviour, equal, true
+from harness import PATIENCE, Failed, behaviour, equal, true
+from ring import HANGING
 
 OPTIONS = """\
     AND additional_write_policy = '99p'
@@ -41,11 +42,11 @@ def cqlsh(env, statements, may_fail=False, keyspace=None):
         raise Failed(f"there is no {program}")
     with tempfile.TemporaryDirectory() as home:
         result = subprocess.run(
-            [sys.executable, program, "--no-color", "--connect-timeout", "20",
-             "--request-timeout", "60", env.ring.addresses[0], str(env.ring.port),
+            [sys.executable, program, "--no-color", "--connect-timeout", str(PATIENCE),
+             "--request-timeout", str(PATIENCE), env.ring.addresses[0], str(env.ring.port),
              *(["-k", keyspace] if keyspace else []), "-e", statements],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            timeout=180, env={**os.environ, "HOME": home, "PYTHONWARNINGS": "ignore"})
+            timeout=HANGING, env={**os.environ, "HOME": home, "PYTHONWARNINGS": "ignore"})
     if result.returncode != 0 and not may_fail:
         raise Failed(
             f"cqlsh ended with {result.returncode}: {result.stderr.strip() or result.stdout}")

@@ -60,7 +60,7 @@ def survive(env, factor, level, client_timestamps):
         f"CREATE TABLE IF NOT EXISTS {keyspace}.versions (k int PRIMARY KEY, v text)",
     ):
         # The driver may still hold connections to a node that died a moment ago.
-        eventually(lambda: env.session.execute(statement), 20)
+        eventually(lambda: env.session.execute(statement))
     cluster = env.cluster(
         profile=env.profile(consistency_level=level), contact_points=env.ring.addresses,
         schema_metadata_enabled=False)
@@ -79,12 +79,17 @@ def survive(env, factor, level, client_timestamps):
             env.ring.kill(node)
             time.sleep(chance.uniform(0, 0.4))
             env.ring.start(node)
-        time.sleep(0.4)
+        eventually(lambda: true(written(writers) > 200, f"only {written(writers)} writes were acknowledged"))
     finally:
         stop.set()
         for writer in writers:
-            writer.join(30)
+            writer.join()
     verify(session, level, writers, seed)
+
+
+def written(writers):
+    """How many writes were acknowledged."""
+    return sum(sum(writer.acknowledged.values()) for writer in writers)
 
 
 def verify(session, level, writers, seed):
@@ -93,11 +98,10 @@ def verify(session, level, writers, seed):
 
     def read():
         found.clear()
-        found.update(dict(session.execute(select, timeout=20)))
-    eventually(read, 30)
-    lost, stale, corrupt, phantom, total = [], [], [], [], 0
+        found.update(dict(session.execute(select)))
+    eventually(read)
+    lost, stale, corrupt, phantom = [], [], [], []
     for writer in writers:
-        total += sum(writer.acknowledged.values())
         for key in writer.keys:
             text = found.get(key)
             if text is None:
@@ -111,8 +115,7 @@ def verify(session, level, writers, seed):
                 stale.append((key, writer.acknowledged[key], version))
             elif version > writer.sent[key]:
                 phantom.append((key, writer.sent[key], version))
-    true(total > 200, f"only {total} writes were acknowledged")
-    equal((lost, stale, corrupt, phantom), ([], [], [], []), f"of {total} writes, seed {seed}")
+    equal((lost, stale, corrupt, phantom), ([], [], [], []), f"of {written(writers)} writes, seed {seed}")
 
 
 @behaviour

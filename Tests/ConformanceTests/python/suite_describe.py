@@ -246,6 +246,6 @@ def a_table_that_is_made_again_under_its_id_is_empty_also_after_a_kill(env):
     env.ring.start(2)
     session = env.only(2, consistency_level=ConsistencyLevel.ONE)
     # What node 2 has of its own: the data's owner answers first at ONE.
-    eventually(lambda: equal([tuple(row) for row in session.execute(f"SELECT k, v FROM {name}")], [(1, "after")]), 20)
+    eventually(lambda: equal([tuple(row) for row in session.execute(f"SELECT k, v FROM {name}")], [(1, "after")]))
     everyone = SimpleStatement(f"SELECT k, v FROM {name}", consistency_level=ConsistencyLevel.ALL)
-    eventually(lambda: equal([tuple(row) for row in session.execute(everyone)], [(1, "after")]), 20)
+    eventually(lambda: equal([tuple(row) for row in session.execute(everyone)], [(1, "after")]))

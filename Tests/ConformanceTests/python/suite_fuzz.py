@@ -134,7 +134,7 @@ def random_frames_neither_end_a_node_nor_make_it_grow(env):
     steady.start()
     begin, rounds, sent = time.monotonic(), 0, 0
     memory = None
-    while time.monotonic() - begin < SECONDS:
+    while time.monotonic() - begin < SECONDS or rounds <= 20:
         version = dice.choice([3, 4, 5, 5])
         compressed = version == 5 and dice.random() < 0.5
         with Wire(address, env.ring.port, version, timeout=5) as connection:
@@ -166,7 +166,6 @@ def random_frames_neither_end_a_node_nor_make_it_grow(env):
     steady.socket.close()
     after = memory_of(env)
     print(f"# fuzz: seed {SEED}: {rounds} connections, {sent} bytes, {memory} then {after} KiB resident", flush=True)
-    true(rounds > 20, "too few rounds")
     if memory and after:
         true(after < memory + 150_000, f"seed {SEED}: memory grew from {memory} to {after} KiB")
 

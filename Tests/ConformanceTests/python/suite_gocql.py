@@ -7,6 +7,7 @@ import tempfile
 
 from auth_ring import auth_ring
 from harness import Failed, Skipped, behaviour
+from ring import HANGING
 
 SOURCES = "/usr/share/gocode"
 NAMES = [
@@ -36,13 +37,13 @@ def results(env):
             source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "gocql", "main.go")
             build = subprocess.run(
                 ["go", "build", "-o", program, source], env=environment, text=True,
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=HANGING)
             if build.returncode != 0:
                 raise Failed("go build: " + build.stdout)
             run = subprocess.run(
                 [program, env.ring.addresses[0], str(env.ring.port), env.keyspace,
                  str(auth_ring(env).ring.port)], text=True,
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=HANGING)
         lines = {}
         for line in run.stdout.splitlines():
             for name in NAMES:

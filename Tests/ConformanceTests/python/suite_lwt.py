@@ -126,11 +126,14 @@ def a_static_row_can_be_inserted_if_it_does_not_exist(env):
 @behaviour
 def a_conditional_insert_may_have_a_time_to_live(env):
     t, k = plain(env), keys(env)
-    applied(env, f"INSERT INTO {t} (k, v) VALUES ({k}, 1) IF NOT EXISTS USING TTL 2")
+    # It lives long enough to be found, and then shortly enough to be waited for.
+    applied(env, f"INSERT INTO {t} (k, v) VALUES ({k}, 1) IF NOT EXISTS USING TTL 1000")
     not_applied(
         env, f"INSERT INTO {t} (k, v) VALUES ({k}, 1) IF NOT EXISTS", ["k", "v", "w"], [(k, 1, None)])
-    eventually(
-        lambda: applied(env, f"INSERT INTO {t} (k, v) VALUES ({k}, 2) IF NOT EXISTS"), 10, 0.5)
+    k = keys(env)
+    applied(env, f"INSERT INTO {t} (k, v) VALUES ({k}, 1) IF NOT EXISTS USING TTL 1")
+    eventually(lambda: equal(env.rows(f"SELECT k FROM {t} WHERE k = {k}"), []))
+    applied(env, f"INSERT INTO {t} (k, v) VALUES ({k}, 2) IF NOT EXISTS")
 
 
 @behaviour
@@ -662,7 +665,7 @@ def a_serial_read_settles_what_a_dead_coordinator_has_left(env):
     serial = SimpleStatement(f"SELECT v FROM {name} WHERE k = 1", consistency_level=ConsistencyLevel.SERIAL)
     plain = SimpleStatement(f"SELECT v FROM {name} WHERE k = 1", consistency_level=ConsistencyLevel.QUORUM)
     for _ in range(3):
-        first, stop = env.only(1), threading.Event()
+        first, dies, stop = env.only(1), threading.Event(), threading.Event()
         update = first.prepare(f"UPDATE {name} SET v = ? WHERE k = 1 IF v = ?")
         acknowledged = [third.execute(serial).one()[0]]
 
@@ -670,18 +673,22 @@ def a_serial_read_settles_what_a_dead_coordinator_has_left(env):
             while not stop.is_set():
                 value = acknowledged[-1]
                 try:
-                    if first.execute(update, (value + 1, value), timeout=5).one()[0]:
+                    if first.execute(update, (value + 1, value)).one()[0]:
                         acknowledged.append(value + 1)
                 except Exception:
-                    return
+                    if dies.is_set():
+                        return
+                    # It took too long: what became of it is asked for.
+                    acknowledged.append(eventually(lambda: third.execute(serial).one()[0]))
 
         worker = threading.Thread(target=count)
         worker.start()
-        eventually(lambda: true(len(acknowledged) > 20, "too slow"), 20, 0.02)
+        eventually(lambda: true(len(acknowledged) > 20, "too slow"), every=0.02)
+        dies.set()
         env.ring.kill(1)
         stop.set()
         worker.join()
-        settled = eventually(lambda: second.execute(serial).one()[0], 30)
+        settled = eventually(lambda: second.execute(serial).one()[0])
         # One more may have been proposed when the node died: it is there for everybody, or for nobody.
         true(settled - acknowledged[-1] in (0, 1), f"{settled} after {acknowledged[-1]}")
         for session in (third, second):
@@ -737,8 +744,14 @@ def every_commit_consistency_is_taken(env):
 @behaviour
 @needs(3)
 def of_many_that_insert_at_once_exactly_one_wins(env):
-    t, k = plain(env), keys(env)
     sessions = [env.only(node) for node in (1, 2, 3)]
+    # On a slow machine the contention may outlast what all of them wait.
+    true(any(one_of_many_wins(env, sessions) for _ in range(20)), "nobody was answered")
+
+
+def one_of_many_wins(env, sessions):
+    """Whether somebody was told that it won; fails if more than one did, or it is not what is there."""
+    t, k = plain(env), keys(env)
     results = []
 
     def insert(session, value):
@@ -746,7 +759,9 @@ def of_many_that_insert_at_once_exactly_one_wins(env):
             row = list(session.execute(
                 f"INSERT INTO {t} (k, v) VALUES ({k}, {value}) IF NOT EXISTS"))[0]
             results.append((row[0], value))
-        except WriteTimeout:
+        except Exception as error:
+            # Unknown: the contention took too long, or another proposal overtook it.
+            true(isinstance(error, WriteTimeout) or "code=1700" in str(error), error)
             results.append((None, value))
 
     threads = [
@@ -755,12 +770,13 @@ def of_many_that_insert_at_once_exactly_one_wins(env):
         thread.start()
     for thread in threads:
         thread.join()
+    equal(len(results), 12, "answers")
     winners = [value for won, value in results if won]
-    value = list(env.session.execute(SimpleStatement(
-        f"SELECT v FROM {t} WHERE k = {k}", consistency_level=ConsistencyLevel.SERIAL)))[0][0]
+    there = [row[0] for row in env.session.execute(SimpleStatement(
+        f"SELECT v FROM {t} WHERE k = {k}", consistency_level=ConsistencyLevel.SERIAL))]
     true(len(winners) <= 1, f"several won: {winners}")
-    true(not winners or winners == [value], f"{winners} won, and {value} is there")
-    true(len([won for won, _ in results if won is None]) < 12, "nobody was answered")
+    true(not winners or winners == there, f"{winners} won, and {there} is there")
+    return bool(winners)
 
 
 @behaviour
@@ -995,12 +1011,12 @@ def without_a_majority_nothing_is_tried(env):
                     f"INSERT INTO {t} (k, v) VALUES ({k}, 1) IF NOT EXISTS",
                     consistency_level=ConsistencyLevel.ONE)))
             equal((error.required_replicas, error.alive_replicas), (2, 1))
-        eventually(refused, 30, 0.5)
+        eventually(refused)
         env.refused(
             Unavailable, "Cannot achieve consistency level SERIAL",
             lambda: session.execute(SimpleStatement(
                 f"SELECT v FROM {t} WHERE k = {k}", consistency_level=ConsistencyLevel.SERIAL)))
     finally:
         env.ring.heal()
-    eventually(
-        lambda: applied(env, f"INSERT INTO {t} (k, v) VALUES ({k}, 1) IF NOT EXISTS"), 60, 1)
+    # A key for each attempt: one that seems to fail may be applied.
+    eventually(lambda: applied(env, f"INSERT INTO {t} (k, v) VALUES ({keys(env)}, 1) IF NOT EXISTS"))

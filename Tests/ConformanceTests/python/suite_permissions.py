@@ -177,7 +177,7 @@ def role(own, *grants):
 
 def allowed(action):
     """What was granted on one node is seen on the others when their caches have expired."""
-    return eventually(action, seconds=10)
+    return eventually(action)
 
 
 # What each permission allows, at each level
@@ -264,14 +264,11 @@ def register_allowed(name, grant, statements, refused_statements):
         prepare(own)
         names = {"ks": own.keyspace}
         _, session = role(own, grant)
-        first = True
         for statement in statements:
             try:
-                (allowed if first else lambda action: eventually(action, seconds=3))(
-                    lambda: session.execute(fill(statement, names)))
+                allowed(lambda: session.execute(fill(statement, names)))
             except Unauthorized as error:
                 raise Failed(f"{statement}: {error}") from None
-            first = False
         for statement in refused_statements:
             own.refused(Unauthorized, "", lambda: session.execute(fill(statement, names)))
     check.__name__ = f"{name} allows what it should and nothing else"
@@ -619,6 +616,6 @@ def a_role_is_known_while_a_node_is_down(own):
     name, _ = role(own, "SELECT ON t")
     own.ring.kill(3)
     try:
-        eventually(lambda: own.login(name, keyspace=own.keyspace), seconds=20)
+        eventually(lambda: own.login(name, keyspace=own.keyspace))
     finally:
         own.ring.start(3)

@@ -69,7 +69,7 @@ def a_statement_that_one_node_forgot_is_prepared_again(env):
     session.execute(statement, (1, 1))
     env.ring.kill(2)
     env.ring.start(2)
-    eventually(lambda: session.execute(statement, (2, 2)), 20)
+    eventually(lambda: session.execute(statement, (2, 2)))
     equal(sorted(env.rows(f"SELECT k, v FROM {name}")), [(1, 1), (2, 2)])
 
 
@@ -125,7 +125,7 @@ def what_one_connection_prepares_every_connection_of_the_node_executes(env):
             connection.start()
         identifier = prepare(connections[0], f"SELECT k FROM {name}")
         for connection in connections:
-            equal(eventually(lambda: execute(connection, identifier), 5).opcode, wire.RESULT)
+            equal(eventually(lambda: execute(connection, identifier)).opcode, wire.RESULT)
     finally:
         for connection in connections:
             connection.__exit__()
@@ -144,8 +144,8 @@ def what_a_dropped_table_had_prepared_is_forgotten_also_after_a_kill(env):
         other = prepare(connection, f"SELECT k FROM {untouched}")
         env.execute(f"DROP TABLE {name}")
         env.execute(f"ALTER TABLE {stays} DROP v")
-        equal(eventually(lambda: true_of(execute(connection, gone), wire.ERROR), 5).error[0], 0x2500)
-    eventually(lambda: true(f"SELECT k FROM {name}" not in kept(env, 3), "the row stays"), 5)
+        equal(eventually(lambda: true_of(execute(connection, gone), wire.ERROR)).error[0], 0x2500)
+    eventually(lambda: true(f"SELECT k FROM {name}" not in kept(env, 3), "the row stays"))
     env.ring.kill(3)
     env.ring.start(3)
     with by_wire(env, 3) as connection:
@@ -153,7 +153,7 @@ def what_a_dropped_table_had_prepared_is_forgotten_also_after_a_kill(env):
         equal(execute(connection, gone).error[0], 0x2500)
         equal(execute(connection, altered).error[0], 0x2500, "a statement that is refused now")
         equal(execute(connection, other).opcode, wire.RESULT)
-    eventually(lambda: true(f"SELECT v FROM {stays}" not in kept(env, 3), "the row stays"), 5)
+    eventually(lambda: true(f"SELECT v FROM {stays}" not in kept(env, 3), "the row stays"))
 
 
 def true_of(reply, opcode):

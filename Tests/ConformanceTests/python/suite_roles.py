@@ -14,8 +14,8 @@ from cassandra.protocol import SyntaxException
 from auth_ring import (
     AUTH_SUCCESS, AUTHENTICATE, AuthEnvironment, Client, auth_ring)
 from auth_ring import refused as refused_answer
-from harness import Failed, behaviour as registered, equal, eventually, fill, true
-from ring import Ring
+from harness import PATIENCE, Failed, behaviour as registered, equal, eventually, fill, true
+from ring import HANGING, Ring
 
 HASH_OF_SECRET = "$2a$04$saltsaltsaltsaltsaltsO2dLNc4JX0Yp5H6sMGgqeCUw3p5uUhbq"
 
@@ -645,10 +645,10 @@ def cqlsh(own, *arguments):
     program = os.path.join(os.path.dirname(sys.executable), "cqlsh")
     with tempfile.TemporaryDirectory() as home:
         return subprocess.run(
-            [sys.executable, program, "--no-color", "--connect-timeout", "20",
+            [sys.executable, program, "--no-color", "--connect-timeout", str(PATIENCE),
              own.ring.addresses[0], str(own.ring.port), *arguments],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            timeout=120, env={**os.environ, "HOME": home, "PYTHONWARNINGS": "ignore"})
+            timeout=HANGING, env={**os.environ, "HOME": home, "PYTHONWARNINGS": "ignore"})
 
 
 @behaviour

@@ -427,7 +427,7 @@ def what_was_truncated_stays_away_after_every_node_is_killed(env):
         env.ring.kill(node)
     env.ring.heal()
     everyone = SimpleStatement(f"SELECT k, v FROM {table}", consistency_level=ConsistencyLevel.ALL)
-    eventually(lambda: equal(env.rows(everyone), [(7, 2)]), 30, 0.3)
+    eventually(lambda: equal(env.rows(everyone), [(7, 2)]))
 
 
 CLASSES = [

@@ -1,12 +1,14 @@
 """Settings: what system_views.settings shows, what a running node takes, and what it refuses."""
 
 import os
+import random
 import subprocess
 import tempfile
 
 from cassandra import InvalidRequest
 
 from harness import asserted_refusal, behaviour, equal, eventually, needs, refusals, true
+from ring import HANGING
 
 
 def node(env):
@@ -219,7 +221,7 @@ def start(env, text, *arguments):
             [env.ring.binary, "node", "--config", path, "--data", "/proc/no/such/folder",
              *arguments],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            timeout=60)
+            timeout=HANGING)
         return result.returncode, result.stderr
 
 
@@ -301,7 +303,8 @@ initial_token:
 def a_node_starts_from_cassandras_own_file(env):
     whole = os.path.join(os.path.dirname(os.path.abspath(__file__)),
                          "..", "..", "..", "Fixtures", "configuration", "cassandra-5.0.yaml")
-    address = "127.77.7.7"
+    # The ports of that file on an address that nobody else has.
+    address = "127." + ".".join(str(random.SystemRandom().randrange(1, 255)) for _ in range(3))
     with tempfile.TemporaryDirectory() as folder:
         with open(os.path.join(folder, "log"), "w") as log:
             node = subprocess.Popen(
@@ -309,7 +312,7 @@ def a_node_starts_from_cassandras_own_file(env):
                  "--address", address, "--admin-port", "17199"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
-            session = eventually(lambda: env.cluster(contact_points=[address], port=9042).connect(), 20)
+            session = eventually(lambda: env.cluster(contact_points=[address], port=9042).connect())
             values = dict(tuple(row) for row in session.execute("SELECT name, value FROM system_views.settings"))
             equal((values["cluster_name"], values["max_hint_window"]), ("Test Cluster", "3h"))
             equal(values["truncate_request_timeout"], "60000ms")
@@ -327,6 +330,6 @@ def a_file_that_does_not_exist_is_named(env):
     result = subprocess.run(
         [env.ring.binary, "node", "--config", "/no/such/file.yaml", "--data", "/proc/no"],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        timeout=60)
+        timeout=HANGING)
     equal(result.returncode, 1)
     true("/no/such/file.yaml: there is no such file" in result.stderr, result.stderr)

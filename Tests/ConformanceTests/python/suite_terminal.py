@@ -12,7 +12,7 @@ import termios
 import time
 
 from auth_ring import auth_ring
-from harness import Failed, behaviour, equal, true
+from harness import PATIENCE, Failed, behaviour, equal, true
 
 UP, DOWN, LEFT, RIGHT, HOME, END, DELETE = (
     "\x1b[A", "\x1b[B", "\x1b[D", "\x1b[C", "\x1b[H", "\x1b[F", "\x1b[3~")
@@ -61,9 +61,9 @@ class Terminal:
         """What was written and not waited for yet, without the sequences that move and colour."""
         return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\r", "", self.seen)[self.passed:]
 
-    def wait(self, phrase, seconds=20):
+    def wait(self, phrase):
         """Waits until the phrase was written, and passes it; gives what was written up to it."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + PATIENCE
         while phrase not in self.text:
             if time.monotonic() > deadline or not self.read(0.2):
                 raise Failed(f"waited for {phrase!r}, got {self.text[-600:]!r}")
@@ -81,11 +81,11 @@ class Terminal:
 
     def end(self):
         """Waits for the program's end; its code."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while self.process.poll() is None and time.monotonic() < deadline:
             if not self.read(0.2):
                 break
-        return self.process.wait(timeout=20)
+        return self.process.wait(timeout=PATIENCE)
 
 
 def terminal(env, home, *arguments):

@@ -399,7 +399,7 @@ def hints_for_a_node_that_is_down_are_shown(env):
     host = list(env.only(3).execute("SELECT host_id FROM system.local"))[0][0]
     env.ring.kill(3)
     try:
-        eventually(lambda: true("DN" in env.ring.admin("status")[1], "still up"), 30)
+        eventually(lambda: true("DN" in env.ring.admin("status")[1], "still up"))
         node(env).execute(SimpleStatement(
             f"INSERT INTO {name} (k, c, v) VALUES (1, 1, 'hint')",
             consistency_level=ConsistencyLevel.ONE))
@@ -412,7 +412,7 @@ def hints_for_a_node_that_is_down_are_shown(env):
         eventually(shown)
     finally:
         env.ring.start(3)
-    eventually(lambda: equal(rows(env, "SELECT * FROM system_views.pending_hints"), []), 60)
+    eventually(lambda: equal(rows(env, "SELECT * FROM system_views.pending_hints"), []))
 
 
 @behaviour
@@ -576,6 +576,6 @@ def compactions_are_remembered_after_a_kill(env):
     def remembered():
         found = rows(env, "SELECT id, columnfamily_name, bytes_in, rows_merged FROM system.compaction_history")
         true(set(map(str, before)) <= set(map(str, found)), found)
-    eventually(remembered, 20)
+    eventually(remembered)
     status, text, _ = env.ring.admin("compactionhistory")
     true(status == 0 and str(before[0][0]) in text, text)

@@ -192,14 +192,15 @@ def the_drivers_timestamp_counts_unless_the_statement_has_one(env):
 @behaviour
 def a_time_to_live_runs_out(env):
     name, k = simple(env), keys(env)
-    env.execute(f"INSERT INTO {name} (k, v) VALUES ({k}, 1) USING TTL 2")
-    env.execute(f"UPDATE {name} USING TTL 2 SET v = 1 WHERE k = {k + 100000}")
-    env.execute(f"INSERT INTO {name} (k, v) VALUES ({k + 200000}, 1)")
-    env.execute(f"UPDATE {name} USING TTL 2 SET w = 1 WHERE k = {k + 200000}")
+    env.execute(f"INSERT INTO {name} (k, v) VALUES ({k}, 1) USING TTL 1000")
     equal(env.rows(f"SELECT v FROM {name} WHERE k = {k}"), [(1,)])
-    eventually(lambda: equal(env.rows(f"SELECT v FROM {name} WHERE k = {k}"), []), 10)
-    eventually(lambda: equal(env.rows(f"SELECT v FROM {name} WHERE k = {k + 100000}"), []), 10)
-    equal(env.rows(f"SELECT v, w FROM {name} WHERE k = {k + 200000}"), [(1, None)])
+    env.execute(f"INSERT INTO {name} (k, v) VALUES ({k}, 1) USING TTL 1")
+    env.execute(f"UPDATE {name} USING TTL 1 SET v = 1 WHERE k = {k + 100000}")
+    env.execute(f"INSERT INTO {name} (k, v) VALUES ({k + 200000}, 1)")
+    env.execute(f"UPDATE {name} USING TTL 1 SET w = 1 WHERE k = {k + 200000}")
+    eventually(lambda: equal(env.rows(f"SELECT v FROM {name} WHERE k = {k}"), []))
+    eventually(lambda: equal(env.rows(f"SELECT v FROM {name} WHERE k = {k + 100000}"), []))
+    eventually(lambda: equal(env.rows(f"SELECT v, w FROM {name} WHERE k = {k + 200000}"), [(1, None)]))
 
 
 @behaviour
@@ -208,7 +209,7 @@ def a_time_to_live_of_zero_takes_the_tables_default_away(env):
     env.execute(f"INSERT INTO {name} (k, v) VALUES (1, 1)")
     env.execute(f"INSERT INTO {name} (k, v) VALUES (2, 2) USING TTL 0")
     env.execute(f"INSERT INTO {name} (k, v) VALUES (3, 3) USING TTL 1000")
-    eventually(lambda: equal(sorted(env.rows(f"SELECT k FROM {name}")), [(2,), (3,)]), 10)
+    eventually(lambda: equal(sorted(env.rows(f"SELECT k FROM {name}")), [(2,), (3,)]))
 
 
 @behaviour
@@ -217,7 +218,7 @@ def a_bound_time_to_live_counts(env):
     statement = env.session.prepare(f"INSERT INTO {name} (k, v) VALUES (?, 1) USING TTL ?")
     env.execute(statement, (k, 1))
     env.execute(statement, (k + 100000, 1000))
-    eventually(lambda: equal(env.rows(f"SELECT v FROM {name} WHERE k = {k}"), []), 10)
+    eventually(lambda: equal(env.rows(f"SELECT v FROM {name} WHERE k = {k}"), []))
     equal(env.rows(f"SELECT v FROM {name} WHERE k = {k + 100000}"), [(1,)])
 
 

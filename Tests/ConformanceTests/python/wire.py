@@ -4,6 +4,8 @@ import socket
 import struct
 import zlib
 
+from harness import PATIENCE
+
 ERROR, STARTUP, READY, OPTIONS, SUPPORTED = 0x00, 0x01, 0x02, 0x05, 0x06
 QUERY, RESULT, PREPARE, EXECUTE, REGISTER, EVENT, BATCH = 0x07, 0x08, 0x09, 0x0A, 0x0B, 0x0C, 0x0D
 
@@ -48,7 +50,7 @@ class Frame:
 class Wire:
     """One connection. Frames leave as they are told, right or wrong."""
 
-    def __init__(self, address, port, version=4, timeout=10):
+    def __init__(self, address, port, version=4, timeout=PATIENCE):
         self.version = version
         self.segments = False
         self.received = b""

@@ -39,8 +39,8 @@ func cluster(version int) *gocql.ClusterConfig {
 	config.Port = port
 	config.ProtoVersion = version
 	config.Consistency = gocql.Quorum
-	config.Timeout = 20 * time.Second
-	config.ConnectTimeout = 20 * time.Second
+	config.Timeout = 60 * time.Second
+	config.ConnectTimeout = 60 * time.Second
 	return config
 }
 
@@ -161,7 +161,7 @@ func paging(session *gocql.Session) error {
 // The driver forgets what it knew of a keyspace some time after it was told of a change.
 func schemaInTime(session *gocql.Session, keyspace string) error {
 	var err error
-	for attempt := 0; attempt < 100; attempt++ {
+	for attempt := 0; attempt < 600; attempt++ {
 		if err = schema(session, keyspace); err == nil {
 			return nil
 		}

@@ -13,6 +13,11 @@ import subprocess
 # A program that takes more seconds hangs.
 HANGING = 600
 
+# A single node waits for nobody but itself: only a slow disk or processor can make a request of it late.
+PATIENT = [f"{name}=60s" for name in (
+    "read_request_timeout", "range_request_timeout", "write_request_timeout", "truncate_request_timeout",
+    "cas_contention_timeout")]
+
 
 class RingError(Exception):
     """A command about the ring failed."""
@@ -38,8 +43,8 @@ class Ring:
                         self.admin_port = int(words[4]) if len(words) > 4 else None
 
     @staticmethod
-    def up(binary, folder, nodes, shards=None, settings=(), port=None, peer_port=None):
-        """Starts a new ring, or the one that is in the folder."""
+    def up(binary, folder, nodes, shards=None, settings=(), port=None, peer_port=None, is_patient=True):
+        """Starts a new ring, or the one that is in the folder. A new one of a single node has patience with itself."""
         ring = Ring(binary, folder)
         if not ring.addresses:
             port = port or free_port(nodes)
@@ -48,6 +53,8 @@ class Ring:
             arguments = [
                 "--nodes", str(nodes), "--port", str(port), "--peer-port", str(peer_port),
                 "--admin-port", str(admin_port)]
+            if nodes == 1 and is_patient:
+                settings = [*PATIENT, *settings]
         else:
             arguments = []
         if shards:

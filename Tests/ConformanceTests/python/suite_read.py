@@ -687,9 +687,12 @@ def a_timeout_ends_the_wait_for_replicas(env):
         else:
             true(False, f"answered: {text}")
 
-    # Longer than the driver waits: so its answer comes by the statement's own timeout.
-    for setting, text in (("read_request_timeout", "600s"), ("write_request_timeout", "600s")):
+    def change(text, setting):
         session.execute("UPDATE system_views.settings SET value = %s WHERE name = %s", (text, setting))
+
+    # Longer than the driver waits: so its answer comes by the statement's own timeout.
+    for setting in ("read_request_timeout", "write_request_timeout"):
+        change("600s", setting)
     env.ring.pause(3)
     try:
         # The other two may take longer at times.
@@ -697,8 +700,8 @@ def a_timeout_ends_the_wait_for_replicas(env):
         eventually(lambda: waits(f"UPDATE {name} USING TIMEOUT 100ms SET v = 1 WHERE k = 1"))
     finally:
         env.ring.resume(3)
-        for setting, text in (("read_request_timeout", "5s"), ("write_request_timeout", "2s")):
-            session.execute("UPDATE system_views.settings SET value = %s WHERE name = %s", (text, setting))
+        change("5s", "read_request_timeout")
+        change("2s", "write_request_timeout")
     everyone = SimpleStatement(f"SELECT k FROM {name} WHERE k = 1", consistency_level=ConsistencyLevel.ALL)
     eventually(lambda: env.execute(everyone))
 

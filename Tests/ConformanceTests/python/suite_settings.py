@@ -7,8 +7,8 @@ import tempfile
 
 from cassandra import InvalidRequest
 
-from harness import asserted_refusal, behaviour, equal, eventually, needs, refusals, true
-from ring import HANGING
+from harness import Environment, asserted_refusal, behaviour, equal, eventually, needs, refusals, true
+from ring import HANGING, Ring
 
 
 def node(env):
@@ -51,9 +51,20 @@ SHOWN = [
 ]
 
 
+def untouched(env):
+    """A session of a node that was told no setting."""
+    def make():
+        ring = Ring.up(env.ring.binary, os.path.join(env.ring.folder, "untouched"), 1, is_patient=False)
+        own = Environment(ring, "untouched")
+        env.at_end(ring.down)
+        env.at_end(own.close)
+        return own.only(1)
+    return env.shared("untouched", make)
+
+
 def shown(name, text):
     def check(env):
-        equal(value(env, name), text, name)
+        equal(value(env, name, untouched(env)), text, name)
 
     check.__name__ = f"{name}_is_shown_as_{text}"
     return behaviour(check)
@@ -128,19 +139,22 @@ def a_change_holds_on_its_node_only(env):
 
 @behaviour
 def nodetool_and_the_table_change_the_same_value(env):
+    before = value(env, "read_request_timeout")
     code, _, errors = env.ring.admin("settimeout", "read", "6000")
     equal((code, errors), (0, ""))
     equal(value(env, "read_request_timeout"), "6000ms")
     change(env, "read_request_timeout", "5s")
     _, output, _ = env.ring.admin("gettimeout", "read")
     true("5000 ms" in output, output)
+    change(env, "read_request_timeout", before)
 
 
 @behaviour
 def a_refused_change_leaves_the_value(env):
+    before = value(env, "read_request_timeout")
     env.refused(
         InvalidRequest, "with its unit", lambda: change(env, "read_request_timeout", "7"))
-    equal(value(env, "read_request_timeout"), "5000ms")
+    equal(value(env, "read_request_timeout"), before)
 
 
 refusals([

@@ -39,20 +39,16 @@ class Ring:
                     words = line.split()
                     if words and words[0] == "node":
                         self.addresses.append(words[1])
-                        self.port = int(words[2])
-                        self.admin_port = int(words[4]) if len(words) > 4 else None
+                        # All nodes have the first one's ports, unless they share its address.
+                        self.port = self.port or int(words[2])
+                        self.admin_port = self.admin_port or (int(words[4]) if len(words) > 4 else None)
 
     @staticmethod
-    def up(binary, folder, nodes, shards=None, settings=(), port=None, peer_port=None, is_patient=True):
+    def up(binary, folder, nodes, shards=None, settings=(), is_patient=True):
         """Starts a new ring, or the one that is in the folder. A new one of a single node has patience with itself."""
         ring = Ring(binary, folder)
         if not ring.addresses:
-            port = port or free_port(nodes)
-            peer_port = peer_port or free_port(nodes, avoid=port)
-            admin_port = free_port(nodes, avoid=peer_port)
-            arguments = [
-                "--nodes", str(nodes), "--port", str(port), "--peer-port", str(peer_port),
-                "--admin-port", str(admin_port)]
+            arguments = ["--nodes", str(nodes), *free_ports(nodes)]
             if nodes == 1 and is_patient:
                 settings = [*PATIENT, *settings]
         else:
@@ -110,13 +106,15 @@ class Ring:
         return self.command("status")
 
 
-def free_port(nodes, avoid=None):
-    """A port that is free on the addresses of all nodes, below the range of outgoing ports."""
+def free_ports(addresses, width=1):
+    """The options for the ports of a ring, each the first of `width` that are free on so many addresses; they are below
+    the range of outgoing ports."""
     for _ in range(200):
-        port = random.SystemRandom().randrange(20000, 32000)
-        if port != avoid and all(is_free(f"127.0.0.{n + 1}", port) for n in range(nodes)):
-            return port
-    raise RingError("no port is free on all addresses of the ring")
+        ports = [width * n for n in random.SystemRandom().sample(range(20_000 // width, 32_000 // width), 3)]
+        if all(is_free(f"127.0.0.{n + 1}", port + offset)
+               for n in range(addresses) for port in ports for offset in range(width)):
+            return ["--port", str(ports[0]), "--peer-port", str(ports[1]), "--admin-port", str(ports[2])]
+    raise RingError("no ports are free on all addresses of the ring")
 
 
 def is_free(address, port):

@@ -11,7 +11,7 @@ from cassandra.query import SimpleStatement, dict_factory
 import wire
 from frames import ONE
 from harness import behaviour, equal, eventually, needs, true
-from ring import Ring, free_port
+from ring import Ring, free_ports
 from wire import Wire
 
 def metadata(env):
@@ -132,12 +132,11 @@ def the_old_peers_table_holds_the_same_nodes(env):
 def nodes_of_one_address_are_told_apart_by_their_ports(env):
     folder = os.path.join(env.ring.folder, "of-one-address")
     shutil.rmtree(folder, ignore_errors=True)
-    port = free_port(1)
+    Ring(env.ring.binary, folder).command("up", "--nodes", "3", "--same-address", *free_ports(1, width=3))
     ring = Ring(env.ring.binary, folder)
-    ring.command("up", "--nodes", "3", "--same-address", "--port", str(port), "--peer-port", str(free_port(1, port) - 50),
-                 "--admin-port", str(free_port(1, port) + 50))
+    # Behind the first one, each node has a port of its own; the driver finds it in peers_v2.
+    port = ring.port
     try:
-        # Behind the first one, each node has a port of its own; the driver finds it in peers_v2.
         cluster = env.cluster(contact_points=["127.0.0.1"], port=port)
         cluster.connect().execute("SELECT key FROM system.local")
         hosts = cluster.metadata.all_hosts()

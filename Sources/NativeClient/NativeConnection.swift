@@ -46,7 +46,7 @@ package final class NativeConnection: Sendable {
     /// What the server pushes after `register`; may be iterated once. The newest 1,000 are kept.
     package let events: AsyncStream<ServerEvent>
 
-    private let channel: any Channel
+    let channel: any Channel
     private let handler: NIOLoopBound<ClientHandler>
     private let requestTimeout: TimeAmount?
 
@@ -105,7 +105,7 @@ package final class NativeConnection: Sendable {
         let loop = group.next()
         let bootstrap = ClientBootstrap(group: loop)
             .connectTimeout(TimeAmount(options.connectTimeout))
-            .channelOption(ChannelOptions.socketOption(.tcp_nodelay), value: 1)
+            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(

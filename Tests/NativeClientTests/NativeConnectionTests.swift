@@ -4,9 +4,10 @@ import Encoding
 import Model
 import NIOCore
 import NIOPosix
-import NativeClient
 import NativeProtocol
 import Testing
+
+@testable import NativeClient
 
 @Suite struct NativeConnectionTests {
     private static let columns = RowsMetadata([
@@ -179,6 +180,21 @@ import Testing
             } catch ClientError.timedOut { continue }
         }
         return try await action()
+    }
+
+    /// The option has the number of another one, which only root may set, at the level of sockets.
+    @Test func requestsAreSentAtOnceAndTheSocketIsOneThatEveryoneMayHave() async throws {
+        try await withServer(answer: Self.echo) { server, group in
+            let connection = try await NativeConnection.connect(
+                host: "127.0.0.1", port: server.port, on: group)
+            let isSentAtOnce = try await connection.channel
+                .getOption(.tcpOption(.tcp_nodelay)).get()
+            #expect(isSentAtOnce != 0)
+            let isDebugged = try await connection.channel
+                .getOption(.socketOption(.tcp_nodelay)).get()
+            #expect(isDebugged == 0)
+            try await connection.close()
+        }
     }
 
     @Test func requestsOfABrokenConnectionFail() async throws {

@@ -195,7 +195,7 @@ extension ReadRunner {
                 lastKey.append(passed.key)
             }
         }
-        if cursor.isPlain {
+        if cursor.isPlain, run.rule.dropped.isEmpty {
             return try cursor.appendPlain(
                 through: last, limits: &limits, into: output, passed: &passed, context)
         }

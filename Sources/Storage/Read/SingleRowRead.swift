@@ -139,7 +139,10 @@ extension ReadRunner {
             }
         }
         if let wanted { return .missing(wanted) }
-        guard let rows = answer(token, key, rowKey, rule, isPlain: seen.isPlain, into: output)
+        guard
+            let rows = answer(
+                token, key, rowKey, rule, isPlain: seen.isPlain && rule.dropped.isEmpty,
+                into: output)
         else { return .notSimple }
         note(rows: rows)
         if let reading = view.reading {

@@ -152,15 +152,26 @@ public final class Engine {
 
     deinit { if closedBecause == nil { helpers.stop() } }
 
-    /// Syncs the log and lets the folder go. Memtables are not flushed: the log has what they hold.
+    /// Syncs the log and lets the folder go. Memtables are not flushed: the log has what they hold. After a
+    /// `flush` it has nothing that the next opening would have to read.
     public func close() throws(EngineError) {
         try ready()
         closedBecause = "the engine was closed"
         helpers.stop()
         storage.endLog(outbox: outbox)
-        try carryOut()
+        try writeEndOfLog()
         try onDisk { () throws(DiskFailure) in try files.syncAll() }
         lock = nil
+    }
+
+    /// Marks of the end stand anywhere in the log: the mapping is for what follows each other.
+    private func writeEndOfLog() throws(EngineError) {
+        for case .logAppend(let file, let offset, let range) in outbox.effects {
+            try onDisk { () throws(DiskFailure) in
+                try files.write(file, at: offset, outbox.bytes[range])
+            }
+        }
+        outbox.removeAll()
     }
 
     // MARK: Tables

@@ -64,19 +64,12 @@ struct MemtableHead {
     var head: ScanHead {
         guard let node else { return ScanHead() }
         var head = ScanHead(token: node.token, key: node.key, isAtEnd: false)
-        if let single {
+        if let record = node.plainRecord {
             head.isSingle = true
-            head.rowKey = single.key
-            head.row = single.row
+            head.rowKey = record.key
+            head.row = record.row
         }
         return head
-    }
-
-    /// The only row of the partition, if that is all there is.
-    private var single: (key: UnsafeRawBufferPointer, row: UnsafeRawBufferPointer)? {
-        guard let node, node.rowCount == 1, node.isPlain, let rows = node.rows else { return nil }
-        let record = RowRecord(rows)
-        return record.isWide ? nil : (record.key, record.row)
     }
 }
 

@@ -106,8 +106,6 @@ final class ReadRunner {
     private(set) var fragments: MutationFragmentReader?
 
     // Of scans (`+Scan`).
-    /// The key of the last partition that a scan has finished.
-    let lastKey = ByteWriter(capacity: 64)
     let slice: ClosedRange<Int64>
     let heads = ScanHeads()
     @exclusivity(unchecked) var keyCursors: [SSTableKeyCursor] = []

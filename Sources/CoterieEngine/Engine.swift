@@ -152,8 +152,7 @@ public final class Engine {
 
     deinit { if closedBecause == nil { helpers.stop() } }
 
-    /// Syncs the log and lets the folder go. Memtables are not flushed: the log has what they hold. After a
-    /// `flush` it has nothing that the next opening would have to read.
+    /// Syncs the log and lets the folder go. Memtables are not flushed: the log has what they hold.
     public func close() throws(EngineError) {
         try ready()
         closedBecause = "the engine was closed"

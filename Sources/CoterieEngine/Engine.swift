@@ -158,9 +158,19 @@ public final class Engine {
         closedBecause = "the engine was closed"
         helpers.stop()
         storage.endLog(outbox: outbox)
-        try carryOut()
+        try writeEndOfLog()
         try onDisk { () throws(DiskFailure) in try files.syncAll() }
         lock = nil
+    }
+
+    /// Marks of the end stand anywhere in the log: the mapping is for what follows each other.
+    private func writeEndOfLog() throws(EngineError) {
+        for case .logAppend(let file, let offset, let range) in outbox.effects {
+            try onDisk { () throws(DiskFailure) in
+                try files.write(file, at: offset, outbox.bytes[range])
+            }
+        }
+        outbox.removeAll()
     }
 
     // MARK: Tables

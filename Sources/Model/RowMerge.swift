@@ -70,7 +70,7 @@ package enum RowMerge {
     }
 
     /// Whether `a` replaces `b` (true) or `b` replaces `a`; nil if neither is plain to see.
-    private static func isNewer(
+    package static func isNewer(
         _ a: UnsafeRawBufferPointer, than b: UnsafeRawBufferPointer
     ) throws(MalformedBytes) -> Bool? {
         var left = ByteReader(a)

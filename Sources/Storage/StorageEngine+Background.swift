@@ -123,9 +123,14 @@ extension StorageEngine {
         watchDiskUsage(clock.monotonic, outbox)
     }
 
-    /// Asks that the log be closed where it ends, for a start that has nothing to search behind it. The last
-    /// thing that is asked of an engine: no step may follow.
-    package func endLog(outbox: Outbox) { log.end(outbox) }
+    /// Asks that the log be closed where it ends, for a start that has nothing to search behind it; or where
+    /// it begins, if files have all that is in it. The last thing that is asked of an engine: no step may
+    /// follow.
+    package func endLog(outbox: Outbox) {
+        let isNeeded =
+            !retiringSegments.isEmpty || tableList.contains { $0.oldestUnflushed != nil }
+        log.end(isNeeded: isNeeded, outbox)
+    }
 
     /// When the engine must be stepped next if nothing happens before.
     package var nextWake: Instant? {

@@ -399,6 +399,7 @@ extension StorageEngine {
             source: sstable.metadata, target: target(table, number), slice: slice)
         if case .cleanup(let owned) = kind { plan.owned = owned }
         plan.skipsDamage = kind == .scrub
+        plan.dropped = table.droppedCells
         let job = RewriteJob(title: title, plan)
         sstable.isCompacting = true
         run(

@@ -290,11 +290,14 @@ final class TableState {
         didSet {
             strategy = Self.strategy(schema)
             tombstones = (schema.options.tombstoneGC, schema.options.gcGraceSeconds)
+            droppedCells = DroppedCells(schema)
             reading.schemaChanged(schema)
         }
     }
     /// When tombstones may go, out of the schema's options: each read asks.
     private var tombstones: (gc: TombstoneGC, graceSeconds: Int32)
+    /// Of the schema's dropped columns.
+    private(set) var droppedCells: DroppedCells
     /// Out of the schema's options.
     var strategy: CompactionStrategy
     let reading: TableReading
@@ -332,6 +335,7 @@ final class TableState {
         self.schema = schema
         strategy = Self.strategy(schema)
         tombstones = (schema.options.tombstoneGC, schema.options.gcGraceSeconds)
+        droppedCells = DroppedCells(schema)
         self.live = live
         self.cache = cache
         reading = TableReading(schema)
@@ -366,7 +370,8 @@ final class TableState {
             nowInSeconds: nowInSeconds,
             gcBefore: tombstones.gc.gcBefore(
                 nowInSeconds: nowInSeconds, gcGraceSeconds: tombstones.graceSeconds,
-                isSingleReplica: isSingleReplica, repairedAt: repairedAt))
+                isSingleReplica: isSingleReplica, repairedAt: repairedAt),
+            dropped: droppedCells)
     }
 
     /// The first log position that only memtables hold; nil without one.

@@ -91,6 +91,73 @@ import Testing
         #expect(count == 3_000)
     }
 
+    /// Whatever order they come in, and with tags that tell them apart or do not.
+    @Test(arguments: [0, 60_000]) func aPartitionTakesFewBytesOfTheDirectory(hint: Int) {
+        let pool = ArenaPool(limitBytes: 1 << 26)
+        let arena = Arena(pool: pool)
+        var random = RandomStream(seed: 4, name: "bytes")
+        let directory = PartitionDirectory(
+            slice: .min ... .max, expectedCount: hint, arena: arena)
+        for number in 0..<60_000 {
+            withUnsafeBytes(of: number) {
+                _ = directory.findOrInsert(token: Int64(bitPattern: random.next()), key: $0)
+            }
+        }
+        // 24 are the node's.
+        let each = arena.heldBytes / 60_000
+        #expect(each <= 24 + (hint == 0 ? 32 : 20), "\(each) bytes")
+    }
+
+    @Test func longKeysOfPartitionsAndRowsAreKept() throws {
+        for count in [65_534, 65_535, 65_536, 200_000] {
+            let arena = Arena(pool: ArenaPool(limitBytes: 1 << 20))
+            let key = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 7) }
+            let row = [UInt8](repeating: 9, count: 100)
+            key.withUnsafeBytes { key in
+                row.withUnsafeBytes { row in
+                    let node = PartitionNode.make(token: -5, key: key, in: arena)
+                    let record = RowRecord.make(key: key, row: row, slack: 30, in: arena)
+                    node.set(rows: .one(record))
+                    node.set(deletion: Deletion(timestamp: 3, localDeletionTime: 4), in: arena)
+                    #expect(node.token == -5 && equalBytes(node.key, key))
+                    #expect(node.deletion.timestamp == 3 && node.plainRecord == nil)
+                    guard case .one(let found) = node.rows else {
+                        Issue.record("the row is lost")
+                        return
+                    }
+                    #expect(equalBytes(found.key, key) && equalBytes(found.row, row))
+                    let longer = [UInt8](repeating: 8, count: 130)
+                    longer.withUnsafeBytes {
+                        #expect(found.replaceInPlace($0) && equalBytes(found.row, $0))
+                    }
+                    let short = UnsafeRawBufferPointer(rebasing: row[..<7])
+                    #expect(found.replaceInPlace(short) && equalBytes(found.row, short))
+                    #expect(found.replaceInPlace(row) && equalBytes(found.key, key))
+                    #expect(!found.isWide)
+                    found.markWide()
+                    #expect(found.isWide && equalBytes(found.contents, row))
+                }
+            }
+        }
+    }
+
+    @Test func aChunkCountsAsFarAsItIsUsed() {
+        let pool = ArenaPool(limitBytes: 64 << 20)
+        let arena = Arena(pool: pool)
+        var allocated = 0
+        var random = RandomStream(seed: 5, name: "sizes")
+        while allocated < 6 << 20 {
+            let count = Int(random.below(400)) * 8
+            _ = arena.allocate(count)
+            allocated += count
+            // The open window, and what did not fit at the ends of chunks.
+            #expect(arena.heldBytes - allocated <= (1 << 16) + 13 * 3_200)
+        }
+        #expect(pool.usedBytes == arena.heldBytes && pool.heldBytes > 0)
+        arena.recycle()
+        #expect(pool.usedBytes == 0)
+    }
+
     /// Keys into one partition, in that order of insertion.
     private func checkRows(_ keys: [[UInt8]]) throws {
         let memtable = Memtable(
@@ -115,7 +182,7 @@ import Testing
         let sorted = Set(keys).sorted { compareBytes($0, $1) < 0 }
         let node = partitionKey.withUnsafeBytes { memtable.find(token: 9, key: $0) }
         let found = try #require(node)
-        #expect(found.rowCount == sorted.count)
+        #expect(memtable.rowCount == sorted.count)
         let source = MemtableRowSource()
         source.open(found, in: memtable)
         for reversed in [false, true] {
@@ -213,7 +280,7 @@ import Testing
             }
         }
         let each = Double(memtable.bytes - before) / Double(count)
-        #expect(each < 225, "\(each) bytes for each")
+        #expect(each < 172, "\(each) bytes for each")
         #expect(memtable.partitionCount == count)
     }
 

@@ -55,7 +55,10 @@ import Testing
         var record: RowRecord {
             get throws {
                 let node = key.withUnsafeBytes { memtable.find(token: 9, key: $0) }
-                return RowRecord(try #require(node?.rows))
+                guard case .one(let record) = try #require(node).rows else {
+                    throw MalformedBytes("not one row", offset: 0)
+                }
+                return record
             }
         }
 

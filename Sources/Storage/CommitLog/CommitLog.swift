@@ -38,7 +38,7 @@ final class CommitLog {
     private var closedBytes: Int
     private var spare: Segment?
     /// Freed files that wait for a new life.
-    private var recyclable: [FileName] = []
+    private var recyclable: [Segment] = []
     private var preparation: (id: EffectID, segment: Segment)?
     /// When to try again to prepare a segment.
     private var preparationRetry: Instant?
@@ -167,11 +167,15 @@ final class CommitLog {
         if spare == nil, preparation == nil, mayPrepare { prepareSpare(outbox) }
     }
 
-    /// Emits the end marks of the active segment and of the one that stands ready: the next start knows then
-    /// that nothing lies behind the last record, and need not search. Nothing may be appended any more.
-    func end(_ outbox: Outbox) {
-        emitEnd(of: active, at: activeEnd, outbox)
+    /// Emits the end marks of the segments that no other follows: the next start knows then that nothing lies
+    /// behind the last record, and need not search. `isNeeded`: memtables have what no SSTable has. Else the
+    /// marks stand before all records, and the next start reads none. Nothing may be appended any more.
+    func end(isNeeded: Bool, _ outbox: Outbox) {
+        emitEnd(of: active, at: isNeeded ? activeEnd : Self.headerBytes, outbox)
         if let spare { emitEnd(of: spare, at: Self.headerBytes, outbox) }
+        for segment in recyclable { emitEnd(of: segment, at: Self.headerBytes, outbox) }
+        if isNeeded { return }
+        for (segment, _) in closed { emitEnd(of: segment, at: Self.headerBytes, outbox) }
     }
 
     private func emitEnd(of segment: Segment, at offset: Int, _ outbox: Outbox) {
@@ -281,7 +285,7 @@ final class CommitLog {
         let incarnation = effectIDs.incarnation
         let segment = Self.segment(prefix, number, incarnation: incarnation)
         let job = SegmentJob(
-            file: segment.file, recycling: recyclable.popLast(),
+            file: segment.file, recycling: recyclable.popLast()?.file,
             header: Self.header(
                 number: number, identity: Self.identity(prefix, number, incarnation)),
             bytes: configuration.commitLogSegmentBytes)
@@ -318,7 +322,7 @@ final class CommitLog {
             closed.removeFirst()
             closedBytes -= first.bytes
             if recyclable.isEmpty {
-                recyclable.append(first.segment.file)
+                recyclable.append(first.segment)
             } else {
                 surplus.append(first.segment.file)
             }

@@ -11,7 +11,8 @@
 // may survive a power loss. Nothing is changed on the disk before the verdict over all segments.
 //
 // Memory: one segment at a time, besides what `body` keeps.
-// Cost: one read, one checksum over each record.
+// Cost: one read, one checksum over each record; of a segment that was closed before its first record, as a
+// log is closed whose records are all in files, only its head is read.
 
 internal import Encoding
 internal import Environment
@@ -89,11 +90,28 @@ struct CommitLogReplay {
         }
     }
 
-    private func load(_ found: Found) throws(StorageError) {
-        buffer.removeAll()
+    /// Reads a segment on from what is loaded of it, as far as `end`.
+    private func load(_ found: Found, upTo end: Int) throws(StorageError) {
+        guard end > buffer.count else { return }
         try storing { () throws(DiskFailure) in
-            try files.read(found.file, at: 0, count: found.bytes, into: buffer)
+            try files.read(
+                found.file, at: buffer.count, count: end - buffer.count, into: buffer)
         }
+    }
+
+    /// Where a segment stops that was closed before its first record; nil for any other. Its head is loaded
+    /// then.
+    private func stopAtHead(
+        _ found: Found, _ synced: inout LogPosition
+    ) throws(StorageError) -> Stop? {
+        buffer.removeAll()
+        try load(found, upTo: min(found.bytes, CommitLog.headerBytes + LogRecord.headerBytes))
+        guard let seed = try seed(found, buffer.bytes),
+            case .end(let told, let next) = LogRecord.read(
+                buffer.bytes, at: CommitLog.headerBytes, seed: seed)
+        else { return nil }
+        synced = max(synced, told)
+        return Stop(seed: seed, offset: next, isClosed: true)
     }
 
     /// Takes a mutation, the position behind it, and the file that it stands in.
@@ -104,7 +122,11 @@ struct CommitLogReplay {
         var synced = LogPosition.zero
         var stops: [Stop] = []
         for found in segments {
-            try load(found)
+            if let stop = try stopAtHead(found, &synced) {
+                stops.append(stop)
+                continue
+            }
+            try load(found, upTo: found.bytes)
             stops.append(try walk(found, &synced, body))
         }
         for (found, stop) in zip(segments, stops) {
@@ -155,7 +177,8 @@ struct CommitLogReplay {
         case .ignore:
             report.damagedSegments += 1
             guard let seed = stop.seed else { return }
-            try load(found)
+            buffer.removeAll()
+            try load(found, upTo: found.bytes)
             let before = report.records
             try replayBehind(found, stop.offset, seed, body)
             report.recoveredRecords += report.records - before

@@ -11,7 +11,7 @@
 //
 // Purging: a tombstone goes if it is past gc grace and no other source may hold something older of its
 // partition: not the memtables at the job's begin, nor any SSTable outside the job whose filter may
-// contain the token. Expired values lose their bytes first.
+// contain the token. Expired values lose their bytes first. A merge leaves cells of dropped columns out.
 //
 // Garbage collection is a merge of one file with shadows (`ShadowSources`): what those delete or overwrite
 // is left out, but nothing of them is written.
@@ -263,7 +263,7 @@ final class MergeJob: Job {
         let token = first.token
         if let shadows, shadows.mayContain(token) { return false }
         var count = 1
-        isPlain = first.isPlain
+        isPlain = first.isPlain && purge.rule.dropped.isEmpty
         while count < queue.count, queue[count].token == token {
             let other = queue[count].scan
             guard let row = other.single, equalBytes(row.key, single.key),
@@ -337,7 +337,7 @@ final class MergeJob: Job {
         active.removeAll(keepingCapacity: true)
         deletion = .none
         var count = 0
-        isPlain = true
+        isPlain = purge.rule.dropped.isEmpty
         for waiting in queue {
             let scan = waiting.scan
             if count > 0 {

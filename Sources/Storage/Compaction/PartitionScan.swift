@@ -78,13 +78,10 @@ final class MemtableScan: PartitionScan {
         }
         token = node.token
         key = node.key
-        if offersSingles, node.isPlain, node.rowCount == 1, let rows = node.rows {
-            let record = RowRecord(rows)
-            if !record.isWide {
-                single = SingleRow(key: record.key, row: record.row)
-                self.node = node
-                return
-            }
+        if offersSingles, let record = node.plainRecord {
+            single = SingleRow(key: record.key, row: record.row)
+            self.node = node
+            return
         }
         try open(node)
     }

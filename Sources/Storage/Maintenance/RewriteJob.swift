@@ -3,8 +3,8 @@
 //
 //     blocks, one at a time -> fragments -> partitions that are kept -> rows -> SSTableWriter -> file
 //
-// Nothing is merged and nothing is purged: what comes out is what went in, without partitions of
-// others and, when it scrubs, without what is damaged. A block whose checksum fails is left out as a
+// Nothing is merged and no tombstone is purged: what comes out is what went in, without partitions of
+// others, without cells of dropped columns and, when it scrubs, without what is damaged. A block whose checksum fails is left out as a
 // whole, because nothing in it can be believed; a partition that began before it or goes on behind it
 // keeps its other rows. What is out of order is left out too: the order of the file is what readers
 // rely upon. A partition's deletion and static row stand in its first block and go with it.
@@ -28,6 +28,8 @@ final class RewriteJob: Job {
         var skipsDamage = false
         /// Other numbers for the columns; nil: as they are.
         var columns: ColumnRenumbering?
+        /// Cells that are left out.
+        var dropped = DroppedCells()
     }
 
     let title: String
@@ -46,7 +48,8 @@ final class RewriteJob: Job {
     private var ranges: [RangeTombstone] = []
     /// The head waits until something of the partition is written.
     private var pendingHead: (deletion: Deletion, staticRow: [UInt8])?
-    private let renumbered = ByteWriter(capacity: 1 << 10)
+    /// The row at hand, where it is not written as it was.
+    private let output = ByteWriter(capacity: 1 << 10)
 
     /// The new file; nil if nothing was left.
     private(set) var result: SSTableMetadata?
@@ -185,12 +188,7 @@ final class RewriteJob: Job {
             do throws(MalformedBytes) {
                 let row = try RowView(fragment.staticRow)
                 try row.validate()
-                if let columns = plan.columns {
-                    renumbered.removeAll()
-                    if try columns.rewrite(row, into: renumbered) { staticRow = renumbered.array }
-                } else {
-                    staticRow = [UInt8](fragment.staticRow)
-                }
+                if let kept = try rewritten(row) { staticRow = [UInt8](kept) }
             } catch {
                 report.droppedRows += 1
                 try damaged(block.damaged(error))
@@ -237,18 +235,14 @@ final class RewriteJob: Job {
         if let lastRow, lastRow.withUnsafeBytes({ compareBytes($0, rowKey) >= 0 }) {
             throw .malformed(MalformedBytes("row out of order", offset: 0))
         }
-        var row = bytes
-        var isLeft = true
+        var kept: UnsafeRawBufferPointer?
         try reading { () throws(MalformedBytes) in
             let view = try RowView(bytes)
             try view.validate()
-            guard let columns = plan.columns else { return }
-            renumbered.removeAll()
-            isLeft = try columns.rewrite(view, into: renumbered)
-            row = renumbered.bytes
+            kept = try rewritten(view)
         }
         lastRow = [UInt8](rowKey)
-        guard isLeft else { return }
+        guard let row = kept else { return }
         try writeHead()
         if writer.wantsCut(before: rowKey.count + row.count) {
             try writer.cut(
@@ -259,6 +253,20 @@ final class RewriteJob: Job {
         }
         try writer.addRow(key: rowKey, row: row)
         report.rows += 1
+    }
+
+    /// The row as it is written, valid until the next one; nil if nothing is left of it.
+    private func rewritten(_ row: RowView) throws(MalformedBytes) -> UnsafeRawBufferPointer? {
+        if let columns = plan.columns {
+            output.removeAll()
+            return try columns.rewrite(row, into: output) ? output.bytes : nil
+        }
+        let rule = PurgeRule.only(plan.dropped)
+        guard !plan.dropped.isEmpty, try RowPurge.inspect(row, rule).needsRewrite else {
+            return row.bytes
+        }
+        output.removeAll()
+        return try RowPurge.rewrite(row, rule, into: output) ? output.bytes : nil
     }
 
     private func endPartition() throws(StorageError) {

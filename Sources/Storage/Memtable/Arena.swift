@@ -5,11 +5,12 @@
 // so that the last, half-empty chunk of a memtable does not matter.
 //
 // The pool knows the bytes of all memtables at any time (`usedBytes`): that is what the budget is
-// compared with. What it keeps for later is given up as far as used and kept bytes together pass the
-// budget.
+// compared with. A memtable takes a chunk window by window, so that the rest of the chunk that it has just
+// begun does not count before it is used; it is kept for later, as chunks that wait are. What is kept is
+// given up as far as used and kept bytes together pass the budget.
 //
-// Invariant: memory once handed out stays where it is until the arena dies; a frozen memtable may
-// therefore be read by a job on another thread while nobody writes to it.
+// Invariants: memory once handed out stays where it is until the arena dies; a frozen memtable may
+// therefore be read by a job on another thread while nobody writes to it. Addresses fit into 48 bits.
 
 #if canImport(Glibc)
     internal import Glibc
@@ -27,9 +28,9 @@ final class ArenaPool {
 
     /// One stack for each power of two from the smallest to the largest chunk.
     private var free: [[UnsafeMutableRawPointer]]
-    /// Bytes of chunks that wait for their next memtable.
+    /// Bytes of chunks that wait for their next memtable, and what is left of those that have one.
     private(set) var heldBytes = 0
-    /// Bytes of all memtables: their chunks, and what they told by `charge`.
+    /// Bytes of all memtables: of their chunks as far as they are used, and what they told by `charge`.
     private(set) var usedBytes = 0
     /// Used and held bytes together stay below it, as far as held ones can help it.
     private let limitBytes: Int
@@ -53,27 +54,32 @@ final class ArenaPool {
         size.trailingZeroBitCount - Self.smallestChunk.trailingZeroBitCount
     }
 
-    /// A chunk of `size` bytes, a power of two between the smallest and the largest.
+    /// A chunk of `size` bytes, a power of two between the smallest and the largest. Nothing of it is used
+    /// yet: `use` tells.
     func take(_ size: Int) -> UnsafeMutableRawPointer {
-        usedBytes += size
-        if let chunk = free[sizeClass(size)].popLast() {
-            heldBytes -= size
-            return chunk
-        }
+        if let chunk = free[sizeClass(size)].popLast() { return chunk }
+        heldBytes += size
         trim()
         return allocateChunk(size)
     }
 
-    /// A chunk of any size for one large thing; it is not kept later.
+    /// A chunk of any size for one large thing, all of it used; it is not kept later.
     func takeAlone(_ size: Int) -> UnsafeMutableRawPointer {
         usedBytes += size
         trim()
         return allocateChunk(size)
     }
 
-    /// Takes a chunk back.
-    func give(_ chunk: UnsafeMutableRawPointer, size: Int) {
-        usedBytes -= size
+    /// So much more of a chunk that was taken is in use.
+    func use(_ bytes: Int) {
+        usedBytes += bytes
+        heldBytes -= bytes
+    }
+
+    /// Takes a chunk back of which so many bytes were used.
+    func give(_ chunk: UnsafeMutableRawPointer, size: Int, used: Int) {
+        usedBytes -= used
+        heldBytes -= size - used
         let isPooled =
             size >= Self.smallestChunk && size <= largestChunk && size.nonzeroBitCount == 1
         guard isPooled, usedBytes + heldBytes + size <= limitBytes else {
@@ -101,12 +107,25 @@ final class ArenaPool {
     }
 }
 
+/// A memtable's chunk, and how much of it is in use.
+private struct ArenaChunk {
+    let base: UnsafeMutableRawPointer
+    let size: Int
+    var used: Int
+}
+
 @inline(__always)
 private func freeChunk(_ chunk: UnsafeMutableRawPointer) { free(chunk) }
 
 /// Large chunks are aligned to 2 MiB, so that the kernel can back them with huge pages: a memtable is
 /// read at random, and most of a miss in it was the page walk.
 private func allocateChunk(_ size: Int) -> UnsafeMutableRawPointer {
+    let chunk = allocateMemory(size)
+    precondition((UInt(bitPattern: chunk) + UInt(size)) >> 48 == 0, "an address of over 48 bits")
+    return chunk
+}
+
+private func allocateMemory(_ size: Int) -> UnsafeMutableRawPointer {
     if size >= 2 << 20 {
         var aligned: UnsafeMutableRawPointer?
         if posix_memalign(&aligned, 2 << 20, size) == 0, let aligned {
@@ -124,20 +143,25 @@ private func allocateChunk(_ size: Int) -> UnsafeMutableRawPointer {
 final class Arena {
     private var cursor: UnsafeMutableRawPointer
     private var end: UnsafeMutableRawPointer
-    private var chunks: [(base: UnsafeMutableRawPointer, size: Int)] = []
+    private var chunks: [ArenaChunk] = []
+    /// The chunk that is being filled.
+    private var open = 0
     private var nextSize = ArenaPool.smallestChunk
     private let pool: ArenaPool
-    /// Bytes of all chunks, and what was charged.
+    /// Bytes of all chunks as far as they are used, and what was charged.
     private(set) var heldBytes = 0
     private var chargedBytes = 0
+
+    /// A chunk comes into use so much at a time.
+    private static let windowBytes = 1 << 16
 
     init(pool: ArenaPool) {
         self.pool = pool
         let chunk = pool.take(nextSize)
-        chunks.append((chunk, nextSize))
+        chunks.append(ArenaChunk(base: chunk, size: nextSize, used: 0))
         cursor = chunk
-        end = chunk + nextSize
-        heldBytes = nextSize
+        end = chunk
+        openWindow()
     }
 
     /// A memtable whose engine still lives was recycled before, by its shard: nothing is left then, and
@@ -146,10 +170,14 @@ final class Arena {
         for chunk in chunks { freeChunk(chunk.base) }
     }
 
+    /// What `count` bytes take.
+    @inline(__always)
+    static func rounded(_ count: Int) -> Int { (count + 7) & ~7 }
+
     /// Memory for `count` bytes, aligned to eight.
     @inline(__always)
     func allocate(_ count: Int) -> UnsafeMutableRawPointer {
-        let rounded = (count + 7) & ~7
+        let rounded = Self.rounded(count)
         let start = cursor
         if rounded <= end - start {
             cursor = start + rounded
@@ -161,20 +189,35 @@ final class Arena {
     @inline(never)
     private func allocateSlowly(_ count: Int) -> UnsafeMutableRawPointer {
         precondition(!chunks.isEmpty, "allocation in a recycled arena")
-        nextSize = min(nextSize * 2, pool.largestChunk)
-        if count > nextSize / 2 {
-            // A large thing gets a chunk of its own, and the current one goes on.
-            let chunk = pool.takeAlone(count)
-            chunks.append((chunk, count))
-            heldBytes += count
-            return chunk
+        while count > end - cursor, chunks[open].used < chunks[open].size { openWindow() }
+        if count > end - cursor {
+            nextSize = min(nextSize * 2, pool.largestChunk)
+            if count > nextSize / 2 {
+                // A large thing gets a chunk of its own, and the current one goes on.
+                let chunk = pool.takeAlone(count)
+                chunks.append(ArenaChunk(base: chunk, size: count, used: count))
+                heldBytes += count
+                return chunk
+            }
+            let chunk = pool.take(nextSize)
+            open = chunks.count
+            chunks.append(ArenaChunk(base: chunk, size: nextSize, used: 0))
+            cursor = chunk
+            end = chunk
+            while count > end - cursor { openWindow() }
         }
-        let chunk = pool.take(nextSize)
-        chunks.append((chunk, nextSize))
-        heldBytes += nextSize
-        cursor = chunk + count
-        end = chunk + nextSize
-        return chunk
+        let start = cursor
+        cursor += count
+        return start
+    }
+
+    /// Takes more of the open chunk into use.
+    private func openWindow() {
+        let window = min(Self.windowBytes, chunks[open].size - chunks[open].used)
+        pool.use(window)
+        chunks[open].used += window
+        heldBytes += window
+        end += window
     }
 
     /// Counts memory that the memtable holds outside the arena.
@@ -186,7 +229,7 @@ final class Arena {
 
     /// Gives all chunks to the pool. The owner promises that nobody reads this memory again.
     func recycle() {
-        for chunk in chunks { pool.give(chunk.base, size: chunk.size) }
+        for chunk in chunks { pool.give(chunk.base, size: chunk.size, used: chunk.used) }
         chunks.removeAll()
         pool.charge(-chargedBytes)
         chargedBytes = 0

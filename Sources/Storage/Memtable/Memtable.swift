@@ -106,37 +106,31 @@ final class Memtable {
         _ key: UnsafeRawBufferPointer, _ row: UnsafeRawBufferPointer, to node: PartitionNode,
         _ scratch: ByteWriter
     ) throws(MalformedBytes) {
-        guard let rows = node.rows else {
-            node.rows = RowRecord.make(key: key, row: row, slack: 0, in: arena).base
-            node.rowCount = 1
+        var root: UnsafeMutableRawPointer
+        switch node.rows {
+        case .none:
+            node.set(rows: .one(RowRecord.make(key: key, row: row, slack: 0, in: arena)))
             rowCount += 1
             return
-        }
-        if node.rowCount == 1 {
-            let record = RowRecord(rows)
+        case .one(let record):
             if equalBytes(record.key, key) {
-                node.rows = try merged(record, row, scratch).base
+                let result = try merged(record, row, scratch)
+                if result.base != record.base { node.set(rows: .one(result)) }
                 return
             }
-            var root = RowTree.make(first: record, in: arena)
-            RowTree.insert(
-                RowRecord.make(key: key, row: row, slack: 0, in: arena), root: &root, in: arena)
-            node.rows = root
-            node.rowCount = 2
-            rowCount += 1
-            return
+            root = RowTree.make(first: record, in: arena)
+        case .tree(let tree):
+            if let slot = RowTree.find(key, root: tree),
+                let old = UnsafeMutableRawPointer(bitPattern: slot.pointee)
+            {
+                slot.pointee = UInt(bitPattern: try merged(RowRecord(old), row, scratch).base)
+                return
+            }
+            root = tree
         }
-        if let slot = RowTree.find(key, root: rows),
-            let old = UnsafeMutableRawPointer(bitPattern: slot.pointee)
-        {
-            slot.pointee = UInt(bitPattern: try merged(RowRecord(old), row, scratch).base)
-            return
-        }
-        var root = rows
         RowTree.insert(
             RowRecord.make(key: key, row: row, slack: 0, in: arena), root: &root, in: arena)
-        node.rows = root
-        node.rowCount += 1
+        node.set(rows: .tree(root))
         rowCount += 1
     }
 
@@ -156,12 +150,12 @@ final class Memtable {
             if scratch.count > Self.largeRowBytes { mayHoldLargeRows = true }
             let merged = try RowView(scratch.bytes)
             if try WideRow.suits(merged) {
-                garbageBytes += RowRecord.headerBytes + record.keyCount + record.capacity
+                garbageBytes += record.bytes
                 return try WideRow.make(key: record.key, merged, in: arena, spaceForWideRows())
             }
         }
         if record.replaceInPlace(scratch.bytes) { return record }
-        garbageBytes += RowRecord.headerBytes + record.keyCount + record.capacity
+        garbageBytes += record.bytes
         // A row that grew once grows again: leave it a quarter more.
         return RowRecord.make(
             key: record.key, row: scratch.bytes, slack: scratch.count / 4, in: arena)

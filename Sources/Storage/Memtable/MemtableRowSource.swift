@@ -53,13 +53,15 @@ final class MemtableRowSource: RowSource {
         isReversed = reversed
         place = nil
         state = .end
-        guard let node, let rows = node.rows else { return }
-        if node.rowCount == 1 {
-            let record = RowRecord(rows)
+        guard let node else { return }
+        let rows: UnsafeMutableRawPointer
+        switch node.rows {
+        case .none: return
+        case .one(let record):
             if let lower, compare(record.key, lower) < 0 { return }
             if let upper, compare(record.key, upper) >= 0 { return }
-            try show(record)
-            return
+            return try show(record)
+        case .tree(let root): rows = root
         }
         var place: RowTree.Place
         if reversed {

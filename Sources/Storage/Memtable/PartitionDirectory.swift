@@ -1,20 +1,27 @@
 // The partitions of a memtable by token: a trie over the shard's own token slice, with small sorted
 // leaves.
 //
-//     root (2^4 ... 2^16 slots) -> leaf of up to 32 sorted (token, node) pairs
+//     root (2^4 ... 2^16 slots) -> leaf of up to 31 sorted places of nodes
 //                               -> branch of 16 slots -> leaf | branch ...
+//     leaf  := count u32 | capacity u32 | place u64 x capacity
+//     place := tag u16 | address of the node, 48 bits
 //
-// Tokens of a slice are spread evenly, so a root with about as many slots as there are sixteens of
-// partitions finds a leaf in one step; the root grows by 16 when it is full and starts at the size
-// that the table's last memtable ended with. Skewed tokens (all in 1 % of the slice, or consecutive
+// A tag is the first sixteen bits of the token behind those that the way to the leaf has used up: nearly
+// always it tells a leaf's nodes apart without a look at them.
+//
+// Tokens of a slice are spread evenly, so a root with a slot for every four to eight partitions finds a
+// leaf of one or two cache lines in one step. It begins with what the table's last memtable ended with; one
+// that knows nothing begins small and grows by 16 when there are sixteen for each slot. Skewed tokens (all in 1 % of the slice, or consecutive
 // ones) only make the trie deeper there: each level takes four bits, so a path has at most 15 branches,
 // and the upper ones of a hot region stay in the cache. Equal tokens of different keys end in a leaf
 // that grows without splitting.
 //
-// Cost of a lookup: one miss for the root's slot, one or two for the leaf, one for the node.
+// Cost of a lookup: one miss for the root's slot, one or two for the leaf, one for the node. Cost of a
+// partition: some 14 bytes, as leaves have room for up to four more, and those that they grew out of lie idle.
 // Many lookups at once cost less: `prefetch` asks for the lines of all of them, level by level, so that
 // their misses overlap.
-// Cost of growing the root: one pass over its slots, each copied or split into 16 (under 1 ms).
+// Cost of growing the root: one pass over its slots, each copied or split into 16, and a look at all
+// nodes for their new tags (a few milliseconds at the last time).
 //
 // Invariants: leaves are sorted by (token, key); a slot's low bit tells a branch from a leaf.
 
@@ -30,10 +37,11 @@ final class PartitionDirectory {
     private var root: UnsafeMutablePointer<UInt>
     private(set) var rootBits: Int
     private(set) var count = 0
-    /// Leaves given back when they grew or split, by capacity class (4, 8, 16, 32).
-    private var freeLeaves: (UInt, UInt, UInt, UInt) = (0, 0, 0, 0)
+    /// Leaves given back when they grew or split, linked, by their capacity in fours.
+    private var freeLeaves = [UInt](repeating: 0, count: Leaf.largest / 4 + 1)
+    /// What a slot's first leaf has room for.
+    private let firstCapacity: Int
 
-    private static let leafCapacity = 32
     private static let maximumRootBits = 16
 
     /// `expectedCount`: how many partitions the table's last memtable had.
@@ -43,8 +51,9 @@ final class PartitionDirectory {
         let width = UInt64(bitPattern: slice.upperBound &- slice.lowerBound)
         shift = width == 0 ? 63 : UInt64(width.leadingZeroBitCount)
         var bits = 4
-        while bits < Self.maximumRootBits, expectedCount > 16 << bits { bits += 4 }
+        while bits < Self.maximumRootBits, expectedCount > 8 << bits { bits += 1 }
         rootBits = bits
+        firstCapacity = Leaf.capacity(for: expectedCount > 3 << bits ? 4 : 1)
         root = .allocate(capacity: 1 << bits)
         root.initialize(repeating: 0, count: 1 << bits)
         arena.charge(MemoryLayout<UInt>.size << bits)
@@ -70,10 +79,11 @@ final class PartitionDirectory {
         }
         guard slot != 0 else { return nil }
         let leaf = Leaf(slot)
-        var index = leaf.lowerBound(token)
-        while index < leaf.count, leaf.tokens[index] == token {
+        let tag = Leaf.tag(place, consumed)
+        var index = leaf.lowerBound(tag)
+        while index < leaf.count, leaf.hasTag(index, tag) {
             let node = leaf.node(index)
-            if equalBytes(node.key, key) { return node }
+            if node.token == token, equalBytes(node.key, key) { return node }
             index += 1
         }
         return nil
@@ -85,20 +95,21 @@ final class PartitionDirectory {
         let shift = UInt64(64 - rootBits)
         for token in tokens { coterie_prefetch(root + Int(place(token) >> shift)) }
         for token in tokens {
-            // A leaf's head and its first tokens; a branch is left to the lookup.
+            // A leaf; a branch is left to the lookup.
             let slot = root[Int(place(token) >> shift)]
             if slot != 0, slot & 1 == 0, let leaf = UnsafeRawPointer(bitPattern: slot) {
                 coterie_prefetch(leaf)
                 coterie_prefetch(leaf + 64)
-                coterie_prefetch(leaf + 128)
             }
         }
         for token in tokens {
-            let slot = root[Int(place(token) >> shift)]
+            let place = place(token)
+            let slot = root[Int(place >> shift)]
             guard slot != 0, slot & 1 == 0 else { continue }
             let leaf = Leaf(slot)
-            let index = leaf.lowerBound(token)
-            if index < leaf.count, leaf.tokens[index] == token {
+            let tag = Leaf.tag(place, rootBits)
+            let index = leaf.lowerBound(tag)
+            if index < leaf.count, leaf.hasTag(index, tag) {
                 let node = leaf.node(index).base
                 coterie_prefetch(node)
                 coterie_prefetch(node + 64)
@@ -127,7 +138,7 @@ final class PartitionDirectory {
 
     /// The node of that partition, made if it is new.
     func findOrInsert(token: Int64, key: UnsafeRawBufferPointer) -> PartitionNode {
-        if count >= 16 << rootBits, rootBits < Self.maximumRootBits { growRoot() }
+        if count >= 16 << rootBits, rootBits + 4 <= Self.maximumRootBits { growRoot() }
         let place = place(token)
         var slot = root + Int(place >> UInt64(64 - rootBits))
         var consumed = rootBits
@@ -138,30 +149,34 @@ final class PartitionDirectory {
                 consumed += 4
                 continue
             }
+            let tag = Leaf.tag(place, consumed)
             if value == 0 {
-                let leaf = makeLeaf(capacity: 4)
+                let leaf = makeLeaf(capacity: firstCapacity)
                 let node = PartitionNode.make(token: token, key: key, in: arena)
-                leaf.insert(token, node, at: 0)
+                leaf.insert(tag, node, at: 0)
                 slot.pointee = leaf.slot
                 count += 1
                 return node
             }
             let leaf = Leaf(value)
-            var index = leaf.lowerBound(token)
-            while index < leaf.count, leaf.tokens[index] == token {
+            var index = leaf.lowerBound(tag)
+            while index < leaf.count, leaf.hasTag(index, tag) {
                 let node = leaf.node(index)
-                let order = compareBytes(node.key, key)
-                if order == 0 { return node }
-                if order > 0 { break }
+                if node.token > token { break }
+                if node.token == token {
+                    let order = compareBytes(node.key, key)
+                    if order == 0 { return node }
+                    if order > 0 { break }
+                }
                 index += 1
             }
             if leaf.count < leaf.capacity {
                 let node = PartitionNode.make(token: token, key: key, in: arena)
-                leaf.insert(token, node, at: index)
+                leaf.insert(tag, node, at: index)
                 count += 1
                 return node
             }
-            if leaf.capacity >= Self.leafCapacity && consumed < 64 {
+            if leaf.capacity >= Leaf.largest && consumed < 64 {
                 slot.pointee = split(leaf, consumed: consumed)
             } else {
                 slot.pointee = grown(leaf).slot
@@ -170,23 +185,10 @@ final class PartitionDirectory {
     }
 
     private func makeLeaf(capacity: Int) -> Leaf {
-        let popped: UInt
-        switch capacity {
-        case 4: popped = freeLeaves.0
-        case 8: popped = freeLeaves.1
-        case 16: popped = freeLeaves.2
-        case 32: popped = freeLeaves.3
-        default: popped = 0
-        }
-        guard popped == 0 else {
-            let leaf = Leaf(popped)
-            let next = UInt(UInt64(bitPattern: leaf.tokens[0]))
-            switch capacity {
-            case 4: freeLeaves.0 = next
-            case 8: freeLeaves.1 = next
-            case 16: freeLeaves.2 = next
-            default: freeLeaves.3 = next
-            }
+        let fours = capacity / 4
+        if fours < freeLeaves.count, freeLeaves[fours] != 0 {
+            let leaf = Leaf(freeLeaves[fours])
+            freeLeaves[fours] = UInt(leaf.places[0])
             leaf.count = 0
             return leaf
         }
@@ -194,33 +196,22 @@ final class PartitionDirectory {
     }
 
     private func release(_ leaf: Leaf) {
-        switch leaf.capacity {
-        case 4:
-            leaf.tokens[0] = Int64(bitPattern: UInt64(freeLeaves.0))
-            freeLeaves.0 = leaf.slot
-        case 8:
-            leaf.tokens[0] = Int64(bitPattern: UInt64(freeLeaves.1))
-            freeLeaves.1 = leaf.slot
-        case 16:
-            leaf.tokens[0] = Int64(bitPattern: UInt64(freeLeaves.2))
-            freeLeaves.2 = leaf.slot
-        case 32:
-            leaf.tokens[0] = Int64(bitPattern: UInt64(freeLeaves.3))
-            freeLeaves.3 = leaf.slot
-        default: break
-        }
+        let fours = leaf.capacity / 4
+        guard fours < freeLeaves.count else { return }
+        leaf.places[0] = UInt64(freeLeaves[fours])
+        freeLeaves[fours] = leaf.slot
     }
 
+    /// A copy with more room.
     private func grown(_ leaf: Leaf) -> Leaf {
-        let larger = makeLeaf(capacity: leaf.capacity * 2)
-        larger.tokens.update(from: leaf.tokens, count: leaf.count)
-        larger.nodes.update(from: leaf.nodes, count: leaf.count)
+        let larger = makeLeaf(capacity: Leaf.capacity(for: leaf.capacity + 1))
+        larger.places.update(from: leaf.places, count: leaf.count)
         larger.count = leaf.count
         release(leaf)
         return larger
     }
 
-    /// Spreads a leaf over the sixteen slots of a new branch.
+    /// The slot of a branch that holds what the full leaf held.
     private func split(_ leaf: Leaf, consumed: Int) -> UInt {
         let branch = Branch.make(in: arena)
         distribute(leaf, consumed: consumed) { branch[$0].pointee = $1 }
@@ -229,19 +220,19 @@ final class PartitionDirectory {
 
     /// Makes leaves for the sixteen parts of a leaf and releases it.
     private func distribute(_ leaf: Leaf, consumed: Int, _ store: (Int, UInt) -> Void) {
+        // Their tokens are needed, and nodes lie anywhere.
+        for index in 0..<leaf.count { coterie_prefetch(leaf.node(index).base) }
         var start = 0
         while start < leaf.count {
-            let digit = Int((place(leaf.tokens[start]) << UInt64(consumed)) >> 60)
+            let digit = leaf.digit(start)
             var end = start + 1
-            while end < leaf.count,
-                Int((place(leaf.tokens[end]) << UInt64(consumed)) >> 60) == digit
-            { end += 1 }
-            var capacity = 4
-            while capacity < end - start { capacity *= 2 }
-            let part = makeLeaf(capacity: capacity)
-            part.tokens.update(from: leaf.tokens + start, count: end - start)
-            part.nodes.update(from: leaf.nodes + start, count: end - start)
-            part.count = end - start
+            while end < leaf.count, leaf.digit(end) == digit { end += 1 }
+            let part = makeLeaf(capacity: Leaf.capacity(for: end - start))
+            for index in start..<end {
+                let node = leaf.node(index)
+                part.insert(
+                    Leaf.tag(place(node.token), consumed + 4), node, at: index - start)
+            }
             store(digit, part.slot)
             start = end
         }
@@ -299,7 +290,11 @@ final class PartitionDirectory {
                     if value != 0 {
                         let leaf = Leaf(value)
                         self.leaf = leaf
-                        index = leaf.lowerBound(token)
+                        let tag = Leaf.tag(place, consumed)
+                        index = leaf.lowerBound(tag)
+                        while index < leaf.count, leaf.hasTag(index, tag),
+                            leaf.node(index).token < token
+                        { index += 1 }
                     }
                     return
                 }
@@ -316,7 +311,7 @@ final class PartitionDirectory {
             while true {
                 if let leaf, index < leaf.count {
                     if ahead > 0, index + ahead < leaf.count {
-                        PartitionDirectory.prefetchNode(leaf.nodes[index + ahead])
+                        PartitionDirectory.prefetchNode(leaf.node(index + ahead))
                     }
                     index += 1
                     return leaf.node(index - 1)
@@ -338,7 +333,7 @@ final class PartitionDirectory {
                     leaf = found
                     index = 0
                     for place in 0..<min(ahead, found.count) {
-                        PartitionDirectory.prefetchNode(found.nodes[place])
+                        PartitionDirectory.prefetchNode(found.node(place))
                     }
                 }
             }
@@ -347,12 +342,11 @@ final class PartitionDirectory {
 
     /// Has the processor load a node and what was made right behind it, mostly its first row.
     @inline(__always)
-    fileprivate static func prefetchNode(_ node: UInt) {
-        guard let node = UnsafeRawPointer(bitPattern: node) else { return }
-        coterie_prefetch(node)
-        coterie_prefetch(node + 64)
-        coterie_prefetch(node + 128)
-        coterie_prefetch(node + 192)
+    fileprivate static func prefetchNode(_ node: PartitionNode) {
+        let base = UnsafeRawPointer(node.base)
+        coterie_prefetch(base)
+        coterie_prefetch(base + 64)
+        coterie_prefetch(base + 128)
     }
 }
 
@@ -381,9 +375,13 @@ private struct Branch {
     subscript(digit: Int) -> UnsafeMutablePointer<UInt> { slots + digit }
 }
 
-/// `count u32 | capacity u32 | tokens | node pointers`.
+/// Places of nodes by (token, key).
 private struct Leaf {
     let base: UnsafeMutableRawPointer
+
+    /// More are distributed over a branch, unless their tokens are all the same.
+    static let largest = 31
+    private static let tagMask: UInt64 = 0xFFFF << 48
 
     @inline(__always)
     init(_ slot: UInt) {
@@ -394,10 +392,23 @@ private struct Leaf {
     }
 
     static func make(capacity: Int, in arena: Arena) -> Leaf {
-        let memory = arena.allocate(8 + capacity * 16)
+        let memory = arena.allocate(8 + capacity * 8)
         memory.storeBytes(of: 0, as: UInt32.self)
         memory.storeBytes(of: UInt32(capacity), toByteOffset: 4, as: UInt32.self)
         return Leaf(UInt(bitPattern: memory))
+    }
+
+    /// The room of a leaf for so many: with the head it takes half a cache line, or whole ones.
+    static func capacity(for count: Int) -> Int {
+        if count <= 3 { return 3 }
+        if count > largest { return count * 2 }
+        return count <= 15 ? count | 3 : count | 7
+    }
+
+    /// The bits of a token's place that tell nodes apart behind `consumed` ones, where a place has them.
+    @inline(__always)
+    static func tag(_ place: UInt64, _ consumed: Int) -> UInt64 {
+        (place << UInt64(consumed)) & tagMask
     }
 
     var slot: UInt { UInt(bitPattern: base) }
@@ -406,28 +417,33 @@ private struct Leaf {
         get { Int(base.load(as: UInt32.self)) }
         nonmutating set { base.storeBytes(of: UInt32(newValue), as: UInt32.self) }
     }
-    var tokens: UnsafeMutablePointer<Int64> { (base + 8).assumingMemoryBound(to: Int64.self) }
-    var nodes: UnsafeMutablePointer<UInt> {
-        (base + 8 + capacity * 8).assumingMemoryBound(to: UInt.self)
-    }
+    var places: UnsafeMutablePointer<UInt64> { (base + 8).assumingMemoryBound(to: UInt64.self) }
 
     @inline(__always)
     func node(_ index: Int) -> PartitionNode {
-        guard let node = UnsafeMutableRawPointer(bitPattern: nodes[index]) else {
+        let address = UInt(places[index] & ~Self.tagMask)
+        guard let node = UnsafeMutableRawPointer(bitPattern: address) else {
             preconditionFailure("leaf without a node")
         }
         return PartitionNode(node)
     }
 
-    /// The first index whose token is at least `token`.
     @inline(__always)
-    func lowerBound(_ token: Int64) -> Int {
-        let tokens = tokens
+    func hasTag(_ index: Int, _ tag: UInt64) -> Bool { places[index] & Self.tagMask == tag }
+
+    /// The first four bits of a tag.
+    @inline(__always)
+    func digit(_ index: Int) -> Int { Int(places[index] >> 60) }
+
+    /// The first index whose tag is at least `tag`.
+    @inline(__always)
+    func lowerBound(_ tag: UInt64) -> Int {
+        let places = places
         var low = 0
         var length = count
         while length > 0 {
             let half = length >> 1
-            if tokens[low + half] < token {
+            if places[low + half] < tag {
                 low += half + 1
                 length -= half + 1
             } else {
@@ -437,19 +453,16 @@ private struct Leaf {
         return low
     }
 
-    func insert(_ token: Int64, _ node: PartitionNode, at index: Int) {
+    func insert(_ tag: UInt64, _ node: PartitionNode, at index: Int) {
         let count = count
         precondition(count < capacity && index <= count)
-        let tokens = tokens
-        let nodes = nodes
+        let places = places
         var position = count
         while position > index {
-            tokens[position] = tokens[position - 1]
-            nodes[position] = nodes[position - 1]
+            places[position] = places[position - 1]
             position -= 1
         }
-        tokens[index] = token
-        nodes[index] = UInt(bitPattern: node.base)
+        places[index] = tag | UInt64(UInt(bitPattern: node.base))
         self.count = count + 1
     }
 }

@@ -1,16 +1,23 @@
 // A partition and its rows as they lie in a memtable's arena.
 //
-//     node   := token i64 | key length u32 | row count u32 | rows (pointer) | extras (pointer) | key bytes
-//     extras := deletion i64, u32 | range list u32 | static row (pointer)
-//     record := capacity u32 | row length u32 | key length u32 | is wide u32 | key bytes | row bytes
+//     node   := token i64 | place of rows u64 | [key length u64, of a long key] | key bytes
+//     place  := key length u16 | address, 48 bits, of which the low ones say: 1 a tree, 2 extras
+//     extras := deletion i64, u32 | range list u32 | static row (pointer) | place of rows u64
+//     record := row length u32 | key length u16, slack 15 bits, is wide 1 bit
+//               | [key length u64, of a long key] | key bytes | row bytes | slack
 //
-// `rows` is null without rows, the record itself for a single row (most tables have no clustering
-// columns and must not pay for a tree), else the root of a `RowTree`. `extras` is null for a partition without
-// deletions around its rows and without a static row, as most are. A row of many cells is wide: what
-// lies in its record is not its bytes but where they are (`WideRow`).
+// The rows are none, the record itself for a single row (most tables have no clustering columns and must
+// not pay for a tree), else a `RowTree`. A node has `extras` only with deletions around its rows or a static
+// row, as few have; the rows' place is there then. A row of many cells is wide: what lies in its record is
+// not its bytes but where they are (`WideRow`).
+//
+// The arena's addresses fit into 48 bits (`ArenaPool` sees to it) and are multiples of eight.
 
 internal import Encoding
 internal import Model
+
+/// A length of 65,535 bytes or more stands by itself.
+private let longLength = 0xFFFF
 
 /// One row: its encoded clustering key, never changed, and its bytes, replaced in place if they fit.
 struct RowRecord {
@@ -19,18 +26,31 @@ struct RowRecord {
     @inline(__always)
     init(_ base: UnsafeMutableRawPointer) { self.base = base }
 
-    static let headerBytes = 16
+    private static let headerBytes = 8
+    private static let wideBit: UInt32 = 1 << 31
+    private static let mostSlack = 1 << 15 - 1
 
-    var capacity: Int { Int(base.load(as: UInt32.self)) }
-    var rowCount: Int { Int(base.load(fromByteOffset: 4, as: UInt32.self)) }
-    var keyCount: Int { Int(base.load(fromByteOffset: 8, as: UInt32.self)) }
+    private var bits: UInt32 {
+        @inline(__always) get { base.load(fromByteOffset: 4, as: UInt32.self) }
+        nonmutating set { base.storeBytes(of: newValue, toByteOffset: 4, as: UInt32.self) }
+    }
+    private var rowCount: Int { Int(base.load(as: UInt32.self)) }
+    private var slack: Int { Int(bits >> 16 & 0x7FFF) }
 
     var key: UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(start: base + Self.headerBytes, count: keyCount)
+        @inline(__always) get {
+            let count = Int(bits & 0xFFFF)
+            if count < longLength {
+                return UnsafeRawBufferPointer(start: base + Self.headerBytes, count: count)
+            }
+            return UnsafeRawBufferPointer(
+                start: base + Self.headerBytes + 8,
+                count: Int(base.load(fromByteOffset: Self.headerBytes, as: UInt64.self)))
+        }
     }
     /// Whether the row lies in pieces.
     @inline(__always)
-    var isWide: Bool { base.load(fromByteOffset: 12, as: UInt32.self) != 0 }
+    var isWide: Bool { bits & Self.wideBit != 0 }
     /// The row's bytes, of a record that is not wide.
     @inline(__always)
     var row: UnsafeRawBufferPointer {
@@ -40,36 +60,52 @@ struct RowRecord {
     /// What lies here in whichever form.
     @inline(__always)
     var contents: UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(start: base + Self.headerBytes + keyCount, count: rowCount)
+        UnsafeRawBufferPointer(start: start, count: rowCount)
+    }
+    /// The memory that it takes, as far as it is known.
+    var bytes: Int { start - base + rowCount + slack }
+
+    private var start: UnsafeMutableRawPointer {
+        @inline(__always) get {
+            let key = key
+            let isLong = key.count >= longLength
+            return base + Self.headerBytes + (isLong ? 8 : 0) + key.count
+        }
     }
 
-    /// A new record with room for `slack` bytes more than the row has.
+    /// A new record with room for `slack` bytes more than the row has, or a few more.
     static func make(
         key: UnsafeRawBufferPointer, row: UnsafeRawBufferPointer, slack: Int, in arena: Arena
     ) -> RowRecord {
-        let record = RowRecord(arena.allocate(headerBytes + key.count + row.count + slack))
-        record.base.storeBytes(of: UInt32(row.count + slack), as: UInt32.self)
-        record.base.storeBytes(of: UInt32(row.count), toByteOffset: 4, as: UInt32.self)
-        record.base.storeBytes(
-            of: UInt64(UInt32(key.count)).littleEndian, toByteOffset: 8, as: UInt64.self)
+        let isLong = key.count >= longLength
+        let used = headerBytes + (isLong ? 8 : 0) + key.count + row.count
+        let size = Arena.rounded(used + slack)
+        let record = RowRecord(arena.allocate(size))
+        record.base.storeBytes(of: UInt32(row.count), as: UInt32.self)
+        record.bits =
+            UInt32(min(key.count, longLength)) | UInt32(min(size - used, mostSlack)) << 16
+        if isLong {
+            record.base.storeBytes(
+                of: UInt64(key.count), toByteOffset: headerBytes, as: UInt64.self)
+        }
+        let start = record.start
         if let source = key.baseAddress {
-            (record.base + headerBytes).copyMemory(from: source, byteCount: key.count)
+            (start - key.count).copyMemory(from: source, byteCount: key.count)
         }
-        if let source = row.baseAddress {
-            (record.base + headerBytes + key.count).copyMemory(
-                from: source, byteCount: row.count)
-        }
+        if let source = row.baseAddress { start.copyMemory(from: source, byteCount: row.count) }
         return record
     }
 
     /// The contents say where the row is. Once, when the record is made.
-    func markWide() { base.storeBytes(of: 1, toByteOffset: 12, as: UInt32.self) }
+    func markWide() { bits |= Self.wideBit }
 
     /// Overwrites the contents if the record has room for them.
     func replaceInPlace(_ row: UnsafeRawBufferPointer) -> Bool {
-        guard row.count <= capacity, let source = row.baseAddress else { return false }
-        base.storeBytes(of: UInt32(row.count), toByteOffset: 4, as: UInt32.self)
-        (base + Self.headerBytes + keyCount).copyMemory(from: source, byteCount: row.count)
+        let room = rowCount + slack
+        guard row.count <= room, let source = row.baseAddress else { return false }
+        base.storeBytes(of: UInt32(row.count), as: UInt32.self)
+        bits = bits & ~(0x7FFF << 16) | UInt32(min(room - row.count, Self.mostSlack)) << 16
+        start.copyMemory(from: source, byteCount: row.count)
         return true
     }
 }
@@ -81,55 +117,103 @@ struct PartitionNode {
     @inline(__always)
     init(_ base: UnsafeMutableRawPointer) { self.base = base }
 
-    static let headerBytes = 32
+    /// The rows of a partition.
+    enum Rows {
+        case none
+        case one(RowRecord)
+        /// More than one; the root of a `RowTree`.
+        case tree(UnsafeMutableRawPointer)
+    }
+
+    private static let headerBytes = 16
+    private static let treeBit: UInt64 = 1
+    private static let extrasBit: UInt64 = 2
+    private static let addressMask: UInt64 = 0xFFFF_FFFF_FFF8
+    private static let lengthMask: UInt64 = 0xFFFF << 48
 
     static func make(token: Int64, key: UnsafeRawBufferPointer, in arena: Arena) -> PartitionNode {
-        let node = PartitionNode(arena.allocate(headerBytes + key.count))
-        let base = node.base
+        let isLong = key.count >= longLength
+        let header = headerBytes + (isLong ? 8 : 0)
+        let base = arena.allocate(header + key.count)
         base.storeBytes(of: token, as: Int64.self)
-        base.storeBytes(of: UInt32(key.count), toByteOffset: 8, as: UInt32.self)
-        base.storeBytes(of: 0, toByteOffset: 12, as: UInt32.self)
-        base.storeBytes(of: 0, toByteOffset: 16, as: UInt.self)
-        base.storeBytes(of: 0, toByteOffset: 24, as: UInt.self)
-        if let source = key.baseAddress {
-            (base + headerBytes).copyMemory(from: source, byteCount: key.count)
+        base.storeBytes(
+            of: UInt64(min(key.count, longLength)) << 48, toByteOffset: 8, as: UInt64.self)
+        if isLong {
+            base.storeBytes(of: UInt64(key.count), toByteOffset: headerBytes, as: UInt64.self)
         }
-        return node
+        if let source = key.baseAddress {
+            (base + header).copyMemory(from: source, byteCount: key.count)
+        }
+        return PartitionNode(base)
     }
 
     var token: Int64 { base.load(as: Int64.self) }
     var key: UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(
-            start: base + Self.headerBytes,
-            count: Int(base.load(fromByteOffset: 8, as: UInt32.self)))
+        @inline(__always) get {
+            let count = Int(place >> 48)
+            if count < longLength {
+                return UnsafeRawBufferPointer(start: base + Self.headerBytes, count: count)
+            }
+            return UnsafeRawBufferPointer(
+                start: base + Self.headerBytes + 8,
+                count: Int(base.load(fromByteOffset: Self.headerBytes, as: UInt64.self)))
+        }
     }
 
-    var rowCount: Int {
-        get { Int(base.load(fromByteOffset: 12, as: UInt32.self)) }
-        nonmutating set { base.storeBytes(of: UInt32(newValue), toByteOffset: 12, as: UInt32.self) }
+    private var place: UInt64 {
+        @inline(__always) get { base.load(fromByteOffset: 8, as: UInt64.self) }
+        nonmutating set { base.storeBytes(of: newValue, toByteOffset: 8, as: UInt64.self) }
     }
 
-    /// The single record, or the root of the tree; nil without rows.
-    var rows: UnsafeMutableRawPointer? {
-        get { UnsafeMutableRawPointer(bitPattern: base.load(fromByteOffset: 16, as: UInt.self)) }
-        nonmutating set {
-            base.storeBytes(of: UInt(bitPattern: newValue), toByteOffset: 16, as: UInt.self)
+    @inline(__always)
+    private static func pointer(_ place: UInt64) -> UnsafeMutableRawPointer? {
+        UnsafeMutableRawPointer(bitPattern: UInt(place & addressMask))
+    }
+
+    // MARK: Rows
+
+    var rows: Rows {
+        let place = extras?.load(fromByteOffset: 24, as: UInt64.self) ?? place
+        guard let pointer = Self.pointer(place) else { return .none }
+        return place & Self.treeBit == 0 ? .one(RowRecord(pointer)) : .tree(pointer)
+    }
+
+    /// The only row, in one piece, if that is all there is of the partition.
+    var plainRecord: RowRecord? {
+        @inline(__always) get {
+            let place = place
+            guard place & (Self.treeBit | Self.extrasBit) == 0, let pointer = Self.pointer(place)
+            else { return nil }
+            let record = RowRecord(pointer)
+            return record.isWide ? nil : record
+        }
+    }
+
+    func set(rows: Rows) {
+        var bits: UInt64
+        switch rows {
+        case .none: bits = 0
+        case .one(let record): bits = UInt64(UInt(bitPattern: record.base))
+        case .tree(let root): bits = UInt64(UInt(bitPattern: root)) | Self.treeBit
+        }
+        if let extras {
+            extras.storeBytes(of: bits, toByteOffset: 24, as: UInt64.self)
+        } else {
+            bits |= place & Self.lengthMask
+            place = bits
         }
     }
 
     // MARK: What lies around the rows
 
-    /// No deletions and no static row: the rows are all there is.
-    @inline(__always)
-    var isPlain: Bool { extras == nil }
-
     private var extras: UnsafeMutableRawPointer? {
         @inline(__always) get {
-            UnsafeMutableRawPointer(bitPattern: base.load(fromByteOffset: 24, as: UInt.self))
+            let place = place
+            return place & Self.extrasBit == 0 ? nil : Self.pointer(place)
         }
     }
 
-    private static let extrasBytes = 24
+    private static let extrasBytes = 32
 
     private func makeExtras(in arena: Arena) -> UnsafeMutableRawPointer {
         if let extras { return extras }
@@ -137,7 +221,8 @@ struct PartitionNode {
         made.storeBytes(of: noTimestamp, as: Int64.self)
         made.storeBytes(of: 0, toByteOffset: 8, as: UInt64.self)
         made.storeBytes(of: 0, toByteOffset: 16, as: UInt.self)
-        base.storeBytes(of: UInt(bitPattern: made), toByteOffset: 24, as: UInt.self)
+        made.storeBytes(of: place & ~Self.lengthMask, toByteOffset: 24, as: UInt64.self)
+        place = place & Self.lengthMask | UInt64(UInt(bitPattern: made)) | Self.extrasBit
         return made
     }
 

@@ -106,8 +106,6 @@ final class ReadRunner {
     private(set) var fragments: MutationFragmentReader?
 
     // Of scans (`+Scan`).
-    /// The key of the last partition that a scan has finished.
-    let lastKey = ByteWriter(capacity: 64)
     let slice: ClosedRange<Int64>
     let heads = ScanHeads()
     @exclusivity(unchecked) var keyCursors: [SSTableKeyCursor] = []
@@ -322,10 +320,8 @@ final class ReadRunner {
         bound.begin(needed: reading.columns)
         do throws(MalformedBytes) {
             if let (_, node) = lone.memtable {
-                guard node.rowCount == 1, let rows = node.rows, !RowRecord(rows).isWide else {
-                    return false
-                }
-                try bound.add(try RowView(RowRecord(rows).row), needed: reading.columns)
+                guard case .one(let record) = node.rows, !record.isWide else { return false }
+                try bound.add(try RowView(record.row), needed: reading.columns)
             } else if let file = lone.file {
                 guard let bytes = try file.fragment.onlyRow?.row else { return false }
                 try bound.add(try RowView(bytes), needed: reading.columns)
@@ -349,11 +345,9 @@ final class ReadRunner {
     /// Answers a partition of one row without anything around it; false if it is not so simple.
     @inline(__always)
     func readSimply(_ run: ReadRun, _ node: PartitionNode) throws(StorageError) -> Bool {
-        guard run.command.slices == nil, node.rowCount == 1, node.isPlain, let rows = node.rows,
-            run.limits.rows > 0, run.limits.partitionRows > 0
+        guard run.command.slices == nil, let record = node.plainRecord, run.limits.rows > 0,
+            run.limits.partitionRows > 0
         else { return false }
-        let record = RowRecord(rows)
-        if record.isWide { return false }
         do throws(MalformedBytes) {
             try reader.readSingleRow(
                 token: node.token, key: node.key, rowKey: record.key, row: record.row,

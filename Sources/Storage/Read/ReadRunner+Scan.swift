@@ -6,10 +6,11 @@
 //         anything else:            the partition is read like any other
 //
 // Tokens are hashes, so that a file's partitions come in runs between those of other files; inside such
-// a run nothing is compared but the token with the run's end, and no reference is counted.
+// a run nothing is compared but the token with the run's end. Where all that is next is single rows of plain
+// files the merge goes over heads alone, and counts no reference.
 //
-// Cost of a partition of one row that one file has: finding its bytes in the block, one walk over its
-// cells, one copy. Each run costs one pass over the heads.
+// Cost of a partition of one row of a plain file: finding its bytes in the block, and mostly one copy. Each
+// run costs one pass over the heads; a partition that several files have, also one over the versions' cells.
 
 internal import Encoding
 internal import Environment
@@ -44,12 +45,16 @@ extension ReadRunner {
         }
         openCursors(run, from: from, end: end)
         defer { closeCursors() }
+        heads.resize(to: memtables.count + usedKeyCursors)
+        for index in memtables.indices { heads.places[index] = memtables[index].head }
         for index in 0..<usedKeyCursors {
             let cursor = keyCursors[index]
-            var isLoaded = try cursor.load(context)
-            while isLoaded, !cursor.isAtEnd, isPassed(cursor.token, cursor.key, run.position) {
-                isLoaded = try cursor.advance(context)
+            var head = ScanHead()
+            var isLoaded = try cursor.load(&head, context)
+            while isLoaded, !head.isAtEnd, isPassed(head.token, head.key, run.position) {
+                isLoaded = try cursor.advance(&head, context)
             }
+            heads.places[memtables.count + index] = head
         }
         if !context.missing.isEmpty { return nil }
         return try scan(run, end, &memtables)
@@ -93,9 +98,8 @@ extension ReadRunner {
     }
 
     @inline(__always)
-    private func lead() -> Lead {
+    private static func lead(_ heads: UnsafeMutableBufferPointer<ScanHead>) -> Lead {
         var lead = Lead()
-        let heads = heads.places
         for index in heads.indices where !heads[index].isAtEnd {
             let token = heads[index].token
             if lead.source >= 0 {
@@ -127,36 +131,44 @@ extension ReadRunner {
         _ run: ReadRun, _ end: Int64, _ memtables: inout [MemtableHead]
     ) throws(StorageError) -> Bool? {
         let files = memtables.count
-        heads.resize(to: files + usedKeyCursors)
         // Plain pointers and constants: nothing that the loop touches for each partition counts references.
         let heads = heads.places
         let output = run.output
         let context = context
         let cursors = keyCursors
-        for index in memtables.indices { heads[index] = memtables[index].head }
-        for index in 0..<usedKeyCursors { heads[files + index] = cursors[index].head }
         // A position inside a partition concerns only the first one.
         var resumed = run.position.flatMap { $0.clustering == nil ? nil : $0 }
         let isSimple =
             run.command.slices == nil && run.limits.partitionRows > 0 && fragments == nil
-        var finished: Int64?
+        let mayBePlain = isSimple && run.rule.dropped.isEmpty
+        // Until the run ends blocks and memtables stay where they are, whichever the heads stand in.
+        var finished: Finished?
         while true {
-            let lead = lead()
+            if mayBePlain, resumed == nil {
+                var limits = run.limits
+                Self.mergePlain(heads, end, &limits, output, &finished)
+                run.limits = limits
+                var isLoaded = true
+                for index in files..<heads.count where heads[index].isPending {
+                    if try !cursors[index - files].goOn(&heads[index], context) { isLoaded = false }
+                }
+                if !isLoaded { return pause(run, finished) }
+            }
+            let lead = Self.lead(heads)
             guard lead.source >= 0, lead.token <= end else { return true }
             if run.limits.rows <= 0 || output.count >= run.limits.endOfBytes { return false }
+            if mayBePlain, resumed == nil, Self.isPlain(heads, lead) { continue }
             if isSimple, resumed == nil {
-                if lead.sharers == 1, lead.source >= files, lead.next > lead.token {
-                    if heads[lead.source].isSingle {
-                        let cursor = cursors[lead.source - files]
-                        let last = min(end, lead.next - 1)
-                        let isLoaded = try appendSingles(
-                            run, cursor, through: last, &finished, output, context)
-                        heads[lead.source] = cursor.head
-                        if !isLoaded { return pause(run, finished) }
-                        continue
-                    }
+                if lead.sharers == 1, lead.source >= files, lead.next > lead.token,
+                    heads[lead.source].isSingle
+                {
+                    let isLoaded = try appendSingles(
+                        run, cursors[lead.source - files], &heads[lead.source],
+                        through: min(end, lead.next - 1), &finished, output, context)
+                    if !isLoaded { return pause(run, finished) }
+                    continue
                 } else if try mergeSingles(run, lead.token, lead.key, output) {
-                    finished = lead.token
+                    finished = Finished(token: lead.token, key: lead.key)
                     try noteTombstones(run)
                     if try !advance(lead.token, lead.key, &memtables) {
                         return pause(run, finished)
@@ -172,48 +184,111 @@ extension ReadRunner {
             if outcome == .missing { return pause(run, finished) }
             if outcome == .limit { return false }
             resumed = nil
-            finished = lead.token
+            finished = Finished(token: lead.token, key: lead.key)
             try noteTombstones(run)
             if try !advance(lead.token, lead.key, &memtables) { return pause(run, finished) }
         }
     }
 
-    /// Appends the cursor's partitions of one row each up to the token `last`, or to a limit, or to one
-    /// of another shape; false if a block is missing.
-    private func appendSingles(
-        _ run: ReadRun, _ cursor: SSTableKeyCursor, through last: Int64, _ finished: inout Int64?,
-        _ output: ByteWriter, _ context: ReadContext
-    ) throws(StorageError) -> Bool {
-        var limits = run.limits
-        // Until the run ends its blocks stay where they are, whichever the cursor stands in.
-        var passed: (token: Int64, key: UnsafeRawBufferPointer)?
-        defer {
-            run.limits = limits
-            if let passed {
-                finished = passed.token
-                lastKey.removeAll()
-                lastKey.append(passed.key)
+    /// The last partition that was finished.
+    private struct Finished {
+        var token: Int64
+        var key: UnsafeRawBufferPointer
+    }
+
+    /// Whether the next partition is a single row of plain files, in all that have it the same.
+    private static func isPlain(
+        _ heads: UnsafeMutableBufferPointer<ScanHead>, _ lead: Lead
+    ) -> Bool {
+        let first = heads[lead.source]
+        if lead.sharers == 1 { return first.isPlain && first.isSingle }
+        return newest(heads, lead) != nil
+    }
+
+    /// Which of the heads at a partition that several have has all that counts; nil if it takes a merge.
+    @inline(__always)
+    private static func newest(
+        _ heads: UnsafeMutableBufferPointer<ScanHead>, _ lead: Lead
+    ) -> Int? {
+        var newest = lead.source
+        for index in heads.indices where heads[index].isAt(lead.token, lead.key) {
+            guard heads[index].isPlain, heads[index].isSingle,
+                equalBytes(heads[index].rowKey, heads[newest].rowKey)
+            else { return nil }
+            if index == lead.source { continue }
+            do throws(MalformedBytes) {
+                guard
+                    let isNewer = try RowMerge.isNewer(
+                        heads[index].row, than: heads[newest].row)
+                else { return nil }
+                if isNewer { newest = index }
+            } catch {
+                return nil
             }
         }
-        if cursor.isPlain {
-            return try cursor.appendPlain(
-                through: last, limits: &limits, into: output, passed: &passed, context)
+        return newest
+    }
+
+    /// Appends partitions of single rows of plain files as far as the heads know them by themselves: up to one
+    /// of another shape, to a limit, or until some head is pending. `finished` is the last one.
+    private static func mergePlain(
+        _ heads: UnsafeMutableBufferPointer<ScanHead>, _ end: Int64,
+        _ limits: inout PartitionReader.Limits, _ output: ByteWriter, _ finished: inout Finished?
+    ) {
+        while limits.rows > 0, output.count < limits.endOfBytes {
+            let lead = lead(heads)
+            guard lead.source >= 0, lead.token <= end else { return }
+            let first = lead.source
+            if lead.sharers > 1 {
+                guard let newest = newest(heads, lead) else { return }
+                heads[newest].append(into: output)
+                limits.rows -= 1
+                finished = Finished(token: lead.token, key: lead.key)
+                var isPending = false
+                for index in heads.indices where heads[index].isAt(lead.token, lead.key) {
+                    heads[index].advance()
+                    isPending = isPending || heads[index].isPending
+                }
+                if isPending { return }
+                continue
+            }
+            guard heads[first].isPlain, heads[first].isSingle else { return }
+            // Another key of the same token may be the next.
+            let last = lead.next > lead.token ? min(end, lead.next - 1) : lead.token
+            repeat {
+                heads[first].append(into: output)
+                limits.rows -= 1
+                finished = Finished(token: heads[first].token, key: heads[first].key)
+                heads[first].advance()
+                if heads[first].isPending { return }
+            } while heads[first].token <= last && lead.next > lead.token && limits.rows > 0
+                && output.count < limits.endOfBytes
         }
+    }
+
+    /// Appends the head's partitions of one row each up to the token `last`, or to a limit, or to one
+    /// of another shape; false if a block is missing.
+    private func appendSingles(
+        _ run: ReadRun, _ cursor: SSTableKeyCursor, _ head: inout ScanHead, through last: Int64,
+        _ finished: inout Finished?, _ output: ByteWriter, _ context: ReadContext
+    ) throws(StorageError) -> Bool {
+        var limits = run.limits
+        defer { run.limits = limits }
         let rule = run.rule
-        while !cursor.isAtEnd, cursor.isSingle, cursor.token <= last, limits.rows > 0,
+        while !head.isAtEnd, head.isSingle, head.token <= last, limits.rows > 0,
             output.count < limits.endOfBytes
         {
             do throws(MalformedBytes) {
                 try reader.readSingleRow(
-                    token: cursor.token, key: cursor.key, rowKey: cursor.rowKey, row: cursor.row,
+                    token: head.token, key: head.key, rowKey: head.rowKey, row: head.row,
                     rule: rule, limits: &limits, into: output)
             } catch {
                 throw .malformed(error)
             }
-            passed = (cursor.token, cursor.key)
+            finished = Finished(token: head.token, key: head.key)
             try noteTombstones(run)
             if run.limits.endOfBytes == 0 { limits.endOfBytes = 0 }
-            if try !cursor.advance(context) { return false }
+            if try !cursor.advance(&head, context) { return false }
         }
         return true
     }
@@ -260,28 +335,23 @@ extension ReadRunner {
     private func advance(
         _ token: Int64, _ key: UnsafeRawBufferPointer, _ memtables: inout [MemtableHead]
     ) throws(StorageError) -> Bool {
-        // The key may lie in a block that goes away.
-        lastKey.removeAll()
-        lastKey.append(key)
         let heads = heads.places
-        for index in heads.indices where heads[index].isAt(token, lastKey.bytes) {
+        for index in heads.indices where heads[index].isAt(token, key) {
             if index < memtables.count {
                 memtables[index].advance()
                 heads[index] = memtables[index].head
             } else {
-                let cursor = keyCursors[index - memtables.count]
-                _ = try cursor.advance(context)
-                heads[index] = cursor.head
+                _ = try keyCursors[index - memtables.count].advance(&heads[index], context)
             }
         }
         return context.missing.isEmpty
     }
 
     /// A block is missing: the next run goes on behind the last partition that was finished.
-    private func pause(_ run: ReadRun, _ finished: Int64?) -> Bool? {
+    private func pause(_ run: ReadRun, _ finished: Finished?) -> Bool? {
         if let finished {
             run.position = ReadCommand.Position(
-                token: finished, key: lastKey.array, clustering: nil)
+                token: finished.token, key: [UInt8](finished.key), clustering: nil)
         }
         return nil
     }
@@ -300,7 +370,9 @@ extension ReadRunner {
             }
             let cursor = keyCursors[index - memtables.count]
             guard let sstable = cursor.sstable else { continue }
-            add(try cursor.fragment(), sstable, cursor.blockIndex, cursor.place, token)
+            add(
+                try cursor.fragment(heads[index]), sstable, cursor.blockIndex, heads[index].place,
+                token)
         }
         return try finishPartition(run, token: token, key: key, behind: behind)
     }

@@ -99,12 +99,8 @@ extension ReadRunner {
         var rowKey = UnsafeRawBufferPointer(start: nil, count: 0)
         for index in view.memtables.indices {
             guard let node = view.memtables[index].find(token: token, key: key) else { continue }
-            guard node.rowCount == 1, node.isPlain, let rows = node.rows else {
-                return .notSimple
-            }
-            let record = RowRecord(rows)
-            guard !record.isWide else { return .notSimple }
-            guard takeVersion(record.key, record.row, &rowKey) else { return .notSimple }
+            guard let record = node.plainRecord, takeVersion(record.key, record.row, &rowKey)
+            else { return .notSimple }
             if !view.memtables[index].isPlain { seen.isPlain = false }
         }
         var wanted: WantedBlock?
@@ -139,7 +135,10 @@ extension ReadRunner {
             }
         }
         if let wanted { return .missing(wanted) }
-        guard let rows = answer(token, key, rowKey, rule, isPlain: seen.isPlain, into: output)
+        guard
+            let rows = answer(
+                token, key, rowKey, rule, isPlain: seen.isPlain && rule.dropped.isEmpty,
+                into: output)
         else { return .notSimple }
         note(rows: rows)
         if let reading = view.reading {

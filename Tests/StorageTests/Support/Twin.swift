@@ -17,6 +17,8 @@ struct TwinKey: Hashable, Comparable {
 
 struct Twin {
     var partitions: [TwinKey: [UInt8]] = [:]
+    /// When columns were dropped, by their numbers.
+    var dropped: [UInt32: Int64] = [:]
 
     mutating func apply(_ mutation: [UInt8]) throws {
         let (key, partition) = try mutation.withUnsafeBytes { raw in
@@ -90,6 +92,22 @@ struct Twin {
         return writer.array
     }
 
+    /// Appends what dropped columns leave of a row; false if that is nothing.
+    private func append(_ row: UnsafeRawBufferPointer, into target: ByteWriter) throws -> Bool {
+        let view = try RowView(row)
+        let raw = ByteWriter()
+        var writer = RowWriter()
+        writer.begin(
+            liveness: view.liveness, deletion: view.deletion, baseTimestamp: view.baseTimestamp,
+            originalKey: view.originalKey, into: raw)
+        var cells = view.cells
+        while let cell = try cells.next() {
+            if let droppedAt = dropped[cell.column], cell.timestamp <= droppedAt { continue }
+            writer.append(cell, into: raw)
+        }
+        return try RowMerge.filter(try RowView(raw.bytes), shadow: .none, into: target)
+    }
+
     /// 0: whole; 1: cut by the partition's limit; 2: cut by another limit.
     private func read(
         _ partition: PartitionView, _ key: TwinKey, _ command: ReadCommand, _ rule: PurgeRule,
@@ -100,9 +118,13 @@ struct Twin {
         var staticRow: [UInt8] = []
         var staticIsLive = false
         if !partition.staticRow.isEmpty {
-            let view = try RowView(partition.staticRow)
-            if try RowPurge.rewrite(view, rule, into: scratch) { staticRow = scratch.array }
-            staticIsLive = try RowPurge.inspect(view, rule).isLive
+            let kept = ByteWriter()
+            _ = try append(partition.staticRow, into: kept)
+            let view = try RowView(kept.count > 0 ? kept.bytes : partition.staticRow)
+            if kept.count > 0, try RowPurge.rewrite(view, rule, into: scratch) {
+                staticRow = scratch.array
+            }
+            staticIsLive = try kept.count > 0 && RowPurge.inspect(view, rule).isLive
         }
         var list: [(key: [UInt8], row: [UInt8], live: Bool)] = []
         var cursor = partition.rows
@@ -120,7 +142,9 @@ struct Twin {
                 if command.reversed ? order >= 0 : order <= 0 { continue }
             }
             scratch.removeAll()
-            let view = try RowView(row)
+            let kept = ByteWriter()
+            guard try append(row, into: kept) else { continue }
+            let view = try RowView(kept.bytes)
             let live = try RowPurge.inspect(view, rule).isLive
             let left = try RowPurge.rewrite(view, rule, into: scratch)
             if left { list.append((bytes, scratch.array, live)) }

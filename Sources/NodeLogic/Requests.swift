@@ -42,6 +42,8 @@ final class ClientRequest {
     var load: AddressLoad?
     /// How long the client lets the request take, if it says so (`USING TIMEOUT`).
     var timeout: Instant.Span?
+    /// The engine's short way was tried and is not enough (`Shard+PointReads`).
+    var isNotSimple = false
     /// A statement of our own, whose end is for one of our machines.
     var place: InternalPlace?
     /// Who is to be granted what the statement creates.

@@ -167,6 +167,7 @@ package final class Shard {
     let digestScratch = ByteWriter(capacity: 4096)
     let bodyScratch = ByteWriter(capacity: 4096)
     let sink = MutationSink()
+    let pointRow = PointRow()
     var madeRows = MadeRows(epoch: 0)
     /// Plans of statements of our own, by their text.
     var internalPlans: [String: PreparedPlan] = [:]

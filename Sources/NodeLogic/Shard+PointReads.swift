@@ -1,8 +1,9 @@
 // Point selects (`PointSelect`): one row by its key, which is one read and needs no machine that goes from read to
 // read.
 //
-//     this shard's answer is enough, and in memory  -> answered on the spot
-//     anything else                                 -> a read of one command, and then the answer
+//     this shard's answer is enough, and in memory     -> answered on the spot
+//     another shard of this node has the only replica  -> forwarded to it
+//     anything else                                    -> a read of one command, and then the answer
 //
 // On the spot the key is looked up where it lies in the frame, and the row's values are copied from the read's
 // result into the answer. That is what most reads of a table without clustering columns are, where one answer is
@@ -14,6 +15,7 @@ internal import Encoding
 internal import Environment
 internal import Model
 internal import NativeProtocol
+internal import PeerProtocol
 internal import Storage
 internal import Topology
 
@@ -25,6 +27,13 @@ struct PointAnswer {
     let skipsMetadata: Bool
     /// The id of the columns that the client knows (v5).
     let knownMetadataID: [UInt8]?
+
+    /// The read of the row. There is no second one, so that no limit is reached; small ones are short in a message.
+    func command(_ token: Token, _ key: [UInt8]) -> ReadCommand {
+        ReadCommand(
+            table: select.table.id, scope: .partition(token: token.value, key: key),
+            nowInSeconds: nowInSeconds, rowLimit: 2, partitionRowLimit: 2)
+    }
 }
 
 extension Shard {
@@ -43,23 +52,22 @@ extension Shard {
             columns: columns, skipsMetadata: parameters.skipsMetadata,
             knownMetadataID: knownMetadataID)
         let token = Token.of(key)
-        if owner(of: token) == index, observer == nil, client.trace == nil,
-            isEnough(for: parameters.consistency, select.table.id, token),
-            readOnSpot(point, token, key, client)
-        {
-            return true
-        }
+        let placement = enoughPlacement(for: client, parameters.consistency, select.table.id, token)
+        let isOurs = owner(of: token) == index
+        if isOurs, placement != nil, readOnSpot(point, token, key, client) { return true }
         let kept = [UInt8](key)
         let run = SelectRun(
             .point(point, key: kept), columns: columns,
             consistency: parameters.consistency, skipsMetadata: point.skipsMetadata,
             knownMetadataID: knownMetadataID)
         client.select = run
-        startRead(
-            ReadCommand(
-                table: select.table.id, scope: .partition(token: token.value, key: kept),
-                nowInSeconds: point.nowInSeconds),
-            consistency: parameters.consistency, client: client)
+        let command = point.command(token, kept)
+        // Where there are other replicas, they are asked if this node's is slow.
+        if !isOurs, let placement, placement.replicaCount <= 1 {
+            forward(command, token, client)
+        } else {
+            startRead(command, consistency: run.consistency, client: client)
+        }
         return true
     }
 
@@ -121,18 +129,81 @@ extension Shard {
         }
     }
 
-    /// Whether this node's answer is all that a read of that token at that level waits for.
-    private func isEnough(for level: ConsistencyLevel, _ table: TableID, _ token: Token) -> Bool {
-        guard !level.isSerial, level != .eachQuorum,
+    /// Where the table's rows live, if this node's answer is all that a read of that token at that level waits
+    /// for, and nobody follows the request step by step.
+    private func enoughPlacement(
+        for client: ClientRequest, _ level: ConsistencyLevel, _ table: TableID, _ token: Token
+    ) -> Placement? {
+        guard observer == nil, client.trace == nil, !level.isSerial, level != .eachQuorum,
             let placement = cluster.route(of: table)?.placement
-        else { return false }
-        if placement.isLocal { return true }
+        else { return nil }
+        if placement.isLocal { return placement }
         guard let own = cluster.ownIndex,
             BlockFor.required(
                 level, placement: placement, localDatacenter: cluster.ownDatacenter) == 1
-        else { return false }
+        else { return nil }
         // Where all nodes hold everything, the token need not be looked up.
-        return placement.replicaCount == cluster.topology.nodes.count
+        let isReplica =
+            placement.replicaCount == cluster.topology.nodes.count
             || placement.replicas(of: token).contains(own)
+        return isReplica ? placement : nil
+    }
+
+    // MARK: Other shards
+
+    /// Lets the shard of this node answer that has the row, of which there is no other replica.
+    private func forward(_ command: ReadCommand, _ token: Token, _ client: ClientRequest) {
+        let id = requestIDs.next()
+        let span = timeout(of: command, for: client)
+        forwarded[id] = client
+        deadlines.add(.read(id), span: span, now: now.monotonic)
+        bodyScratch.removeAll()
+        command.encode(into: bodyScratch)
+        sendRequest(.read, to: host, token: token, request: id, budget: span) { writer in
+            ReadRequest(wantsDigest: false, command: bodyScratch.bytes).encode(into: writer)
+        }
+    }
+
+    /// The other shard has answered. What is not the whole row is left to the general way.
+    func forwardedAnswered(_ client: ClientRequest, _ response: ReadResponse) {
+        guard !client.isAnswered, let run = client.select,
+            case .point(let point, let key) = run.machine
+        else { return }
+        let bytes: UnsafeRawBufferPointer
+        switch response {
+        case .data(let data): bytes = data
+        case .dataBehind(let tombstones, let data):
+            noteTombstones(tombstones, client)
+            bytes = data
+        case .digest, .failed:
+            startRead(
+                point.command(Token.of(key), key), consistency: run.consistency, client: client)
+            return
+        }
+        do throws(MalformedBytes) {
+            let result = try ReadResultView(bytes)
+            guard result.isExhausted else {
+                startRead(
+                    point.command(Token.of(key), key), consistency: run.consistency,
+                    client: client)
+                return
+            }
+            client.select = nil
+            key.withBytes { answer(client, point, $0, result) }
+        } catch {
+            readFailed(client, .serverError("a replica's answer is malformed: \(error)"))
+        }
+    }
+
+    /// The other shard has not answered in time.
+    func forwardedExpired(_ id: RequestID) {
+        guard let client = forwarded.removeValue(forKey: id), let run = client.select else {
+            return
+        }
+        readFailed(
+            client,
+            .readTimeout(
+                "Operation timed out - received only 0 responses.", consistency: run.consistency,
+                received: 0, required: 1, dataPresent: false))
     }
 }

@@ -181,7 +181,7 @@ extension Shard {
         return id
     }
 
-    private func timeout(of command: ReadCommand, for client: ClientRequest) -> Instant.Span {
+    func timeout(of command: ReadCommand, for client: ClientRequest) -> Instant.Span {
         if let timeout = client.timeout { return timeout }
         if case .partition = command.scope { return configuration.requests.readTimeout }
         return configuration.requests.rangeTimeout
@@ -259,6 +259,12 @@ extension Shard {
 
     /// A replica's answer came over the network or from another shard.
     func receiveReadResponse(_ header: PeerHeader, _ response: ReadResponse) {
+        if header.sender == host, !forwarded.isEmpty,
+            let client = forwarded.removeValue(forKey: header.request)
+        {
+            forwardedAnswered(client, response)
+            return
+        }
         switch response {
         case .data(let bytes): receiveData(bytes, header.request, by: header.sender)
         case .dataBehind(let tombstones, let bytes):
@@ -345,7 +351,10 @@ extension Shard {
     }
 
     func readExpired(_ id: RequestID) {
-        guard let pending = reads.removeValue(forKey: id) else { return }
+        guard let pending = reads.removeValue(forKey: id) else {
+            forwardedExpired(id)
+            return
+        }
         observe(
             .requestTimedOut(
                 table: pending.operation.command.table.value, token: pending.token.value,

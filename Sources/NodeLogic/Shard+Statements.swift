@@ -55,8 +55,7 @@ extension Shard {
             try park(frame, connection)
             return
         }
-        let client = ClientRequest(
-            connection: connection.id, stream: header.stream, version: header.version)
+        let client = request(of: connection, header)
         warnOfPassword(connection, client)
         connection.inFlight += 1
         connection.requestCount += 1
@@ -64,6 +63,18 @@ extension Shard {
         holdBytes(of: frame, client, connection)
         beginTrace(frame, client, connection)
         handleStatement(frame, client, connection)
+    }
+
+    /// An object for a request: that of the one before, unless somebody still has it.
+    private func request(of connection: ClientConnection, _ header: FrameHeader) -> ClientRequest {
+        if isKnownUniquelyReferenced(&lastRequest) {
+            lastRequest.begin(
+                connection: connection.id, stream: header.stream, version: header.version)
+        } else {
+            lastRequest = ClientRequest(
+                connection: connection.id, stream: header.stream, version: header.version)
+        }
+        return lastRequest
     }
 
     /// Handles a frame whose request is counted already.
@@ -129,7 +140,7 @@ extension Shard {
         let (text, plan) = try planned(request.text, keyspace: keyspace)
         client.trace?.describe("Execute CQL3 query", query: text, as: parameters)
         noteParsing(text, client)
-        let values = try checked(plan.ordered(parameters.values), plan)
+        let values = try checked(parameters.values, plan)
         statementCounts.regular += 1
         try execute(
             plan, values, text: text, columns: nil, knownMetadataID: nil, client, connection)
@@ -210,7 +221,7 @@ extension Shard {
             // Some client may read by the columns that were; all get those that are.
             parameters.flags.remove(.skipMetadata)
         }
-        let values = try checked(statement.plan.ordered(parameters.values), statement.plan)
+        let values = try checked(parameters.values, statement.plan)
         if let trace = client.trace {
             trace.describe(
                 "Execute CQL3 prepared query", query: statement.text, as: parameters)
@@ -225,8 +236,9 @@ extension Shard {
     /// The values of one statement, as many as it has markers, with sets and maps in order. Like the frame
     /// they are there until the request has been handled.
     private func checked(
-        _ values: BoundValues, _ plan: PreparedPlan
+        _ bound: consuming BoundValues, _ plan: PreparedPlan
     ) throws(CQLError) -> BoundValues {
+        let values = bound.names == nil ? bound : try plan.ordered(bound)
         try plan.check(values)
         guard let canonical = plan.canonical(values) else { return values }
         canonicalValues.append(canonical)
@@ -262,9 +274,7 @@ extension Shard {
                 return
             }
             try checkModification(modification, client)
-            try execute(
-                CollectionOfOne(BoundModification(plan: modification, values: values)), nil,
-                executionContext(), client)
+            try execute(modification, values, executionContext(), client)
         case .batch(let batch):
             for modification in batch.modifications {
                 try checkBatched(modification)

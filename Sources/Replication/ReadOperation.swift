@@ -123,7 +123,8 @@ package struct ReadOperation {
     /// Whether data of that replica is all that is waited for: then the operation has ended with it, and the
     /// answer may be used where it lies.
     package mutating func endsWithOneAnswer(from node: NodeIndex) -> Bool {
-        guard required == 1, answers.isEmpty, case .awaiting = phase, contacted.contains(node) else {
+        guard required == 1, answers.isEmpty, case .awaiting = phase, contacted.contains(node)
+        else {
             return false
         }
         phase = .ended

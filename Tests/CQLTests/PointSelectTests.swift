@@ -93,7 +93,8 @@ import Testing
             case 1: try bench.run("UPDATE t SET b = \(random.below(100)) WHERE k = \(key)")
             case 2:
                 try bench.run(
-                    "UPDATE t USING TTL \(1 + random.below(5)) SET c = 0xAB, a = '' WHERE k = \(key)")
+                    "UPDATE t USING TTL \(1 + random.below(5)) SET c = 0xAB, a = '' WHERE k = \(key)"
+                )
             case 3: try bench.run("DELETE b, c FROM t WHERE k = \(key)")
             case 4: try bench.run("DELETE FROM t WHERE k = \(key)")
             case 5: bench.now += Int64(random.below(3))

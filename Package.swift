@@ -151,7 +151,7 @@ let package = Package(
             "SimulationTests",
             [
                 "Simulation", "ConsistencyLab", "NodeLogic", "CQL", "Replication", "NativeProtocol",
-                "Storage", "Model", "Environment", "Encoding",
+                "PeerProtocol", "Topology", "Storage", "Model", "Environment", "Encoding",
             ]),
         tests("CrashTests", ["Simulation"]),
         tests("ServerTests", ["Server", "PeerProtocol", "Environment", "Encoding"]),

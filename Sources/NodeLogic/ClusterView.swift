@@ -18,8 +18,9 @@ final class TableRoute: Sendable {
     }
 }
 
-/// The cluster at one epoch, as one node sees it.
-struct ClusterView {
+/// The cluster at one epoch, as one node sees it. Immutable; a class, because each request looks at it several
+/// times, and a copy of it counts many references.
+final class ClusterView {
     let state: ClusterState?
     let schema: SchemaSnapshot
     let topology: PlacementSnapshot
@@ -30,6 +31,8 @@ struct ClusterView {
     /// Of what is every node's own.
     let localPlacement: Placement
     private let routes: [TableID: TableRoute]
+    /// The route that was asked for last, which is mostly the next one too.
+    @exclusivity(unchecked) private var lastRoute: TableRoute?
 
     var epoch: UInt64 { state?.epoch ?? 0 }
     var clusterID: UniqueID { state?.clusterID ?? .zero }
@@ -98,16 +101,23 @@ struct ClusterView {
     ].compactMap { SystemSchema.table("system", $0) }
 
     /// The state that a node finds in its own store when it starts.
-    init(loading image: MetadataImage, host: HostID) throws(ShardStartFailure) {
+    convenience init(loading image: MetadataImage, host: HostID) throws(ShardStartFailure) {
+        let state: ClusterState?
         do {
             var entries: [MetadataEntry] = []
             for record in image.log { entries.append(try MetadataEntry(record.body)) }
-            self.init(try ClusterState.fold(entries), host: host)
+            state = try ClusterState.fold(entries)
         } catch {
             throw ShardStartFailure("the metadata log in the store cannot be read: \(error)")
         }
+        self.init(state, host: host)
     }
 
     /// The table and its placement; nil for a table that is not (or no longer) there.
-    func route(of table: TableID) -> TableRoute? { routes[table] }
+    func route(of table: TableID) -> TableRoute? {
+        if let lastRoute, lastRoute.table.id == table { return lastRoute }
+        guard let route = routes[table] else { return nil }
+        lastRoute = route
+        return route
+    }
 }

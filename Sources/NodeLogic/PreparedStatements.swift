@@ -10,6 +10,8 @@ internal import NativeProtocol
 /// A statement that was planned, with what clients are told about it.
 final class PreparedStatement {
     let id: [UInt8]
+    /// The same as a value; nil for one that cannot be an id.
+    fileprivate let key: UniqueID?
     let text: String
     let keyspace: String?
     let plan: PreparedPlan
@@ -31,6 +33,7 @@ final class PreparedStatement {
         former: PreparedStatement? = nil
     ) {
         self.id = id
+        key = id.withBytes { PreparedStatements.key($0) }
         self.text = text
         self.keyspace = keyspace
         self.plan = plan
@@ -86,6 +89,7 @@ final class PreparedStatement {
     /// The same statement, planned anew because the schema changed, without a client knowing it.
     init(renewing former: PreparedStatement, plan: PreparedPlan) {
         id = former.id
+        key = former.key
         text = former.text
         keyspace = former.keyspace
         self.plan = plan
@@ -119,6 +123,9 @@ struct PreparedStatements {
     /// Statements that left because others came.
     private(set) var evicted = 0
     private var statements: [UniqueID: PreparedStatement] = [:]
+    /// Statements that were found, by the last bits of their ids, which are as good as random: a hash table's
+    /// look-up costs more than the comparison.
+    private var found = [PreparedStatement?](repeating: nil, count: 64)
     private var bytes = 0
     private var clock: UInt64 = 0
 
@@ -134,7 +141,7 @@ struct PreparedStatements {
         MD5.digest(Array((keyspace ?? "").utf8) + Array(text.utf8))
     }
 
-    private static func key(_ id: UnsafeRawBufferPointer) -> UniqueID? {
+    fileprivate static func key(_ id: UnsafeRawBufferPointer) -> UniqueID? {
         guard id.count == 16 else { return nil }
         return UniqueID(
             high: UInt64(bigEndian: id.loadUnaligned(as: UInt64.self)),
@@ -142,10 +149,17 @@ struct PreparedStatements {
     }
 
     mutating func find(_ id: UnsafeRawBufferPointer) -> PreparedStatement? {
-        guard let key = Self.key(id), let found = statements[key] else { return nil }
+        guard let key = Self.key(id) else { return nil }
+        let place = Int(truncatingIfNeeded: key.low) & (found.count - 1)
         clock += 1
-        found.lastUse = clock
-        return found
+        if let known = found[place], known.key == key {
+            known.lastUse = clock
+            return known
+        }
+        guard let statement = statements[key] else { return nil }
+        statement.lastUse = clock
+        found[place] = statement
+        return statement
     }
 
     /// Refuses a statement that would have to push out all others.
@@ -159,9 +173,10 @@ struct PreparedStatements {
 
     /// Takes a statement in, in place of one of its id. Gives the statements that had to leave for it.
     mutating func insert(_ statement: PreparedStatement) -> [PreparedStatement] {
-        guard let key = statement.id.withBytes({ Self.key($0) }) else { return [] }
+        guard let key = statement.key else { return [] }
         clock += 1
         statement.lastUse = clock
+        forget(key)
         bytes += statement.cost - (statements.updateValue(statement, forKey: key)?.cost ?? 0)
         var left: [PreparedStatement] = []
         while statements.count > 1, statements.count > maximumCount || bytes > maximumBytes,
@@ -174,12 +189,17 @@ struct PreparedStatements {
         return left
     }
 
+    private mutating func forget(_ key: UniqueID) {
+        found[Int(truncatingIfNeeded: key.low) & (found.count - 1)] = nil
+    }
+
     private mutating func take(_ key: UniqueID) {
+        forget(key)
         bytes -= statements.removeValue(forKey: key)?.cost ?? 0
     }
 
     mutating func remove(_ statement: PreparedStatement) {
-        if let key = statement.id.withBytes({ Self.key($0) }) { take(key) }
+        if let key = statement.key { take(key) }
     }
 
     /// Forgets the statements that are no longer possible. Gives these, and those whose tables have other

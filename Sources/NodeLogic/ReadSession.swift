@@ -91,6 +91,6 @@ final class ReadSession {
     /// Whether a piece is the whole answer, and the select can read it as the replicas gave it.
     func isWholeAnswer(_ stop: ReadStop?) -> Bool {
         guard gathered == nil, stop == nil, case .partition = command.scope else { return false }
-        return client.select?.execution.readsReplicaData ?? false
+        return client.select?.readsReplicaData ?? false
     }
 }

@@ -10,11 +10,12 @@ internal import Replication
 internal import Storage
 internal import Topology
 
-/// One request of a client, from its frame to its answer.
+/// One request of a client, from its frame to its answer. Most are answered in the step that brings them, and
+/// their object is the next one's (`begin`).
 final class ClientRequest {
-    let connection: ConnectionID
-    let stream: Int16
-    let version: ProtocolVersion
+    private(set) var connection: ConnectionID
+    private(set) var stream: Int16
+    private(set) var version: ProtocolVersion
     var warnings: [String] = []
     /// Set once: a request is answered exactly once.
     var isAnswered = false
@@ -42,6 +43,8 @@ final class ClientRequest {
     var load: AddressLoad?
     /// How long the client lets the request take, if it says so (`USING TIMEOUT`).
     var timeout: Instant.Span?
+    /// The engine's short way was tried and is not enough (`Shard+PointReads`).
+    var isNotSimple = false
     /// A statement of our own, whose end is for one of our machines.
     var place: InternalPlace?
     /// Who is to be granted what the statement creates.
@@ -51,6 +54,31 @@ final class ClientRequest {
         self.connection = connection
         self.stream = stream
         self.version = version
+    }
+
+    /// Makes it another request, as if it had just been made. Only where nobody else has it: all that a
+    /// request has of its own begins anew here.
+    func begin(connection: ConnectionID, stream: Int16, version: ProtocolVersion) {
+        self.connection = connection
+        self.stream = stream
+        self.version = version
+        if !warnings.isEmpty { warnings = [] }
+        isAnswered = false
+        outstandingWrites = 0
+        select = nil
+        modification = nil
+        latch = nil
+        loggedBatch = nil
+        trace = nil
+        statement = ""
+        measure = nil
+        tombstoneWarnings = (0, 0)
+        heldBytes = 0
+        load = nil
+        timeout = nil
+        isNotSimple = false
+        place = nil
+        creator = nil
     }
 
     var prefix: ResponsePrefix? {

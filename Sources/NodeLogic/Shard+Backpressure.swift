@@ -187,7 +187,7 @@ extension Shard {
     var isBusy: Bool { requestsUnderWay >= configuration.requests.maximumInFlight / 2 }
 
     private var requestsUnderWay: Int {
-        writes.count + reads.count + increments.count + conditionals.count
+        writes.count + reads.count + forwarded.count + increments.count + conditionals.count
     }
 
     private func readOnIfCalm() {

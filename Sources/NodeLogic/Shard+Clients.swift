@@ -22,6 +22,7 @@ extension Shard {
         let limit = configuration.clients.pauseReadingAboveBytes
         let end = workDone + Self.turnCost
         connection.hasFramesWaiting = false
+        lastConnection = connection
         // A chunk that was on its way when the turn was over finds the connection in the line already.
         let isInLine = connection.isWaitingForTurn
         connection.decoder.feed(bytes)
@@ -106,6 +107,7 @@ extension Shard {
 
     func forget(_ id: ConnectionID) {
         guard let connection = connections.removeValue(forKey: id) else { return }
+        if lastConnection === connection { lastConnection = nil }
         giveBackRoom(of: connection)
     }
 
@@ -173,8 +175,8 @@ extension Shard {
 
     private func checkLoad() throws(CQLError) {
         guard
-            writes.count + reads.count + conditionals.count + increments.count
-                + longRequests.count
+            writes.count + reads.count + forwarded.count + conditionals.count
+                + increments.count + longRequests.count
                 < configuration.requests.maximumInFlight
         else {
             throw .overloaded(
@@ -222,6 +224,11 @@ extension Shard {
 
     // MARK: Answers
 
+    private func connection(_ id: ConnectionID) -> ClientConnection? {
+        if let lastConnection, lastConnection.id == id { return lastConnection }
+        return connections[id]
+    }
+
     /// The connection of a request that is about to be answered; nil if it was answered or has gone.
     private func claim(_ client: ClientRequest) -> ClientConnection? {
         guard !client.isAnswered else { return nil }
@@ -232,7 +239,7 @@ extension Shard {
             client.latch = nil
             release(latch)
         }
-        guard let connection = connections[client.connection] else { return nil }
+        guard let connection = connection(client.connection) else { return nil }
         connection.inFlight -= 1
         markDirty(connection)
         return connection

@@ -101,7 +101,8 @@ extension Shard {
             return
         }
         if !fromShard { traffic(with: header.sender).received(bytes.count) }
-        _ = clock.observe(header.hybridTime, wall: now.wall)
+        // The shards of a node have one clock.
+        if !fromShard { _ = clock.observe(header.hybridTime, wall: now.wall) }
         if header.epoch > cluster.epoch, !fromShard { newerEpochSeen(header) }
         if header.epoch > cluster.epoch, header.kind.route == .token {
             park(header.epoch, bytes, fromShard)

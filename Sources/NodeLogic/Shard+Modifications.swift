@@ -66,7 +66,7 @@ final class ModificationRun {
 extension Shard {
     /// Executes one statement or all those of a batch. `kind` is nil for a statement of its own.
     func execute(
-        _ parts: some Collection<BoundModification>, _ kind: CQL.BatchKind?,
+        _ parts: [BoundModification], _ kind: CQL.BatchKind?,
         _ context: ExecutionContext,
         _ client: ClientRequest
     ) throws(CQLError) {
@@ -96,6 +96,27 @@ extension Shard {
         sink.removeAll()
         for part in parts { try part.plan.build(part.values, context, into: sink) }
         try write(order, isBatch: kind != nil, isCounter: isCounter, client)
+    }
+
+    /// Executes one statement. Nearly all say what is written without a look at what is there.
+    func execute(
+        _ plan: ModificationPlan, _ values: BoundValues, _ context: ExecutionContext,
+        _ client: ClientRequest
+    ) throws(CQLError) {
+        guard !plan.isConditional, !plan.requiresRead, !plan.table.isCounter else {
+            try execute(
+                [BoundModification(plan: plan, values: values)], nil, context, client)
+            return
+        }
+        measure(client, plan.table.id, .coordinatorWrite)
+        let consistency = parameters.consistency
+        try checkConsistency(consistency, counters: nil)
+        notePlain(plan.table, client)
+        sink.removeAll()
+        try plan.build(values, context, into: sink)
+        try write(
+            WriteOrder(consistency: consistency, timestamp: context.timestamp), isBatch: false,
+            isCounter: false, client)
     }
 
     private func checkConsistency(
@@ -213,7 +234,7 @@ extension Shard {
     // MARK: Reading first
 
     private func startReading(
-        _ parts: some Collection<BoundModification>, _ context: ExecutionContext,
+        _ parts: [BoundModification], _ context: ExecutionContext,
         _ order: WriteOrder,
         _ client: ClientRequest
     ) throws(CQLError) {

@@ -129,19 +129,13 @@ extension Shard {
         let tag = nextReadTag
         do {
             switch try storage.read(
-                command, tag: tag, clock: now, outbox: outbox, into: resultScratch)
+                command, tag: tag, clock: now, outbox: outbox, into: resultScratch,
+                mayBeSimple: !session.client.isNotSimple)
             {
             case .done:
                 noteRead(command, storage.lastRead, since: now.monotonic)
                 noteTombstones(storage.lastRead.tombstones, session.client)
-                let view = try ReadResultView(resultScratch.bytes)
-                let stop = try ReadMerge.stop(of: view)
-                if session.isWholeAnswer(stop) {
-                    readFinished(session.client, view)
-                } else {
-                    try session.append(view)
-                    pieceEnded(session, stop)
-                }
+                try takeOneAnswer(session, resultScratch.bytes)
             case .parked:
                 localReads[tag] = LocalRead(
                     reader: .operation(
@@ -159,6 +153,20 @@ extension Shard {
         }
     }
 
+    /// Takes in a piece that one replica has answered.
+    private func takeOneAnswer(
+        _ session: ReadSession, _ bytes: UnsafeRawBufferPointer
+    ) throws(MalformedBytes) {
+        let view = try ReadResultView(bytes)
+        let stop = try ReadMerge.stop(of: view)
+        if session.isWholeAnswer(stop) {
+            readFinished(session.client, view)
+        } else {
+            try session.append(view)
+            pieceEnded(session, stop)
+        }
+    }
+
     /// Makes an operation of a read that this shard was to answer alone.
     private func remember(
         _ command: ReadCommand, _ token: Token, _ living: [NodeIndex], _ session: ReadSession
@@ -173,7 +181,7 @@ extension Shard {
         return id
     }
 
-    private func timeout(of command: ReadCommand, for client: ClientRequest) -> Instant.Span {
+    func timeout(of command: ReadCommand, for client: ClientRequest) -> Instant.Span {
         if let timeout = client.timeout { return timeout }
         if case .partition = command.scope { return configuration.requests.readTimeout }
         return configuration.requests.rangeTimeout
@@ -251,14 +259,19 @@ extension Shard {
 
     /// A replica's answer came over the network or from another shard.
     func receiveReadResponse(_ header: PeerHeader, _ response: ReadResponse) {
+        if header.sender == host, !forwarded.isEmpty,
+            let client = forwarded.removeValue(forKey: header.request)
+        {
+            forwardedAnswered(client, response)
+            return
+        }
         switch response {
-        case .data(let bytes):
-            readAnswered(header.request, by: header.sender, .data([UInt8](bytes)))
+        case .data(let bytes): receiveData(bytes, header.request, by: header.sender)
         case .dataBehind(let tombstones, let bytes):
             if let pending = reads[header.request] {
                 noteTombstones(tombstones, pending.session.client)
             }
-            readAnswered(header.request, by: header.sender, .data([UInt8](bytes)))
+            receiveData(bytes, header.request, by: header.sender)
         case .digest(let id):
             readAnswered(
                 header.request, by: header.sender,
@@ -269,6 +282,29 @@ extension Shard {
             readAnswered(
                 header.request, by: header.sender,
                 .failed(address: address, reason: reason.rawValue))
+        }
+    }
+
+    /// The one answer that is needed goes to the client as it is; of several a copy is kept.
+    private func receiveData(
+        _ bytes: UnsafeRawBufferPointer, _ id: RequestID, by replica: HostID
+    ) {
+        guard observer == nil, let pending = reads[id],
+            let node = pending.session.topology.index(of: replica),
+            pending.operation.endsWithOneAnswer(from: node)
+        else {
+            readAnswered(id, by: replica, .data([UInt8](bytes)))
+            return
+        }
+        reads[id] = nil
+        let session = pending.session
+        session.client.trace?.note(
+            "Answer received from \(name(of: replica))", now: now.monotonic)
+        guard !session.client.isAnswered else { return }
+        do throws(MalformedBytes) {
+            try takeOneAnswer(session, bytes)
+        } catch {
+            readFailed(session.client, .serverError("a replica's answer is malformed: \(error)"))
         }
     }
 
@@ -315,7 +351,10 @@ extension Shard {
     }
 
     func readExpired(_ id: RequestID) {
-        guard let pending = reads.removeValue(forKey: id) else { return }
+        guard let pending = reads.removeValue(forKey: id) else {
+            forwardedExpired(id)
+            return
+        }
         observe(
             .requestTimedOut(
                 table: pending.operation.command.table.value, token: pending.token.value,

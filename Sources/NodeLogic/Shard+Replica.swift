@@ -71,19 +71,55 @@ extension Shard {
     func serveRead(_ header: PeerHeader, _ request: ReadRequest, fromShard: Bool) throws {
         var reader = ByteReader(request.command)
         let command = try ReadCommand(from: &reader)
-        guard cluster.schema.table(command.table) != nil else {
+        guard cluster.route(of: command.table) != nil || cluster.schema.table(command.table) != nil
+        else {
             respond(to: header, .readResponse, fromShard: fromShard) {
                 ReadResponse.failed(.incompatibleSchema).encode(into: $0)
             }
             return
         }
+        var mayBeSimple = true
+        if observer == nil, case .partition(let token, let key) = command.scope,
+            command.slices == nil, command.rowLimit > 0, command.partitionRowLimit > 0,
+            !command.showsFragments
+        {
+            if try serveOnSpot(header, request, command, token, key, fromShard: fromShard) {
+                return
+            }
+            mayBeSimple = false
+        }
         readOwn(
             command,
-            for: .remote(header, wantsDigest: request.wantsDigest, fromShard: fromShard))
+            for: .remote(header, wantsDigest: request.wantsDigest, fromShard: fromShard),
+            mayBeSimple: mayBeSimple)
     }
 
-    /// Reads this shard's storage for an operation of its own or of another coordinator.
-    func readOwn(_ command: ReadCommand, for reader: LocalRead.Reader) {
+    /// Answers a coordinator out of memory; false, with nothing done, if that is not simple.
+    private func serveOnSpot(
+        _ header: PeerHeader, _ request: ReadRequest, _ command: ReadCommand, _ token: Int64,
+        _ key: [UInt8], fromShard: Bool
+    ) throws(MalformedBytes) -> Bool {
+        resultScratch.removeAll()
+        guard
+            case .done = key.withBytes({
+                storage.readSimply(
+                    command.table, token: token, key: $0, nowInSeconds: command.nowInSeconds,
+                    into: resultScratch)
+            })
+        else { return false }
+        let figures = storage.lastRead
+        noteRead(of: command.table, .localRead, figures, since: now.monotonic)
+        try answer(
+            header, resultScratch.bytes, figures,
+            digestOf: request.wantsDigest ? command : nil, fromShard: fromShard)
+        return true
+    }
+
+    /// Reads this shard's storage for an operation of its own or of another coordinator. `mayBeSimple`: false
+    /// where the engine's short way was tried.
+    func readOwn(
+        _ command: ReadCommand, for reader: LocalRead.Reader, mayBeSimple: Bool = true
+    ) {
         var command = command
         var coveredThrough: Int64?
         if case .range(var range) = command.scope, shardCount > 1 {
@@ -103,7 +139,8 @@ extension Shard {
         resultScratch.removeAll()
         do {
             switch try storage.read(
-                command, tag: tag, clock: now, outbox: outbox, into: resultScratch)
+                command, tag: tag, clock: now, outbox: outbox, into: resultScratch,
+                mayBeSimple: mayBeSimple)
             {
             case .done:
                 noteRead(command, storage.lastRead, since: read.began)
@@ -189,18 +226,28 @@ extension Shard {
                 ? .digest(try digest(of: result, read.command)) : .data([UInt8](result))
             readAnswered(id, by: host, answer)
         case .remote(let header, let wantsDigest, let fromShard):
-            traceReplica(header, "Read executed: \(result.count) bytes")
-            let digest = wantsDigest ? try digest(of: result, read.command) : nil
-            respond(to: header, .readResponse, fromShard: fromShard) { writer in
-                if let digest {
-                    ReadResponse.digest(UniqueID(high: digest.high, low: digest.low))
-                        .encode(into: writer)
-                } else if figures.tombstones > configuration.requests.tombstoneWarnThreshold {
-                    ReadResponse.dataBehind(tombstones: figures.tombstones, result)
-                        .encode(into: writer)
-                } else {
-                    ReadResponse.data(result).encode(into: writer)
-                }
+            try answer(
+                header, result, figures, digestOf: wantsDigest ? read.command : nil,
+                fromShard: fromShard)
+        }
+    }
+
+    /// Sends a coordinator the data, or its digest, for which the command is needed.
+    private func answer(
+        _ header: PeerHeader, _ result: UnsafeRawBufferPointer, _ figures: ReadFigures,
+        digestOf command: ReadCommand?, fromShard: Bool
+    ) throws(MalformedBytes) {
+        traceReplica(header, "Read executed: \(result.count) bytes")
+        let found: ReadDigest? = if let command { try digest(of: result, command) } else { nil }
+        respond(to: header, .readResponse, fromShard: fromShard) { writer in
+            if let found {
+                ReadResponse.digest(UniqueID(high: found.high, low: found.low))
+                    .encode(into: writer)
+            } else if figures.tombstones > configuration.requests.tombstoneWarnThreshold {
+                ReadResponse.dataBehind(tombstones: figures.tombstones, result)
+                    .encode(into: writer)
+            } else {
+                ReadResponse.data(result).encode(into: writer)
             }
         }
     }

@@ -10,7 +10,14 @@ internal import Topology
 
 /// A select in progress: its own state, and how its answer is to look.
 final class SelectRun {
-    var execution: SelectExecution
+    /// What makes the answer.
+    enum Machine {
+        case execution(SelectExecution)
+        /// One row, which is one read: its key is kept to be held against the replicas' answer.
+        case point(PointAnswer, key: [UInt8])
+    }
+
+    let machine: Machine
     let columns: RowsMetadata
     let consistency: ConsistencyLevel
     let skipsMetadata: Bool
@@ -21,15 +28,23 @@ final class SelectRun {
     var readEnded = false
 
     init(
-        execution: SelectExecution, columns: RowsMetadata, consistency: ConsistencyLevel,
+        _ machine: Machine, columns: RowsMetadata, consistency: ConsistencyLevel,
         skipsMetadata: Bool, knownMetadataID: [UInt8]?
     ) {
-        self.execution = execution
+        self.machine = machine
         self.columns = columns
         self.consistency = consistency
         self.skipsMetadata = skipsMetadata
         self.knownMetadataID = knownMetadataID
     }
+
+    /// nil for a point select.
+    var execution: SelectExecution? {
+        if case .execution(let execution) = machine { execution } else { nil }
+    }
+
+    /// Whether a replica's answer may be taken in with the deletions in it.
+    var readsReplicaData: Bool { execution?.readsReplicaData ?? true }
 }
 
 extension Shard {
@@ -40,8 +55,7 @@ extension Shard {
             try park(frame, connection)
             return
         }
-        let client = ClientRequest(
-            connection: connection.id, stream: header.stream, version: header.version)
+        let client = request(of: connection, header)
         warnOfPassword(connection, client)
         connection.inFlight += 1
         connection.requestCount += 1
@@ -49,6 +63,18 @@ extension Shard {
         holdBytes(of: frame, client, connection)
         beginTrace(frame, client, connection)
         handleStatement(frame, client, connection)
+    }
+
+    /// An object for a request: that of the one before, unless somebody still has it.
+    private func request(of connection: ClientConnection, _ header: FrameHeader) -> ClientRequest {
+        if isKnownUniquelyReferenced(&lastRequest) {
+            lastRequest.begin(
+                connection: connection.id, stream: header.stream, version: header.version)
+        } else {
+            lastRequest = ClientRequest(
+                connection: connection.id, stream: header.stream, version: header.version)
+        }
+        return lastRequest
     }
 
     /// Handles a frame whose request is counted already.
@@ -114,7 +140,7 @@ extension Shard {
         let (text, plan) = try planned(request.text, keyspace: keyspace)
         client.trace?.describe("Execute CQL3 query", query: text, as: parameters)
         noteParsing(text, client)
-        let values = try checked(plan.ordered(parameters.values), plan)
+        let values = try checked(parameters.values, plan)
         statementCounts.regular += 1
         try execute(
             plan, values, text: text, columns: nil, knownMetadataID: nil, client, connection)
@@ -195,7 +221,7 @@ extension Shard {
             // Some client may read by the columns that were; all get those that are.
             parameters.flags.remove(.skipMetadata)
         }
-        let values = try checked(statement.plan.ordered(parameters.values), statement.plan)
+        let values = try checked(parameters.values, statement.plan)
         if let trace = client.trace {
             trace.describe(
                 "Execute CQL3 prepared query", query: statement.text, as: parameters)
@@ -210,8 +236,9 @@ extension Shard {
     /// The values of one statement, as many as it has markers, with sets and maps in order. Like the frame
     /// they are there until the request has been handled.
     private func checked(
-        _ values: BoundValues, _ plan: PreparedPlan
+        _ bound: consuming BoundValues, _ plan: PreparedPlan
     ) throws(CQLError) -> BoundValues {
+        let values = bound.names == nil ? bound : try plan.ordered(bound)
         try plan.check(values)
         guard let canonical = plan.canonical(values) else { return values }
         canonicalValues.append(canonical)
@@ -247,9 +274,7 @@ extension Shard {
                 return
             }
             try checkModification(modification, client)
-            try execute(
-                CollectionOfOne(BoundModification(plan: modification, values: values)), nil,
-                executionContext(), client)
+            try execute(modification, values, executionContext(), client)
         case .batch(let batch):
             for modification in batch.modifications {
                 try checkBatched(modification)
@@ -358,8 +383,8 @@ extension Shard {
         guard parameters.consistency != .any else {
             throw .invalid("ANY ConsistencyLevel is only supported for writes")
         }
-        let context = executionContext()
-        if cluster.route(of: select.table.id) == nil, SystemSchema.isSystem(select.table.keyspace) {
+        if SystemSchema.isSystem(select.table.keyspace), cluster.route(of: select.table.id) == nil {
+            let context = executionContext()
             if let table = select.fragmentsOf { throw SelectPlan.noFragments(of: table) }
             if isGathered(select.table) {
                 gather(
@@ -386,15 +411,20 @@ extension Shard {
             !select.namesPartitions
                 ? .coordinatorScan
                 : parameters.consistency.isSerial ? .conditionalRead : .coordinatorRead)
+        if readPoint(
+            select, values, columns: columns, knownMetadataID: knownMetadataID, client)
+        {
+            return
+        }
         let execution = try SelectExecution(
-            select, values, context, pageSize: parameters.pageSize,
+            select, values, executionContext(), pageSize: parameters.pageSize,
             pagingState: parameters.pagingState.map { [UInt8]($0) }, origin: host.value)
         if configuration.requests.tombstonePageLimit > 0, !parameters.consistency.isSerial {
             execution.limitTombstones(to: configuration.requests.tombstonePageLimit)
         }
         try checkKeys(execution, client)
         let run = SelectRun(
-            execution: execution, columns: columns, consistency: parameters.consistency,
+            .execution(execution), columns: columns, consistency: parameters.consistency,
             skipsMetadata: parameters.skipsMetadata, knownMetadataID: knownMetadataID)
         client.select = run
         drive(client, run)
@@ -402,6 +432,7 @@ extension Shard {
 
     /// Starts the select's reads until one has to wait, it has all it needs, or its turn is over.
     func drive(_ client: ClientRequest, _ run: SelectRun) {
+        guard let execution = run.execution else { return }
         run.isDriving = true
         let end = workDone + Self.turnCost
         repeat {
@@ -412,8 +443,8 @@ extension Shard {
             run.readEnded = false
             workDone += Cost.read
             do throws(CQLError) {
-                guard let command = try run.execution.nextCommand() else {
-                    finishSelect(client, run)
+                guard let command = try execution.nextCommand() else {
+                    finishSelect(client, run, execution)
                     break
                 }
                 startRead(command, consistency: run.consistency, client: client)
@@ -437,14 +468,20 @@ extension Shard {
             return
         }
         guard let run = client.select else { return }
-        do throws(CQLError) {
-            workDone += Cost.ofResult(bytes: result.bytes.count)
-            try run.execution.consume(result, pausedAt: pausedAt, passed: passed)
-        } catch {
-            readFailed(client, error)
-            return
+        switch run.machine {
+        case .point(let point, let key):
+            client.select = nil
+            key.withBytes { answer(client, point, $0, result) }
+        case .execution(let execution):
+            do throws(CQLError) {
+                workDone += Cost.ofResult(bytes: result.bytes.count)
+                try execution.consume(result, pausedAt: pausedAt, passed: passed)
+            } catch {
+                readFailed(client, error)
+                return
+            }
+            if run.isDriving { run.readEnded = true } else { drive(client, run) }
         }
-        if run.isDriving { run.readEnded = true } else { drive(client, run) }
     }
 
     func readFailed(_ client: ClientRequest, _ error: CQLError) {
@@ -453,16 +490,18 @@ extension Shard {
         answer(client, error: error)
     }
 
-    private func finishSelect(_ client: ClientRequest, _ run: SelectRun) {
+    private func finishSelect(
+        _ client: ClientRequest, _ run: SelectRun, _ execution: SelectExecution
+    ) {
         client.select = nil
         do {
-            try run.execution.finish()
+            try execution.finish()
         } catch {
             answer(client, error: error)
             return
         }
         if let place = client.place {
-            internalSelected(client, place, run)
+            internalSelected(client, place, execution)
             return
         }
         warnOfTombstones(client)
@@ -471,8 +510,8 @@ extension Shard {
                 encoder, client.version, stream: client.stream, run.columns,
                 skipMetadata: run.skipsMetadata, knownMetadataID: run.knownMetadataID,
                 prefix: client.prefix)
-            rows.appendRows(run.execution.rows, count: run.execution.rowCount)
-            rows.finish(pagingState: run.execution.pagingState)
+            rows.appendRows(execution.rows, count: execution.rowCount)
+            rows.finish(pagingState: execution.pagingState)
         }
     }
 

@@ -59,6 +59,8 @@ package final class Shard {
 
     // Clients.
     var connections: [ConnectionID: ClientConnection] = [:]
+    /// The open one whose frames were handled last, whose requests are mostly those that are answered next.
+    var lastConnection: ClientConnection?
     /// Bytes of requests that are not answered yet, of all clients and by address.
     var requestBytes = 0
     var addressLoads: [[UInt8]: AddressLoad] = [:]
@@ -67,6 +69,7 @@ package final class Shard {
     var parameters = QueryParameters()
     /// Of the request that is being handled.
     var canonicalValues: [CanonicalValues] = []
+    var lastRequest = ClientRequest(connection: ConnectionID(0), stream: 0, version: .v4)
     /// Those who wait for the next step (`Shard+Turns`).
     var waitingConnections: [ClientConnection] = []
     var waitingSelects: [ClientRequest] = []
@@ -85,6 +88,8 @@ package final class Shard {
     var requestIDs: RequestIDSource
     var writes: [RequestID: PendingWrite] = [:]
     var reads: [RequestID: PendingRead] = [:]
+    /// Point selects that another shard of this node answers.
+    var forwarded: [RequestID: ClientRequest] = [:]
     var localReads: [UInt64: LocalRead] = [:]
     var nextReadTag: UInt64 = 0
     var schemaRequests: [UInt64: ClientRequest] = [:]
@@ -167,6 +172,7 @@ package final class Shard {
     let digestScratch = ByteWriter(capacity: 4096)
     let bodyScratch = ByteWriter(capacity: 4096)
     let sink = MutationSink()
+    let pointRow = PointRow()
     var madeRows = MadeRows(epoch: 0)
     /// Plans of statements of our own, by their text.
     var internalPlans: [String: PreparedPlan] = [:]

@@ -154,10 +154,10 @@ extension Shard {
     }
 
     /// What a replica did for a traced request of another coordinator.
-    func traceReplica(_ header: PeerHeader, _ activity: String) {
+    func traceReplica(_ header: PeerHeader, _ activity: @autoclosure () -> String) {
         guard let id = header.traceID else { return }
         let trace = RequestTrace(id: id, command: "", clock: now)
-        trace.note(activity, now: now.monotonic)
+        trace.note(activity(), now: now.monotonic)
         writeEvents(trace)
     }
 

@@ -120,6 +120,17 @@ package struct ReadOperation {
         return try next(scratch: scratch)
     }
 
+    /// Whether data of that replica is all that is waited for: then the operation has ended with it, and the
+    /// answer may be used where it lies.
+    package mutating func endsWithOneAnswer(from node: NodeIndex) -> Bool {
+        guard required == 1, answers.isEmpty, case .awaiting = phase, contacted.contains(node)
+        else {
+            return false
+        }
+        phase = .ended
+        return true
+    }
+
     private mutating func replicaFailed(
         _ node: NodeIndex, address: [UInt8], reason: UInt16
     ) -> Step {

@@ -295,6 +295,9 @@ struct Bench {
             }
             try execution.finish()
             if let pageSize { #expect(execution.rowCount <= pageSize) }
+            if plan.isPoint, state == nil {
+                #expect(try point(plan, bound, &store) == Array(execution.rows))
+            }
             return (
                 try show(Array(execution.rows), execution.rowCount, prepared.resultColumns),
                 execution.pagingState
@@ -302,6 +305,27 @@ struct Bench {
         }
         self.store.random = store.random
         return result
+    }
+}
+
+extension Bench {
+    /// What a point select answers by its short way.
+    private func point(
+        _ plan: SelectPlan, _ bound: BoundValues, _ store: inout TinyStore
+    ) throws -> [UInt8] {
+        let row = PointRow()
+        let key = try #require(plan.pointKey(bound, row))
+        let bytes = try store.read(
+            ReadCommand(
+                table: plan.table.id,
+                scope: .partition(token: Token.of(key).value, key: Array(key)), nowInSeconds: now))
+        let output = ByteWriter()
+        try bytes.withUnsafeBytes {
+            if try plan.takePoint(key, try ReadResultView($0), nowInSeconds: now, row) {
+                plan.appendPoint(row, into: output)
+            }
+        }
+        return output.array
     }
 }
 

@@ -9,6 +9,12 @@ import Testing
 @testable import Simulation
 @testable import Storage
 
+/// A statement that a bench needs was not executed.
+struct Refused: Error {
+    let statement: String
+    init(_ statement: String) { self.statement = statement }
+}
+
 /// A shard of a node that is up, and a few raw connections to it.
 final class ShardBench {
     let shard: Shard
@@ -20,17 +26,30 @@ final class ShardBench {
     var answers: [UInt64: [Opcode]] = [:]
     var isReading: [UInt64: Bool] = [:]
     var jobs: [(EffectID, any Job)] = []
+    /// The answers themselves, and messages to the other shards of the node, which come to nobody.
+    var responses: [UInt64: [ResponseMessage]] = [:]
+    var shardMessages: [[UInt8]] = []
     private var decoders: [UInt64: FrameDecoder] = [:]
 
-    init() throws {
+    /// The first shard of a node of so many, for which these statements were executed.
+    init(shards: Int = 1, statements: [String] = []) throws {
         var settings = WorldSettings(seed: 3, configuration: .simulation(seed: 3))
         settings.nodeCount = 1
-        settings.shardCounts = [1]
+        settings.shardCounts = [shards]
         settings.configuration.clients.maximumFrameBytes = 16 << 20
         settings.configuration.clients.pauseReadingAboveBytes = 1 << 20
         let world = SimulatedRing.makeWorld(settings)
         world.startAll()
         world.run(until: world.now + .seconds(10))
+        let client = SimulatedClient(world: world, name: "schema", node: 0)
+        client.open()
+        _ = world.run(until: world.now + .seconds(20)) { client.isReady }
+        for statement in statements {
+            var outcome: ClientOutcome?
+            client.query(statement, timeout: .seconds(8)) { outcome = $0 }
+            _ = world.run(until: world.now + .seconds(10)) { outcome != nil }
+            guard case .answer(.schemaChange) = outcome else { throw Refused(statement) }
+        }
         let simulated = world.nodes[0].shards[0]
         shard = try #require(simulated.machine as? Shard)
         files = simulated.disk
@@ -59,6 +78,11 @@ final class ShardBench {
         inbox.events.append(.clientBytes(ConnectionID(id), inbox.store(bytes)))
     }
 
+    /// A message of another shard of the node.
+    func sendShard(_ bytes: UnsafeRawBufferPointer, from shard: ShardIndex) {
+        inbox.events.append(.shardMessage(from: shard, inbox.store(bytes)))
+    }
+
     func close(_ id: UInt64) { inbox.events.append(.clientClosed(ConnectionID(id))) }
 
     func end(_ id: EffectID, _ job: any Job) {
@@ -83,10 +107,12 @@ final class ShardBench {
                 decoder.feed(outbox.bytes[range])
                 while let frame = try decoder.next() {
                     answers[id.value, default: []].append(frame.header.opcode)
+                    responses[id.value, default: []].append(try Response(frame).message)
                 }
                 decoder.finish()
                 inbox.events.append(.clientWritable(id))
             case .clientReading(let id, let isOn): isReading[id.value] = isOn
+            case .shardMessage(_, let range): shardMessages.append(Array(outbox.bytes[range]))
             case .runJob(let id, let job): jobs.append((id, job))
             default: break
             }

@@ -54,11 +54,72 @@ struct BoundSource: Sendable {
         case .never: return false
         }
     }
+
+    /// The value of a component of a key, checked. `columns[index]` is what it is for.
+    @inline(__always)
+    func keyValue(
+        _ values: BoundValues, _ columns: [ColumnSchema], _ index: Int
+    ) throws(CQLError) -> UnsafeRawBufferPointer {
+        guard case .bytes(let value) = values[Int(marker)] else {
+            throw Self.missingKey(values[Int(marker)], columns[index])
+        }
+        if try !accepts(value) { try columns[index].type.check(value) }
+        return value
+    }
+
+    private static func missingKey(
+        _ value: BoundValues.Value, _ column: ColumnSchema
+    ) -> CQLError {
+        if case .unset = value { return .invalid("Invalid unset value for column \(column.name)") }
+        return .invalid("Invalid null value in condition for column \(column.name)")
+    }
+}
+
+/// A partition key whose components are all bound.
+struct BoundKey: Sendable {
+    let components: [BoundSource]
+
+    /// nil unless all components are markers.
+    init?(_ restrictions: [KeyRestriction], of table: TableSchema) {
+        var components: [BoundSource] = []
+        for (restriction, column) in zip(restrictions, table.partitionKey) {
+            guard case .equal(.marker(let marker, _)) = restriction else { return nil }
+            components.append(BoundSource(marker: marker, column: column))
+        }
+        self.components = components
+    }
+
+    /// The serialized key: the bound bytes themselves if it has one component, else it is put together in
+    /// `writer`. `columns` are the table's key columns.
+    func serialized(
+        _ values: BoundValues, _ columns: [ColumnSchema], into writer: ByteWriter
+    ) throws(CQLError) -> UnsafeRawBufferPointer {
+        if components.count == 1 {
+            let value = try components[0].keyValue(values, columns, 0)
+            guard !value.isEmpty else { throw .invalid("Key may not be empty") }
+            if value.count > PartitionKey.maximumLength {
+                try PartitionKeyBuilder.check(value.count)
+            }
+            return value
+        }
+        writer.removeAll()
+        var length = 0
+        for index in components.indices {
+            let value = try components[index].keyValue(values, columns, index)
+            length += value.count
+            // Refused below, when the whole length is known.
+            guard length <= PartitionKey.maximumLength else { continue }
+            PartitionKey.appendComponent(value, into: writer)
+        }
+        if length > PartitionKey.maximumLength { try PartitionKeyBuilder.check(length) }
+        if writer.count > PartitionKey.maximumLength { try PartitionKeyBuilder.check(writer.count) }
+        return writer.bytes
+    }
 }
 
 /// A row whose key and values are all bound.
 struct BoundRow: Sendable {
-    let partitionKey: [BoundSource]
+    let partitionKey: BoundKey
     let clustering: [BoundSource]
     /// Sorted by column id.
     let cells: [BoundSource]
@@ -72,14 +133,9 @@ struct BoundRow: Sendable {
         clustering: [ClusteringRestriction], cells: [ModificationPlan.CellSource]
     ) {
         guard case .write(let marksRow) = effect, clustering.count == table.clustering.count,
-            table.compact == nil
+            table.compact == nil, let key = BoundKey(partition, of: table)
         else { return nil }
         self.marksRow = marksRow
-        var keys: [BoundSource] = []
-        for (restriction, column) in zip(partition, table.partitionKey) {
-            guard case .equal(.marker(let marker, _)) = restriction else { return nil }
-            keys.append(BoundSource(marker: marker, column: column))
-        }
         var rowKey: [BoundSource] = []
         for (restriction, column) in zip(clustering, table.clustering) {
             guard case .equal(.marker(let marker, _)) = restriction else { return nil }
@@ -92,7 +148,7 @@ struct BoundRow: Sendable {
             else { return nil }
             values.append(BoundSource(marker: marker, column: cell.column))
         }
-        partitionKey = keys
+        partitionKey = key
         self.clustering = rowKey
         self.cells = values
         mayKeepOriginal = table.clustering.contains { !$0.type.isClusteringEncodingInjective }
@@ -104,7 +160,8 @@ extension ModificationPlan {
     func build(
         _ bound: BoundRow, _ values: BoundValues, _ stamp: Stamp, into sink: MutationSink
     ) throws(CQLError) {
-        let key = try partitionKey(bound, values, sink)
+        let key = try bound.partitionKey.serialized(
+            values, table.partitionKey, into: sink.partitionKey)
         let clusteringKey = sink.clusteringKey
         clusteringKey.removeAll()
         sink.originalKey.removeAll()
@@ -152,40 +209,13 @@ extension ModificationPlan {
             key: ByteRange(offset: keyEnd - key.count, count: key.count), start: start)
     }
 
-    /// The serialized partition key: the bound bytes themselves if it has one component.
-    private func partitionKey(
-        _ bound: BoundRow, _ values: BoundValues, _ sink: MutationSink
-    ) throws(CQLError) -> UnsafeRawBufferPointer {
-        if bound.partitionKey.count == 1 {
-            let value = try keyValue(bound.partitionKey[0], values, table.partitionKey, 0)
-            guard !value.isEmpty else { throw .invalid("Key may not be empty") }
-            if value.count > PartitionKey.maximumLength {
-                try PartitionKeyBuilder.check(value.count)
-            }
-            return value
-        }
-        let writer = sink.partitionKey
-        writer.removeAll()
-        var length = 0
-        for index in bound.partitionKey.indices {
-            let value = try keyValue(bound.partitionKey[index], values, table.partitionKey, index)
-            length += value.count
-            // Refused below, when the whole length is known.
-            guard length <= PartitionKey.maximumLength else { continue }
-            PartitionKey.appendComponent(value, into: writer)
-        }
-        if length > PartitionKey.maximumLength { try PartitionKeyBuilder.check(length) }
-        if writer.count > PartitionKey.maximumLength { try PartitionKeyBuilder.check(writer.count) }
-        return writer.bytes
-    }
-
     private func appendClustering(
         _ bound: BoundRow, _ values: BoundValues, _ sink: MutationSink
     ) throws(CQLError) {
         var length = 0
         var isCanonical = true
         for index in bound.clustering.indices {
-            let value = try keyValue(bound.clustering[index], values, table.clustering, index)
+            let value = try bound.clustering[index].keyValue(values, table.clustering, index)
             let column = table.clustering[index]
             ClusteringKey.appendComponent(
                 value, type: column.type, order: column.order, into: sink.clusteringKey)
@@ -197,23 +227,5 @@ extension ModificationPlan {
         }
         if length > PartitionKey.maximumLength { try Self.checkClusteringLength(length) }
         if isCanonical { sink.originalKey.removeAll() }
-    }
-
-    @inline(__always)
-    private func keyValue(
-        _ source: BoundSource, _ values: BoundValues, _ columns: [ColumnSchema], _ index: Int
-    ) throws(CQLError) -> UnsafeRawBufferPointer {
-        guard case .bytes(let value) = values[Int(source.marker)] else {
-            throw Self.missingKey(values[Int(source.marker)], columns[index])
-        }
-        if try !source.accepts(value) { try columns[index].type.check(value) }
-        return value
-    }
-
-    private static func missingKey(
-        _ value: BoundValues.Value, _ column: ColumnSchema
-    ) -> CQLError {
-        if case .unset = value { return .invalid("Invalid unset value for column \(column.name)") }
-        return .invalid("Invalid null value in condition for column \(column.name)")
     }
 }

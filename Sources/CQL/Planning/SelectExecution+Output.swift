@@ -53,10 +53,12 @@ extension SelectExecution {
         count(clustering)
     }
 
+    package static let tooLarge = CQLError.invalid(
+        "The result is larger than \(resultBytes) bytes: read it in pages, or less of it")
+
     func checkSize() throws(CQLError) {
         guard output.rows.count > Self.resultBytes else { return }
-        throw .invalid(
-            "The result is larger than \(Self.resultBytes) bytes: read it in pages, or less of it")
+        throw Self.tooLarge
     }
 
     /// Keeps the row that was written last to be put in order at the end.
@@ -100,7 +102,7 @@ extension SelectExecution {
             try partition.staticRow.withUnsafeBytes { bytes in
                 for index in output.slots.indices { output.slots[index] = RowOutput.Slot() }
                 output.token = partition.token
-                try readPartitionKey(key)
+                try plan.readPartitionKey(key, into: &output.slots)
                 staticCollections?.removeAll()
                 let isLive = try readCells(
                     try RowView(bytes), partition.deletion, collections: staticCollections)

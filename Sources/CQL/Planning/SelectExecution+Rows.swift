@@ -10,7 +10,7 @@ extension SelectExecution {
     ) throws -> Bool {
         output.token = token
         for index in output.slots.indices { output.slots[index] = RowOutput.Slot() }
-        try readPartitionKey(key)
+        try plan.readPartitionKey(key, into: &output.slots)
         if !partition.staticRow.isEmpty {
             staticCollections?.removeAll()
             if try readCells(
@@ -58,28 +58,20 @@ extension SelectExecution {
         return true
     }
 
-    func readPartitionKey(_ key: UnsafeRawBufferPointer) throws {
-        let count = plan.table.partitionKey.count
-        guard count > 1 else {
-            output.slots[0].value = key
-            return
-        }
-        for (slot, range) in try PartitionKey.components(of: key, count: count).enumerated() {
-            output.slots[slot].value = UnsafeRawBufferPointer(
-                rebasing: key[range.offset..<range.end])
-        }
-    }
-
     func clearRegulars() {
         let first = plan.columns.count - plan.table.regulars.count
         for slot in first..<plan.columns.count { output.slots[slot] = RowOutput.Slot() }
     }
 
     /// Puts the row's live cells into their places. False if there are none. Collections are put together
-    /// in `writer`.
+    /// in `writer`, which a table without them has none of.
     func readCells(
         _ row: RowView, _ covering: Deletion, collections writer: ByteWriter?
     ) throws -> Bool {
+        guard let writer else {
+            return try plan.readPlainCells(
+                row, covering, nowInSeconds: context.nowInSeconds, into: &output.slots)
+        }
         var found = false
         var assembly = CollectionAssembly()
         var times: [(slot: Int, elements: [RowOutput.CellTime?])] = []
@@ -107,10 +99,6 @@ extension SelectExecution {
             }
             found = true
             if cell.flags.contains(.hasPath) {
-                guard let writer else {
-                    throw MalformedBytes(
-                        "a cell with a path in a table without collections", offset: 0)
-                }
                 let type = plan.columns[Int(slot)].type
                 try assembly.add(cell, slot: Int(slot), type: type, into: writer)
                 if plan.needsElementTimes { try note(cell, slot: Int(slot), type, &times) }
@@ -119,7 +107,6 @@ extension SelectExecution {
             output.slots[Int(slot)] = RowOutput.Slot(
                 value: cell.value, time: RowOutput.CellTime(cell))
         }
-        guard let writer else { return found }
         // The writer's memory stays where it is from here on until the next row.
         for (slot, range) in assembly.finish(into: writer) {
             output.slots[slot] = RowOutput.Slot(value: writer[range])

@@ -43,7 +43,7 @@ package final class SelectExecution {
     /// must not decide how much memory a node uses.
     static let pageBytes = 16 << 20
     /// A result without pages that grows beyond it is refused: the protocol's frames end at 256 MiB.
-    static let resultBytes = 192 << 20
+    package static let resultBytes = 192 << 20
 
     /// No key begins so: of a partition, the static row alone is read.
     static let noRows = [ClusteringSlice(lower: [0], upper: [1])]

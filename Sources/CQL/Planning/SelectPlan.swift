@@ -39,6 +39,8 @@ package final class SelectPlan: Sendable {
     let hasReturnedColumns: Bool
     /// Whether the table has columns with a cell for each element.
     let hasCollections: Bool
+    /// The key of a point select (`PointSelect`); nil if it is none.
+    let pointKey: BoundKey?
 
     /// The table that the statement is about.
     package var subject: TableSchema { fragmentsOf ?? table }
@@ -95,7 +97,8 @@ package final class SelectPlan: Sendable {
         let columns = table.allColumns
         self.columns = columns
         self.hasReturnedColumns = table.hasReturnedColumns
-        self.hasCollections = columns.contains { $0.type.isMultiCell }
+        let hasCollections = columns.contains { $0.type.isMultiCell }
+        self.hasCollections = hasCollections
         var slots = Array(repeating: Int32(-1), count: Int(table.nextColumnID))
         for (index, column) in columns.enumerated() { slots[Int(column.id.value)] = Int32(index) }
         self.slotByColumnID = slots
@@ -115,6 +118,17 @@ package final class SelectPlan: Sendable {
         for aggregate in aggregates { aggregate.argument?.collectSlots(&looked) }
         for filter in restrictions.filters { looked.formUnion(filter.slots) }
         self.needsClustering = looked.contains { clusteringSlots.contains($0) }
+        let isPlain =
+            plain != nil && !isJSON && grouping == nil && !isDistinct && !hasOrdering
+            && limit == nil && perPartitionLimit == nil && fragmentsOf == nil
+        if isPlain, table.clustering.isEmpty, table.compact == nil, !table.isCounter,
+            !hasCollections, restrictions.filters.isEmpty, restrictions.keyTokens == nil,
+            case .keys(let keys) = restrictions.partition
+        {
+            pointKey = BoundKey(keys, of: table)
+        } else {
+            pointKey = nil
+        }
     }
 
     /// Whether several rows become one.

@@ -127,7 +127,7 @@ extension Shard {
             "ReadStage": pool(localReads.count, 0, completed: completedCounts.reads),
             "MutationStage": pool(
                 durabilityWaiters.count, held.count, completed: completedCounts.writes),
-            "RequestResponseStage": pool(writes.count + reads.count),
+            "RequestResponseStage": pool(writes.count + reads.count + forwarded.count),
             "Native-Transport-Requests": pool(
                 connections.values.reduce(0) { $0 + $1.inFlight },
                 completed: completedCounts.requests),

@@ -94,7 +94,7 @@ extension Shard {
                 try SelectExecution(select, values, context)
             }
             let run = SelectRun(
-                execution: execution, columns: RowsMetadata(plan.resultColumns),
+                .execution(execution), columns: RowsMetadata(plan.resultColumns),
                 consistency: consistency, skipsMetadata: false, knownMetadataID: nil)
             client.select = run
             drive(client, run)
@@ -123,8 +123,9 @@ extension Shard {
     }
 
     /// A select of ours has all its rows.
-    func internalSelected(_ client: ClientRequest, _ place: InternalPlace, _ select: SelectRun) {
-        let execution = select.execution
+    func internalSelected(
+        _ client: ClientRequest, _ place: InternalPlace, _ execution: SelectExecution
+    ) {
         do throws(MalformedBytes) {
             var reader = ByteReader(execution.rows)
             var rows: [SystemRow] = []

@@ -7,11 +7,17 @@ internal import Storage
 extension Shard {
     /// A read of this shard's storage has ended.
     func noteRead(_ command: ReadCommand, _ figures: ReadFigures, since began: Instant) {
-        completedCounts.reads += 1
-        let metrics = metrics(of: command.table)
         let isScan = if case .range = command.scope { true } else { false }
-        metrics.record(
-            isScan ? .localScan : .localRead, now.monotonic - began, now: now.monotonic)
+        noteRead(of: command.table, isScan ? .localScan : .localRead, figures, since: began)
+    }
+
+    /// The same, for a read without a command.
+    func noteRead(
+        of table: TableID, _ measure: RequestMeasure, _ figures: ReadFigures, since began: Instant
+    ) {
+        completedCounts.reads += 1
+        let metrics = metrics(of: table)
+        metrics.record(measure, now.monotonic - began, now: now.monotonic)
         metrics.rows.record(Int64(figures.rows))
         metrics.tombstones.record(Int64(figures.tombstones))
     }

@@ -119,6 +119,7 @@ package final class Shard {
     var nextBatchCheck: Instant
 
     var deadlines = Deadlines<DeadlineKey>()
+    var speculations = Deadlines<SpeculationKey>()
     var durabilityWaiters: [DurabilityWaiter] = []
     /// Mutations that storage does not take yet, and the clients that are not read from.
     var held = HeldWrites()
@@ -324,7 +325,7 @@ package final class Shard {
 
     private var nextWake: Instant? {
         let candidates = [
-            storage.nextWake, hints.nextWake, deadlines.next, control?.nextWake,
+            storage.nextWake, hints.nextWake, deadlines.next, nextSpeculation, control?.nextWake,
             hints.isEmpty ? nil : nextHintCheck, held.isEmpty ? nil : storage.nextAdmission,
             mayHaveBatches && !isReadingBatches ? nextBatchCheck : nil, nextBufferCheck,
             latched.isEmpty && !hasTurnsWaiting ? nil : now.monotonic,

@@ -255,6 +255,7 @@ package final class Shard {
         tickControl()
         tickSnapshots()
         tickBuffers()
+        tickAuthorities()
         applyHeld()
         finishStep()
     }
@@ -331,6 +332,7 @@ package final class Shard {
             latched.isEmpty && !hasTurnsWaiting ? nil : now.monotonic,
             storage.completedMaintenance.isEmpty ? nil : now.monotonic,
             control?.snapshotExpiry == nil ? nil : control?.nextSnapshotCheck,
+            nextAuthorityUpdate,
         ]
         return candidates.compactMap { $0 }.min()
     }

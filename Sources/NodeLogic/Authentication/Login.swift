@@ -50,7 +50,7 @@ final class LoginRun {
 }
 
 extension Shard {
-    private static let readHash =
+    static let readHash =
         "SELECT salted_hash, can_login FROM system_auth.roles WHERE role = ?"
     private static let readAnyRole = "SELECT role FROM system_auth.roles LIMIT 1"
     private static let insertDefault = """
@@ -85,6 +85,7 @@ extension Shard {
             of: role, now: now.monotonic,
             validity: configuration.authentication.credentialsValidity)
         {
+            updateIfDue(credential, of: role)
             verify(login, credential)
             return
         }
@@ -113,12 +114,10 @@ extension Shard {
                 run([InternalCall(Self.readAnyRole)], at: .all, for: .login(login))
                 return
             }
-            guard let hash = InternalValue.text(row[0]), !hash.isEmpty else {
+            guard let credential = AuthorityCache.Credential(row, loadedAt: now.monotonic) else {
                 verify(login, nil)
                 return
             }
-            let credential = AuthorityCache.Credential(
-                hash: hash, canLogin: InternalValue.boolean(row[1]), loadedAt: now.monotonic)
             if login.generation == authorities.generation {
                 authorities.remember(credential, of: login.role)
             }

@@ -85,6 +85,10 @@ struct Explainer {
                 request = id
                 asked = hosts.map { log.node($0) }
                 lines.append("n\(entry.node) asked \(nodes(asked)) at \(entry.time) ms")
+            case .readSent(_, _, let hosts, let id) where id == request:
+                let more = hosts.map { log.node($0) }
+                asked += more
+                lines.append("n\(entry.node) asked \(nodes(more)) too at \(entry.time) ms")
             case .replicaAnswered(_, _, let newest, let id)
             where id == request && asked.contains(entry.node):
                 lines.append(

@@ -23,6 +23,15 @@ extension Configuration {
         package var rolesValidity = Instant.Span.seconds(2)
         package var permissionsValidity = Instant.Span.seconds(2)
         package var credentialsValidity = Instant.Span.seconds(2)
+        /// After how long it reads them again in the background, when somebody needs them; nil: not before
+        /// they are no longer believed.
+        package var rolesUpdateInterval: Instant.Span?
+        package var permissionsUpdateInterval: Instant.Span?
+        package var credentialsUpdateInterval: Instant.Span?
+        /// Whether it does so at that interval by itself, needed or not.
+        package var updatesRoles = false
+        package var updatesPermissions = false
+        package var updatesCredentials = false
         /// The levels at which roles and permissions are read and written. What concerns the default
         /// superuser is read at QUORUM, as in Cassandra.
         package var readConsistency = "LOCAL_QUORUM"
@@ -64,6 +73,23 @@ extension Configuration {
             Setting(
                 name: "credentials_validity",
                 kind: .duration(\.authentication.credentialsValidity, mayBeZero: true)),
+            Setting(
+                name: "roles_update_interval",
+                kind: .optionalDuration(\.authentication.rolesUpdateInterval)),
+            Setting(
+                name: "permissions_update_interval",
+                kind: .optionalDuration(\.authentication.permissionsUpdateInterval)),
+            Setting(
+                name: "credentials_update_interval",
+                kind: .optionalDuration(\.authentication.credentialsUpdateInterval)),
+            Setting(
+                name: "roles_cache_active_update", kind: .flag(\.authentication.updatesRoles)),
+            Setting(
+                name: "permissions_cache_active_update",
+                kind: .flag(\.authentication.updatesPermissions)),
+            Setting(
+                name: "credentials_cache_active_update",
+                kind: .flag(\.authentication.updatesCredentials)),
             Setting(
                 name: "auth_read_consistency_level",
                 kind: .choice([

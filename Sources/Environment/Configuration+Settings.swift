@@ -23,6 +23,8 @@ extension Configuration {
             case rate(WritableKeyPath<Configuration, Int>)
             /// More than nothing, unless `mayBeZero`.
             case duration(WritableKeyPath<Configuration, Instant.Span>, mayBeZero: Bool = false)
+            /// More than nothing, or `null`.
+            case optionalDuration(WritableKeyPath<Configuration, Instant.Span?>)
             /// One of some words; false for another word.
             case choice([String], (inout Configuration, String) -> Bool)
             /// Words with commas between them, in any case; any words, or some of these.
@@ -242,6 +244,17 @@ extension Configuration {
             guard let span = Self.span(value), span.nanoseconds > (mayBeZero ? -1 : 0) else {
                 throw Self.refused(
                     name, value, "a duration with its unit, for example 500ms, 10s or 3h")
+            }
+            self[keyPath: path] = span
+        case .optionalDuration(let path):
+            // -1 is how it was said before Cassandra 4.1.
+            if value == "null" || value == "-1ms" {
+                self[keyPath: path] = nil
+                return
+            }
+            guard let span = Self.span(value), span.nanoseconds > 0 else {
+                throw Self.refused(
+                    name, value, "null, or a duration with its unit, for example 500ms or 10s")
             }
             self[keyPath: path] = span
         case .choice(let words, let take):

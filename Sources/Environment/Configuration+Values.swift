@@ -22,6 +22,9 @@ extension Configuration.Setting {
         "native_transport_max_request_data_in_flight_per_ip", "max_prepared_statements",
         "prepared_statements_cache_size",
         "roles_validity", "permissions_validity", "credentials_validity",
+        "roles_update_interval", "permissions_update_interval", "credentials_update_interval",
+        "roles_cache_active_update", "permissions_cache_active_update",
+        "credentials_cache_active_update",
     ]
 }
 
@@ -36,6 +39,7 @@ extension Configuration {
         case .size(let path, _): Self.sizeText(self[keyPath: path])
         case .rate(let path): Self.sizeText(self[keyPath: path]) + "/s"
         case .duration(let path, _): Self.durationText(self[keyPath: path])
+        case .optionalDuration(let path): self[keyPath: path].map(Self.durationText) ?? "null"
         // The word that would change nothing is the one that holds.
         case .choice(let words, let take):
             words.first { word in

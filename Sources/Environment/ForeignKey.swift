@@ -119,9 +119,6 @@ enum ForeignKey: Equatable {
         (
             roles,
             [
-                "roles_update_interval", "roles_cache_active_update",
-                "permissions_update_interval", "permissions_cache_active_update",
-                "credentials_update_interval", "credentials_cache_active_update",
                 "traverse_auth_from_root", "auth_cache_warming_enabled",
             ]
         ),

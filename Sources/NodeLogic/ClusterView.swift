@@ -11,10 +11,15 @@ internal import Topology
 final class TableRoute: Sendable {
     let table: TableSchema
     let placement: Placement
+    /// When reads ask one replica more, and when their repairs do.
+    let speculativeRetry: SpeculativeRetry
+    let additionalWritePolicy: SpeculativeRetry
 
     init(table: TableSchema, placement: Placement) {
         self.table = table
         self.placement = placement
+        speculativeRetry = SpeculativeRetry(kept: table.options.speculativeRetry)
+        additionalWritePolicy = SpeculativeRetry(kept: table.options.additionalWritePolicy)
     }
 }
 

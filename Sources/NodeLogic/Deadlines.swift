@@ -38,6 +38,17 @@ struct Deadlines<Key> {
         queues[index].entries.append((now + span, key))
     }
 
+    /// Takes out the requests that have ended, as far as nobody waits before them.
+    mutating func dropFirst(where hasEnded: (Key) -> Bool) {
+        for index in queues.indices {
+            while queues[index].head < queues[index].entries.count,
+                hasEnded(queues[index].entries[queues[index].head].key)
+            {
+                advance(index)
+            }
+        }
+    }
+
     /// Takes out a request whose deadline is not after `now`.
     mutating func popExpired(now: Instant) -> Key? {
         for index in queues.indices {
@@ -46,13 +57,17 @@ struct Deadlines<Key> {
                 continue
             }
             let key = queues[index].entries[head].key
-            queues[index].head += 1
-            if queues[index].head > 1024, queues[index].head * 2 > queues[index].entries.count {
-                queues[index].entries.removeFirst(queues[index].head)
-                queues[index].head = 0
-            }
+            advance(index)
             return key
         }
         return nil
+    }
+
+    private mutating func advance(_ index: Int) {
+        queues[index].head += 1
+        if queues[index].head > 1024, queues[index].head * 2 > queues[index].entries.count {
+            queues[index].entries.removeFirst(queues[index].head)
+            queues[index].head = 0
+        }
     }
 }

@@ -123,8 +123,8 @@ final class PendingWrite {
 /// Who is told what became of a mutation.
 enum WriteCompletion {
     case client(ClientRequest)
-    /// The read whose repair it is.
-    case repair(RequestID)
+    /// The read whose repair it is, and which one of them.
+    case repair(RequestID, number: Int)
     /// A conditional write: the commit of its own value, or of one that others had left.
     case conditional(RequestID, isOwn: Bool)
     case conditionalRepair(RequestID)

@@ -100,13 +100,16 @@ extension Shard {
                 return
             }
         }
+        let speculativeRetry = speculativeRetry(command, session)
         let operation = ReadOperation(
             command: command, consistency: session.consistency, required: required,
             replicas: living, purgeBefore: purgeBefore(command),
-            repairsReplicas: session.repairsReplicas)
+            repairsReplicas: session.repairsReplicas,
+            speculatesAtOnce: speculativeRetry == .always)
         let id = requestIDs.next()
         let pending = PendingRead(operation: operation, session: session, token: token)
         reads[id] = pending
+        if operation.hasSpeculated { metrics(of: command.table).speculation.retries += 1 }
         observe(
             .readSent(
                 table: command.table.value, token: token.value,
@@ -115,8 +118,16 @@ extension Shard {
         send(operation.firstSends, id, pending)
         // What was answered at once needs no deadline.
         guard reads[id] != nil else { return }
-        deadlines.add(
-            .read(id), span: timeout(of: command, for: session.client), now: now.monotonic)
+        expect(id, pending, speculativeRetry)
+    }
+
+    /// The read is under way: it may ask one replica more, and ends in time.
+    private func expect(
+        _ id: RequestID, _ pending: PendingRead, _ speculativeRetry: SpeculativeRetry
+    ) {
+        let timeout = timeout(of: pending.operation.command, for: pending.session.client)
+        deadlines.add(.read(id), span: timeout, now: now.monotonic)
+        planSpeculation(id, pending, speculativeRetry, timeout: timeout)
     }
 
     /// Reads where this shard's own answer is enough: unless it must wait for the disk, nothing has to be
@@ -175,9 +186,9 @@ extension Shard {
         let operation = ReadOperation(
             command: command, consistency: session.consistency, required: 1, replicas: living,
             purgeBefore: purgeBefore(command), repairsReplicas: false)
-        reads[id] = PendingRead(operation: operation, session: session, token: token)
-        deadlines.add(
-            .read(id), span: timeout(of: command, for: session.client), now: now.monotonic)
+        let pending = PendingRead(operation: operation, session: session, token: token)
+        reads[id] = pending
+        expect(id, pending, speculativeRetry(command, session))
         return id
     }
 
@@ -233,7 +244,7 @@ extension Shard {
         return end
     }
 
-    private func send(_ sends: [ReadOperation.Send], _ id: RequestID, _ pending: PendingRead) {
+    func send(_ sends: [ReadOperation.Send], _ id: RequestID, _ pending: PendingRead) {
         for send in sends {
             let target = pending.session.topology.host(at: send.node)
             let command = pending.operation.command
@@ -325,9 +336,9 @@ extension Shard {
     }
 
     /// A replica acknowledged its repair.
-    func repairAcknowledged(_ id: RequestID) {
+    func repairAcknowledged(_ id: RequestID, _ number: Int) {
         guard let pending = reads[id] else { return }
-        take(pending.operation.repaired(), id, pending)
+        take(pending.operation.repaired(number), id, pending)
     }
 
     private func take(_ step: ReadOperation.Step, _ id: RequestID, _ pending: PendingRead) {
@@ -341,6 +352,7 @@ extension Shard {
                     "Digest mismatch: repairing \(name(of: target))", now: now.monotonic)
                 sendRepair(repair, for: id, pending)
             }
+            planSubstitutes(id, pending)
         case .finished(let result, let stop):
             reads[id] = nil
             pieceFinished(pending, id, result, stop)
@@ -355,11 +367,14 @@ extension Shard {
             forwardedExpired(id)
             return
         }
+        if pending.operation.hasSpeculated {
+            metrics(of: pending.operation.command.table).speculation.failedRetries += 1
+        }
         observe(
             .requestTimedOut(
                 table: pending.operation.command.table.value, token: pending.token.value,
                 received: pending.operation.received,
-                required: pending.operation.contacted.count, request: id.value))
+                required: pending.operation.required, request: id.value))
         readFailed(pending.session.client, pending.operation.timedOut())
     }
 
@@ -380,7 +395,9 @@ extension Shard {
                         .readAnswered(
                             table: session.command.table.value, token: token,
                             newestTimestamp: newest,
-                            from: pending.operation.contacted.map { session.topology.host(at: $0) },
+                            from: pending.operation.answeredBy.map {
+                                session.topology.host(at: $0)
+                            },
                             request: id.value))
                 }
             }

@@ -19,5 +19,6 @@ extension Shard {
             case .batchLog(let id): batchLogExpired(id)
             }
         }
+        speculateExpired()
     }
 }

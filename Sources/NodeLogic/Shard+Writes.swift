@@ -287,9 +287,9 @@ extension Shard {
     private func complete(_ write: PendingWrite, error: CQLError?) {
         switch write.completion {
         case .client(let client): finishWrite(client, error: error)
-        case .repair(let read):
+        case .repair(let read, let number):
             // A repair that was refused is waited for until the read's deadline.
-            if error == nil { repairAcknowledged(read) }
+            if error == nil { repairAcknowledged(read, number) }
         case .conditional(let id, let isOwn):
             conditionalCommitted(id, isOwn: isOwn, error: error)
         case .conditionalRepair(let id): if error == nil { conditionalRepaired(id) }
@@ -309,7 +309,7 @@ extension Shard {
     func writeExpired(_ id: RequestID) {
         guard let write = writes.removeValue(forKey: id) else { return }
         switch write.completion {
-        case .repair(let read):
+        case .repair(let read, _):
             readExpired(read)
             return
         case .conditionalRepair: return
@@ -344,7 +344,8 @@ extension Shard {
             operation: WriteOperation(
                 consistency: .one, type: .simple, replicas: [repair.node], quota: quota),
             mutation: repair.mutation, table: view.table, token: Token(view.token),
-            timestamp: noTimestamp, topology: topology, completion: .repair(read), client: nil)
+            timestamp: noTimestamp, topology: topology,
+            completion: .repair(read, number: repair.number), client: nil)
         writes[id] = write
         deadlines.add(.write(id), span: configuration.requests.writeTimeout, now: now.monotonic)
         observe(

@@ -124,6 +124,7 @@ package final class Shard {
     var nextBatchCheck: Instant
 
     var deadlines = Deadlines<DeadlineKey>()
+    var speculations = Deadlines<SpeculationKey>()
     var durabilityWaiters: [DurabilityWaiter] = []
     /// Mutations that storage does not take yet, and the clients that are not read from.
     var held = HeldWrites()
@@ -260,6 +261,7 @@ package final class Shard {
         tickControl()
         tickSnapshots()
         tickBuffers()
+        tickAuthorities()
         applyHeld()
         finishStep()
     }
@@ -330,12 +332,13 @@ package final class Shard {
 
     private var nextWake: Instant? {
         let candidates = [
-            storage.nextWake, hints.nextWake, deadlines.next, control?.nextWake,
+            storage.nextWake, hints.nextWake, deadlines.next, nextSpeculation, control?.nextWake,
             hints.isEmpty ? nil : nextHintCheck, held.isEmpty ? nil : storage.nextAdmission,
             mayHaveBatches && !isReadingBatches ? nextBatchCheck : nil, nextBufferCheck,
             latched.isEmpty && !hasTurnsWaiting ? nil : now.monotonic,
             storage.completedMaintenance.isEmpty ? nil : now.monotonic,
             control?.snapshotExpiry == nil ? nil : control?.nextSnapshotCheck,
+            nextAuthorityUpdate,
         ]
         return candidates.compactMap { $0 }.min()
     }

@@ -251,12 +251,8 @@ package struct ConditionalProposal {
         let result = try ReadMerge.merge(
             answers.map { ReadMerge.Answer(bytes: $0.data) }, command: command)
         merged = (result.result, result.stop)
-        var repairs: [Repair] = []
-        if repairsReplicas {
-            for (answer, mutations) in zip(answers, result.repairs) {
-                repairs += mutations.map { Repair(node: answer.node, mutation: $0) }
-            }
-        }
+        let repairs =
+            repairsReplicas ? Repair.all(of: answers.map(\.node), lacking: result.repairs) : []
         guard repairs.isEmpty else {
             phase = .repairing(outstanding: repairs.count)
             return .repair(repairs)

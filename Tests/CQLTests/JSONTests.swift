@@ -152,6 +152,32 @@ import Testing
         #expect(throws: CQLError.self) { try bench.run("INSERT INTO t JSON ?", [text(deep)]) }
     }
 
+    @Test func nowIsTheTimeOfTheRequestWhereverATimestampStands() throws {
+        var bench = try Bench(
+            "CREATE TYPE stamped (at timestamp)",
+            "CREATE TABLE t (k timestamp PRIMARY KEY, v timestamp, l list<timestamp>, "
+                + "m map<timestamp, timestamp>, p frozen<tuple<int, timestamp>>, "
+                + "u frozen<stamped>, name text)")
+        let json = #"""
+            {"k": "now", "v": "NOW", "l": ["now"], "m": {"Now": "now"}, "p": [1, "now"],
+            "u": {"at": "now"}, "name": "now"}
+            """#
+        try bench.run("INSERT INTO t JSON ?", [text(json)])
+        let now = "1970-01-01 00:00:01.000Z"
+        #expect(
+            plain(try bench.run("SELECT JSON v, l, m, p, u, name FROM t")) == [
+                #"{"v": "\#(now)", "l": ["\#(now)"], "m": {"\#(now)": "\#(now)"}, "#
+                    + #""p": [1, "\#(now)"], "u": {"at": "\#(now)"}, "name": "now"}"#
+            ])
+        // The client's timestamp is not the time.
+        bench.clientTimestamp = 5_000_000_000
+        try bench.run("INSERT INTO t (k, v) VALUES (from_json('\"now\"'), 'now')")
+        #expect(try bench.run("SELECT k FROM t WHERE k = 1000").count == 1)
+        #expect(throws: CQLError.self) {
+            try bench.run("INSERT INTO t JSON ?", [text(#"{"k": "nowish"}"#)])
+        }
+    }
+
     /// What is no JSON is refused, and nothing traps.
     @Test func randomTextsNeverTrap() throws {
         var random = SplitMix(seed: 5)
@@ -162,7 +188,7 @@ import Testing
                 let value = try JSONReader.read(bytes)
                 _ = value.javaText
                 for type in [CQLType.int, .text, .list(.int, frozen: true), .duration, .decimal] {
-                    do { _ = try JSONValues.bytes(value, type) } catch {}
+                    do { _ = try JSONValues(clock: 0).bytes(value, type) } catch {}
                 }
             } catch {}
         }

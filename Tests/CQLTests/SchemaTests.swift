@@ -308,6 +308,12 @@ import Testing
                 .configuration("Specified Speculative Retry Policy [sometimes] is not supported")
             ),
             (
+                "additional_write_policy = '100p'",
+                .configuration(
+                    "Invalid value 100p for PERCENTILE option 'speculative_retry':"
+                        + " must be between (0.0 and 100.0)")
+            ),
+            (
                 "compression = {'class': 'LZ4Compressor', 'chunk_length_in_kb': 10}",
                 .configuration("chunk_length_in_kb must be a power of 2")
             ),

@@ -42,6 +42,27 @@ import Testing
         }
     }
 
+    @Test func anUpdateIntervalIsADurationOrNull() throws {
+        var configuration = Configuration()
+        let setting = try #require(Configuration.setting(named: "roles_update_interval"))
+        #expect(configuration.text(of: setting) == "null")
+        try configuration.set("roles_update_interval=1500ms")
+        #expect(configuration.authentication.rolesUpdateInterval == .milliseconds(1_500))
+        #expect(configuration.text(of: setting) == "1500ms")
+        try configuration.set("roles_update_interval=null")
+        #expect(configuration.authentication.rolesUpdateInterval == nil)
+        try configuration.set("credentials_update_interval=10s")
+        try configuration.set("credentials_cache_active_update=true")
+        #expect(configuration.authentication.credentialsUpdateInterval == .seconds(10))
+        #expect(configuration.authentication.updatesCredentials)
+        for name in ["roles", "permissions", "credentials"] {
+            for ending in ["update_interval", "cache_active_update"] {
+                let setting = Configuration.setting(named: "\(name)_\(ending)")
+                #expect(setting?.isHot == true, "\(name)_\(ending)")
+            }
+        }
+    }
+
     @Test(arguments: [
         ("write_request_timeot=1s", "did you mean write_request_timeout?"),
         ("write_request_timeout=1", "with its unit"),
@@ -51,6 +72,9 @@ import Testing
         ("commitlog_segment_size=1B", "from"),
         ("commitlog_sync=often", "periodic, batch or group"),
         ("num_tokens=0", "from 1"),
+        ("roles_update_interval=0ms", "null, or a duration with its unit"),
+        ("permissions_update_interval=5", "null, or a duration with its unit"),
+        ("credentials_cache_active_update=maybe", "true or false"),
         ("num_tokens", "name=value"),
     ])
     func wrongSettingSaysWhatIsRight(assignment: String, hint: String) {

@@ -13,13 +13,14 @@ import Testing
     private final class Ring {
         let world: SimulatedWorld
 
-        init(seed: UInt64) {
+        init(seed: UInt64, _ change: (inout Configuration.Authentication) -> Void = { _ in }) {
             var settings = WorldSettings(seed: seed, configuration: .simulation(seed: seed))
             settings.nodeCount = 3
             settings.shardCounts = [2, 1, 2]
             settings.configuration.authentication.authenticator = .password
             settings.configuration.authentication.authorizer = .granted
             settings.configuration.authentication.passwordCost = 4
+            change(&settings.configuration.authentication)
             world = SimulatedRing.makeWorld(settings)
             world.startAll()
             world.run(until: world.now + .seconds(5))
@@ -45,9 +46,11 @@ import Testing
         }
 
         /// What became of a statement: nil if it was answered without an error.
-        func error(_ text: String, _ client: SimulatedClient) -> String? {
+        func error(
+            _ text: String, _ client: SimulatedClient, _ level: ConsistencyLevel = .quorum
+        ) -> String? {
             var result: ClientOutcome?
-            client.query(text, QueryOptions(consistency: .quorum), timeout: .seconds(10)) {
+            client.query(text, QueryOptions(consistency: level), timeout: .seconds(10)) {
                 result = $0
             }
             _ = world.run(until: world.now + .seconds(15)) { result != nil }
@@ -131,5 +134,113 @@ import Testing
         let (first, second) = (story(seed: 7), story(seed: 7))
         #expect(first.problems.isEmpty, "\(first.problems)")
         #expect(first.trace == second.trace)
+    }
+
+    // MARK: Reading again in the background
+
+    /// A ring in which `reader` may read `lab.t`, with a superuser at node 0 and the reader at node 1.
+    private func ring(
+        _ change: (inout Configuration.Authentication) -> Void
+    ) throws -> (ring: Ring, boss: SimulatedClient, reader: SimulatedClient) {
+        let ring = Ring(seed: 21) {
+            $0.rolesValidity = .seconds(60)
+            $0.permissionsValidity = .seconds(60)
+            $0.credentialsValidity = .seconds(60)
+            change(&$0)
+        }
+        let boss = ring.client("cassandra", "cassandra", node: 0)
+        for text in [
+            "ALTER KEYSPACE system_auth WITH replication = {'class': 'SimpleStrategy', "
+                + "'replication_factor': 3}",
+            "CREATE KEYSPACE lab WITH replication = {'class': 'SimpleStrategy', "
+                + "'replication_factor': 3}",
+            "CREATE TABLE lab.t (k int PRIMARY KEY, v int)",
+            "CREATE ROLE reader WITH PASSWORD = 'r' AND LOGIN = true",
+            "GRANT SELECT ON lab.t TO reader",
+        ] { #expect(ring.error(text, boss) == nil) }
+        let reader = ring.client("reader", "r", node: 1)
+        #expect(ring.error(Self.read, reader) == nil)
+        return (ring, boss, reader)
+    }
+
+    private static let read = "SELECT * FROM lab.t WHERE k = 1"
+    private static let refusal =
+        "User reader has no SELECT permission on <table lab.t> or any of its parents"
+
+    private func wait(_ ring: Ring, _ span: Instant.Span) {
+        ring.world.run(until: ring.world.now + span)
+    }
+
+    @Test func whatIsOlderThanItsUpdateIntervalIsBelievedOnceMoreAndReadAgain() throws {
+        for isSet in [true, false] {
+            let (ring, boss, reader) = try ring {
+                if isSet { $0.permissionsUpdateInterval = .seconds(2) }
+            }
+            #expect(ring.error("REVOKE SELECT ON lab.t FROM reader", boss) == nil)
+            wait(ring, .seconds(1))
+            #expect(ring.error(Self.read, reader) == nil)
+            wait(ring, .seconds(2))
+            // Reading nothing again unless somebody needs it.
+            wait(ring, .seconds(10))
+            #expect(ring.error(Self.read, reader) == nil)
+            wait(ring, .seconds(1))
+            #expect(ring.error(Self.read, reader) == (isSet ? Self.refusal : nil))
+            wait(ring, .seconds(60))
+            #expect(ring.error(Self.read, reader) == Self.refusal)
+            #expect(ring.world.failures.isEmpty)
+        }
+    }
+
+    @Test func anActiveUpdateReadsAgainWhatNobodyNeeds() throws {
+        let (ring, boss, reader) = try ring {
+            $0.rolesUpdateInterval = .seconds(2)
+            $0.updatesRoles = true
+        }
+        #expect(ring.error("REVOKE SELECT ON lab.t FROM reader", boss) == nil)
+        wait(ring, .seconds(3))
+        #expect(ring.error(Self.read, reader) == Self.refusal)
+        #expect(ring.error("DROP ROLE reader", boss) == nil)
+        wait(ring, .seconds(3))
+        #expect(ring.error(Self.read, reader) == Self.refusal)
+    }
+
+    @Test func whatCannotBeReadAgainIsBelievedUntilItsValidityIsOver() throws {
+        let (ring, _, reader) = try ring {
+            $0.permissionsValidity = .seconds(10)
+            $0.permissionsUpdateInterval = .seconds(1)
+        }
+        // Alone, node 1 cannot read roles at LOCAL_QUORUM, but it has the row.
+        ring.world.pause(0)
+        ring.world.pause(2)
+        for _ in 0..<3 {
+            wait(ring, .seconds(2))
+            let begin = ring.world.now
+            #expect(ring.error(Self.read, reader, .one) == nil)
+            #expect(ring.world.now - begin < .milliseconds(100))
+        }
+        wait(ring, .seconds(10))
+        let error = ring.error(Self.read, reader, .one)
+        #expect(error?.hasPrefix("Unable to perform authorization of permissions") == true)
+    }
+
+    @Test func aPasswordIsReadAgainInTheBackgroundToo() throws {
+        for isActive in [false, true] {
+            let (ring, boss, reader) = try ring {
+                $0.credentialsUpdateInterval = .seconds(2)
+                $0.updatesCredentials = isActive
+            }
+            reader.stop()
+            #expect(ring.error("ALTER ROLE reader WITH PASSWORD = 'new'", boss) == nil)
+            wait(ring, .seconds(3))
+            // The shards of a node have a cache each: the client comes to the one that knows the password.
+            if !isActive {
+                let old = ring.client("reader", "r", node: 1)
+                #expect(old.isReady)
+                old.stop()
+                wait(ring, .seconds(1))
+            }
+            #expect(!ring.client("reader", "r", node: 1).isReady)
+            #expect(ring.client("reader", "new", node: 1).isReady)
+        }
     }
 }

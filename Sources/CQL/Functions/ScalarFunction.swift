@@ -63,6 +63,9 @@ enum ScalarFunction: Equatable, Sendable {
             let day: Int64 = 86_400_000_000
             return Self.bytes((context.clock % day + day) % day * 1_000)
         case .toJSON(let type): return Array(JSONText.text(arguments.first ?? nil, type).utf8)
+        case .fromJSON(let type):
+            guard let text = arguments.first ?? nil else { return nil }
+            return try JSONValues(clock: context.clock).bytes(text: text, type)
         case .mask(let function, let type): return try function.evaluate(arguments, type)
         default: break
         }
@@ -99,7 +102,6 @@ enum ScalarFunction: Equatable, Sendable {
         case .collectionAggregate(let kind, let type):
             return try CollectionFunctions.aggregate(kind, argument, type)
         case .similarity(let similarity): return try similarity.evaluate(values[0], values[1])
-        case .fromJSON(let type): return try JSONValues.bytes(text: argument, type)
         case .token: return Self.bytes(Token.of(try PartitionKeyBuilder.serialize(values)).value)
         default: return argument.isEmpty ? nil : evaluateOnTime(argument)
         }

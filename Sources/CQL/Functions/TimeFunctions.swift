@@ -19,6 +19,9 @@ enum TimeFunctions {
         return value
     }
 
+    /// Whether the text of a timestamp is no time of its own, but that of the request.
+    static func meansNow(_ text: String) -> Bool { text.lowercased() == "now" }
+
     static func date(milliseconds: Int64) -> [UInt8] {
         let days = CQLCalendar.floorDivide(milliseconds, millisecondsPerDay)
         return SystemValue.bigEndian(UInt32(truncatingIfNeeded: days &+ 0x8000_0000))

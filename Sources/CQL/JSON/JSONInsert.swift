@@ -27,7 +27,7 @@ struct JSONInsert: Sendable {
         guard let text = try text.bytes(values, context, "[json]") else {
             throw .invalid("Got null for INSERT JSON values")
         }
-        let row = try JSONValues.row(text, table)
+        let row = try JSONValues(clock: context.clock).row(text, table)
         var found: [PlannedTerm.Value] = []
         for column in columns {
             if let value = row[column.name] {

@@ -7,9 +7,12 @@ internal import Encoding
 internal import Model
 
 /// Makes values of JSON.
-enum JSONValues {
+struct JSONValues {
+    /// Microseconds since 1970 by the coordinator's clock: what "now" means.
+    let clock: Int64
+
     /// The value that the JSON text holds; nil for null.
-    static func bytes(text: [UInt8], _ type: CQLType) throws(CQLError) -> [UInt8]? {
+    func bytes(text: [UInt8], _ type: CQLType) throws(CQLError) -> [UInt8]? {
         let value: JSONValue
         do throws(JSONError) {
             value = try JSONReader.read(text)
@@ -29,7 +32,7 @@ enum JSONValues {
 
     /// The row that a JSON object holds, by column: its value, nil for null. Columns that are not named
     /// are not there.
-    static func row(
+    func row(
         _ text: [UInt8], _ table: TableSchema
     ) throws(CQLError) -> [String: [UInt8]?] {
         func failure(_ reason: String) -> CQLError {
@@ -49,7 +52,7 @@ enum JSONValues {
         }
         var row: [String: [UInt8]?] = [:]
         for entry in entries {
-            let name = columnName(entry.key)
+            let name = Self.columnName(entry.key)
             guard let column = table.column(named: name) else {
                 throw .invalid("JSON values map contains unrecognized column: \(name)")
             }
@@ -77,15 +80,15 @@ enum JSONValues {
     }
 
     /// The value in CQL's serialized form; nil for null.
-    static func bytes(_ value: JSONValue, _ type: CQLType) throws(CQLValueError) -> [UInt8]? {
+    func bytes(_ value: JSONValue, _ type: CQLType) throws(CQLValueError) -> [UInt8]? {
         if value == .null { return nil }
         switch type {
         case .list(let element, _):
             return try collection(value, element, "a list", "list")
         case .vector(let element, let dimensions): return try vector(value, element, dimensions)
         case .set(let element, _):
-            guard let items = try items(value) else {
-                throw mismatch("a list (representing a set)", value)
+            guard let items = try Self.items(value) else {
+                throw Self.mismatch("a list (representing a set)", value)
             }
             return PlannedTerm.collection(type, try parts(items, element, "set"))
         case .map(let key, let content, _): return try map(value, type, key, content)
@@ -95,13 +98,12 @@ enum JSONValues {
         }
     }
 
-    private static func scalar(_ value: JSONValue, _ type: CQLType) throws(CQLValueError) -> [UInt8]
-    {
+    private func scalar(_ value: JSONValue, _ type: CQLType) throws(CQLValueError) -> [UInt8] {
         switch (type, value) {
         case (.text, .string(let text)): return Array(text.utf8)
-        case (.text, _): throw mismatch("a UTF-8 string", value)
+        case (.text, _): throw Self.mismatch("a UTF-8 string", value)
         case (.ascii, .string(let text)): return try type.parse(text)
-        case (.ascii, _): throw mismatch("an ascii string", value)
+        case (.ascii, _): throw Self.mismatch("an ascii string", value)
         case (.boolean, .boolean(let truth)): return [truth ? 1 : 0]
         case (.tinyint, .number(let text)), (.smallint, .number(let text)),
             (.int, .number(let text)), (.bigint, .number(let text)), (.counter, .number(let text)):
@@ -111,17 +113,19 @@ enum JSONValues {
             else {
                 // The short ones go by way of their text, as strings do.
                 if type == .tinyint || type == .smallint { return try type.parse(text) }
-                throw mismatch(expectation(type), value)
+                throw Self.mismatch(Self.expectation(type), value)
             }
             return bytes
-        case (.varint, _), (.decimal, _): return try unbounded(value, type)
+        case (.varint, _), (.decimal, _): return try Self.unbounded(value, type)
         case (.float, .number(let text)), (.double, .number(let text)):
             return try type.parse(text)
         case (.timestamp, .number(let text)) where Int64(text) != nil:
             return try type.parse(text)
-        case (.blob, _), (.custom, _): return try blob(value, type)
+        case (.timestamp, .string(let text)) where TimeFunctions.meansNow(text):
+            return SystemValue.bigEndian(clock / 1_000)
+        case (.blob, _), (.custom, _): return try Self.blob(value, type)
         case (_, .string(let text)): return try type.parse(text)
-        default: throw mismatch(expectation(type), value)
+        default: throw Self.mismatch(Self.expectation(type), value)
         }
     }
 
@@ -181,7 +185,7 @@ enum JSONValues {
 
     /// The items of an array, which may also stand inside of a string.
     private static func items(_ value: JSONValue) throws(CQLValueError) -> [JSONValue]? {
-        if case .array(let items) = try unwrapped(value) { return items }
+        if case .array(let items) = try Self.unwrapped(value) { return items }
         return nil
     }
 
@@ -194,7 +198,7 @@ enum JSONValues {
         }
     }
 
-    private static func parts(
+    private func parts(
         _ items: [JSONValue], _ type: CQLType, _ what: String
     ) throws(CQLValueError) -> [[UInt8]] {
         var result: [[UInt8]] = []
@@ -207,18 +211,18 @@ enum JSONValues {
         return result
     }
 
-    private static func collection(
+    private func collection(
         _ value: JSONValue, _ element: CQLType, _ expected: String, _ what: String
     ) throws(CQLValueError) -> [UInt8] {
-        guard let items = try items(value) else { throw mismatch(expected, value) }
+        guard let items = try Self.items(value) else { throw Self.mismatch(expected, value) }
         let parts = try parts(items, element, what)
         return SystemValue.collection(count: parts.count, parts)
     }
 
-    private static func vector(
+    private func vector(
         _ value: JSONValue, _ element: CQLType, _ dimensions: Int
     ) throws(CQLValueError) -> [UInt8] {
-        guard let items = try items(value) else { throw mismatch("a list", value) }
+        guard let items = try Self.items(value) else { throw Self.mismatch("a list", value) }
         guard items.count == dimensions else {
             throw CQLValueError(
                 "List had incorrect size: expected \(dimensions) but given \(items.count):"
@@ -228,11 +232,11 @@ enum JSONValues {
         return Array(parts.map { PlannedTerm.vectorElement(element, $0) }.joined())
     }
 
-    private static func map(
+    private func map(
         _ value: JSONValue, _ type: CQLType, _ key: CQLType, _ content: CQLType
     ) throws(CQLValueError) -> [UInt8] {
-        guard case .object(let entries) = try unwrapped(value) else {
-            throw mismatch("a map", value)
+        guard case .object(let entries) = try Self.unwrapped(value) else {
+            throw Self.mismatch("a map", value)
         }
         var parts: [[UInt8]] = []
         for entry in entries {
@@ -247,11 +251,11 @@ enum JSONValues {
         return PlannedTerm.collection(type, parts)
     }
 
-    private static func tuple(
+    private func tuple(
         _ value: JSONValue, _ types: [CQLType]
     ) throws(CQLValueError) -> [UInt8] {
-        guard let items = try items(value) else {
-            throw mismatch("a list representation of a tuple", value)
+        guard let items = try Self.items(value) else {
+            throw Self.mismatch("a list representation of a tuple", value)
         }
         guard items.count <= types.count else {
             throw CQLValueError(
@@ -263,16 +267,16 @@ enum JSONValues {
         }
         var fields: [[UInt8]?] = []
         for (item, type) in zip(items, types) { fields.append(try bytes(item, type)) }
-        return serialized(fields)
+        return Self.serialized(fields)
     }
 
-    private static func userType(
+    private func userType(
         _ value: JSONValue, _ definition: UserDefinedType
     ) throws(CQLValueError) -> [UInt8] {
-        guard case .object(let entries) = try unwrapped(value) else {
-            throw mismatch("a map", value)
+        guard case .object(let entries) = try Self.unwrapped(value) else {
+            throw Self.mismatch("a map", value)
         }
-        let given = entries.map { (name: columnName($0.key), value: $0.value) }
+        let given = entries.map { (name: Self.columnName($0.key), value: $0.value) }
         let names = definition.fields.map(\.name)
         let unknown = given.map(\.name).filter { !names.contains($0) }
         guard unknown.isEmpty else {
@@ -285,7 +289,7 @@ enum JSONValues {
             let value = given.last { $0.name == field.name }?.value ?? .null
             fields.append(try bytes(value, field.type))
         }
-        return serialized(fields)
+        return Self.serialized(fields)
     }
 
     private static func serialized(_ fields: [[UInt8]?]) -> [UInt8] {

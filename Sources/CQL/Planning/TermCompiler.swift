@@ -74,7 +74,7 @@ struct TermCompiler {
             }
             return .null
         case .literal(let literal)
-        where type == .timestamp && literal.kind == .string && literal.text.lowercased() == "now":
+        where type == .timestamp && literal.kind == .string && TimeFunctions.meansNow(literal.text):
             return .function(
                 .currentTimestamp, [], place: nextCall(), name: "system.current_timestamp")
         case .literal(let literal): return .constant(try Self.literal(literal, type, name))

@@ -22,10 +22,6 @@ extension SchemaChange {
         guard case .text(let text) = property.value else { return nil }
         let isDefault: Bool
         switch property.name {
-        case "speculative_retry", "additional_write_policy":
-            // A malformed policy: the change itself refuses it.
-            guard let policy = try? TableProperties.retryPolicy(text) else { return nil }
-            isDefault = policy == TableOptions().speculativeRetry || policy == "NEVER"
         case "min_index_interval": isDefault = Int32(text) == TableOptions().minIndexInterval
         case "max_index_interval": isDefault = Int32(text) == TableOptions().maxIndexInterval
         case "memtable": isDefault = text == TableOptions().memtable

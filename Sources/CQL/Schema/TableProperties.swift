@@ -23,10 +23,10 @@ enum TableProperties {
         let reader = try PropertyReader(properties, known: known)
         var options = options
         if let text = try reader.text("additional_write_policy") {
-            options.additionalWritePolicy = try retryPolicy(text)
+            options.additionalWritePolicy = try SpeculativeRetry(text).description
         }
         if let text = try reader.text("speculative_retry") {
-            options.speculativeRetry = try retryPolicy(text)
+            options.speculativeRetry = try SpeculativeRetry(text).description
         }
         if let flag = try reader.boolean("allow_auto_snapshot") { options.allowAutoSnapshot = flag }
         if let flag = try reader.boolean("incremental_backups") {
@@ -170,41 +170,6 @@ enum TableProperties {
                 "Invalid value '\(text)' for 'read_repair': only 'BLOCKING' and 'NONE' are allowed")
         }
         return upper
-    }
-
-    /// `99p`, `50ms`, `NEVER`, `ALWAYS`, `MIN(99p,50ms)`; `NONE` and `99PERCENTILE` are old spellings.
-    static func retryPolicy(_ text: String) throws(CQLError) -> String {
-        let upper = text.uppercased().filter { $0 != " " }
-        if upper == "NEVER" || upper == "NONE" { return "NEVER" }
-        if upper == "ALWAYS" { return "ALWAYS" }
-        for function in ["MIN", "MAX"] where upper.hasPrefix(function + "(") && upper.hasSuffix(")")
-        {
-            let parts = upper.dropFirst(4).dropLast().split(separator: ",")
-            guard parts.count == 2, let first = simplePolicy(String(parts[0])),
-                let second = simplePolicy(String(parts[1])),
-                first.hasSuffix("p") != second.hasSuffix("p")
-            else { throw unsupportedPolicy(text) }
-            return "\(function)(\(first),\(second))"
-        }
-        guard let policy = simplePolicy(upper) else { throw unsupportedPolicy(text) }
-        return policy
-    }
-
-    private static func simplePolicy(_ upper: String) -> String? {
-        for suffix in ["PERCENTILE", "P"] where upper.hasSuffix(suffix) {
-            let digits = String(upper.dropLast(suffix.count))
-            guard let value = Double(digits), value >= 0, value <= 100 else { return nil }
-            let isWhole = value == value.rounded()
-            return (isWhole ? String(Int(value)) : JavaText.double(value)) + "p"
-        }
-        guard upper.hasSuffix("MS"), let value = Double(upper.dropLast(2)), value >= 0,
-            value < 1e9
-        else { return nil }
-        return String(Int(value.rounded())) + "ms"
-    }
-
-    private static func unsupportedPolicy(_ text: String) -> CQLError {
-        .configuration("Specified Speculative Retry Policy [\(text)] is not supported")
     }
 }
 

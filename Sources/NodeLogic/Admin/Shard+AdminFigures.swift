@@ -94,6 +94,7 @@ extension Shard {
     private func figures(of table: TableSchema) -> AdminValue {
         guard let statistics = storage.statistics(of: table.id) else { return [:] }
         let files = storage.sstables(of: table.id)
+        let speculation = tableMetrics[table.id]?.speculation ?? SpeculationCounts()
         return [
             "sstable_count": .count(statistics.sstables),
             "space_used": .count(statistics.sstableBytes),
@@ -104,6 +105,9 @@ extension Shard {
             "tombstones": .count(files.reduce(0) { $0 + $1.tombstones }),
             "memtable_bytes": .count(statistics.memtableBytes),
             "memtable_switches": .count(statistics.flushes),
+            "speculative_retries": .count(speculation.retries),
+            "speculative_failed_retries": .count(speculation.failedRetries),
+            "speculative_insufficient_replicas": .count(speculation.insufficientReplicas),
             "compactions": .count(statistics.compactions),
             "bytes_flushed": .count(statistics.bytesFlushed),
             "bytes_compacted": .count(statistics.bytesCompacted),

@@ -5,7 +5,7 @@
 // A load reads the role, then the roles granted to it, layer by layer, then what was granted to all of
 // them. Statements that wait for it are parked as the bytes of their frames, and handled when it has ended.
 // A change of roles made on this node is seen by all of its shards at once; one made on another node when
-// the validity is over, as in Cassandra.
+// the validity is over, as in Cassandra, or when it was read again in the background (`AuthorityUpdates`).
 //
 // Cost on the request path: a comparison where nobody is asked, else one look-up by table.
 
@@ -22,6 +22,8 @@ final class Authority {
     /// Its roles and what was granted to them.
     private let book: RoleBook
     let loadedAt: Instant
+    /// What was read later is known.
+    fileprivate(set) var isOutdated = false
     private var byTable: [TableID: PermissionSet] = [:]
 
     init(role: String, book: RoleBook, loadedAt: Instant) {
@@ -30,6 +32,9 @@ final class Authority {
         self.loadedAt = loadedAt
         isSuperuser = book.isSuperuser(role)
     }
+
+    /// Whether there is such a role.
+    var exists: Bool { book.roles[role] != nil }
 
     /// What the role may do with the resource.
     func permissions(on resource: Resource) -> PermissionSet {
@@ -68,7 +73,7 @@ final class AuthorityLoad {
     fileprivate var asked: Set<String>
     fileprivate(set) var parked: [ParkedStatement] = []
 
-    fileprivate init(role: String, generation: UInt64) {
+    init(role: String, generation: UInt64) {
         self.role = role
         self.generation = generation
         asked = [role]
@@ -85,8 +90,13 @@ struct AuthorityCache {
     }
 
     fileprivate(set) var known: [String: Authority] = [:]
-    fileprivate(set) var loads: [String: AuthorityLoad] = [:]
-    fileprivate var credentials: [String: Credential] = [:]
+    var loads: [String: AuthorityLoad] = [:]
+    fileprivate(set) var credentials: [String: Credential] = [:]
+    /// Passwords that are being read again, by role, and which reading it is.
+    var credentialUpdates: [String: CredentialUpdate] = [:]
+    /// When what is known is read again, needed or not.
+    var nextUpdate: Instant?
+    var nextCredentialUpdate: Instant?
     /// One more after each change of roles.
     fileprivate(set) var generation: UInt64 = 0
 
@@ -95,8 +105,11 @@ struct AuthorityCache {
 
     fileprivate mutating func remember(_ authority: Authority) {
         if known.count >= Self.capacity { known.removeAll() }
-        known[authority.role] = authority
+        known.updateValue(authority, forKey: authority.role)?.isOutdated = true
     }
+
+    /// The role is no longer there, or has no password.
+    mutating func forgetCredential(of role: String) { credentials[role] = nil }
 
     /// What is remembered of a role's password, if it is young enough.
     func credential(of role: String, now: Instant, validity: Instant.Span) -> Credential? {
@@ -112,6 +125,7 @@ struct AuthorityCache {
     fileprivate mutating func forget() {
         known.removeAll()
         credentials.removeAll()
+        credentialUpdates.removeAll()
         generation += 1
     }
 }
@@ -127,10 +141,13 @@ extension Shard {
 
     private func isFresh(_ authority: Authority) -> Bool {
         let settings = configuration.authentication
-        let validity = min(settings.rolesValidity, settings.permissionsValidity)
+        let age = now.monotonic - authority.loadedAt
         // What was loaded in this very step is good for it, even if nothing is to be remembered.
-        return authority.loadedAt == now.monotonic
-            || now.monotonic - authority.loadedAt < validity
+        guard
+            age.nanoseconds == 0 || age < min(settings.rolesValidity, settings.permissionsValidity)
+        else { return false }
+        if age.nanoseconds > 0, age >= settings.authorityUpdateAge { update(authority.role) }
+        return true
     }
 
     /// Whether a request of that kind can be judged now.
@@ -138,7 +155,9 @@ extension Shard {
         guard configuration.authentication.authorizer == .granted, opcode != .prepare else {
             return true
         }
-        if let authority = connection.authority, isFresh(authority) { return true }
+        if let authority = connection.authority, !authority.isOutdated, isFresh(authority) {
+            return true
+        }
         guard let role = connection.role, let known = authorities.known[role], isFresh(known) else {
             return false
         }
@@ -161,8 +180,13 @@ extension Shard {
         }
         let load = AuthorityLoad(role: role, generation: authorities.generation)
         load.parked = [parked]
-        authorities.loads[role] = load
-        read([role], load)
+        start(load)
+    }
+
+    /// Begins to read what a role may do.
+    func start(_ load: AuthorityLoad) {
+        authorities.loads[load.role] = load
+        read([load.role], load)
     }
 
     private func read(_ roles: [String], _ load: AuthorityLoad) {

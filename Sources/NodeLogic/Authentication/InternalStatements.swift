@@ -33,6 +33,8 @@ final class InternalRun {
     enum Purpose {
         case login(LoginRun)
         case authority(AuthorityLoad)
+        /// A password that is read again.
+        case credential(CredentialUpdate)
         case roles(RoleRun)
         /// The prepared statements of former lives.
         case keptStatements
@@ -158,6 +160,7 @@ extension Shard {
         switch run.purpose {
         case .login(let login): loginStatementsEnded(login, run.rows, run.failure)
         case .authority(let load): authorityStatementsEnded(load, run.rows, run.failure)
+        case .credential(let update): credentialRead(update, run.rows[0], run.failure)
         case .roles(let roles): roleStatementsEnded(roles, run.rows, run.failure)
         case .keptStatements: keptStatementsRead(run.rows[0], run.failure)
         case .compactionHistory(let command):

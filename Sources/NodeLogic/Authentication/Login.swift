@@ -54,7 +54,7 @@ final class LoginRun {
 }
 
 extension Shard {
-    private static let readHash =
+    static let readHash =
         "SELECT salted_hash, can_login FROM system_auth.roles WHERE role = ?"
     private static let readAnyRole = "SELECT role FROM system_auth.roles LIMIT 1"
     private static let insertDefault = """
@@ -89,6 +89,7 @@ extension Shard {
             of: role, now: now.monotonic,
             validity: configuration.authentication.credentialsValidity)
         {
+            updateIfDue(credential, of: role)
             verify(login, credential)
             return
         }
@@ -138,12 +139,11 @@ extension Shard {
 
     /// Goes on with the row that was read of the role, if there is one.
     private func verify(_ login: LoginRun, by row: SystemRow?) {
-        guard let row, let hash = InternalValue.text(row[0]), !hash.isEmpty else {
+        guard let row, let credential = AuthorityCache.Credential(row, loadedAt: now.monotonic)
+        else {
             verify(login, nil)
             return
         }
-        let credential = AuthorityCache.Credential(
-            hash: hash, canLogin: InternalValue.boolean(row[1]), loadedAt: now.monotonic)
         if login.generation == authorities.generation {
             authorities.remember(credential, of: login.role)
         }

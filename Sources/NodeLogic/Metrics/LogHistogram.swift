@@ -38,6 +38,9 @@ final class LogHistogram {
         return low | ((1 << UInt64(exponent - 2)) - 1)
     }
 
+    /// How many values of a bucket were counted.
+    func count(inBucket bucket: Int) -> UInt64 { buckets[bucket] }
+
     /// What has been counted, to be sent to another shard.
     var figures: HistogramFigures {
         var figures = HistogramFigures()

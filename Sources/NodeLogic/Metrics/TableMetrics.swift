@@ -30,6 +30,27 @@ final class TableMetrics {
         repeating: RateMeter(), count: RequestMeasure.allCases.count)
     let rows = LogHistogram()
     let tombstones = LogHistogram()
+    var speculation = SpeculationCounts()
+    private var readTimer = SpeculationTimer()
+    private var writeTimer = SpeculationTimer()
+
+    /// How long a read waits before it asks one replica more.
+    func readThreshold(
+        _ policy: SpeculativeRetry.Threshold, timeout: Instant.Span, now: Instant
+    ) -> Instant.Span {
+        readTimer.threshold(
+            policy, of: histograms[RequestMeasure.coordinatorRead.rawValue], timeout: timeout,
+            now: now)
+    }
+
+    /// How long a read's repairs wait before others get them too.
+    func writeThreshold(
+        _ policy: SpeculativeRetry.Threshold, timeout: Instant.Span, now: Instant
+    ) -> Instant.Span {
+        writeTimer.threshold(
+            policy, of: histograms[RequestMeasure.coordinatorWrite.rawValue], timeout: timeout,
+            now: now)
+    }
 
     /// A request took that long.
     func record(_ measure: RequestMeasure, _ span: Instant.Span, now: Instant) {

@@ -266,6 +266,7 @@ struct AdminOutput {
                     ("Number of tombstones (in SSTables)", facts["tombstones"].text),
                     ("Memtable data size", size(facts["memtable_bytes"])),
                     ("Memtable switch count", facts["memtable_switches"].text),
+                    ("Speculative retries", facts["speculative_retries"].text),
                     ("Compactions", facts["compactions"].text),
                     ("Bytes flushed", size(facts["bytes_flushed"])),
                     ("Bytes compacted", size(facts["bytes_compacted"])),

@@ -4,10 +4,13 @@ These behaviours kill nodes with SIGKILL and start them again; each leaves the r
 keyspace has three replicas, one on every node.
 """
 
-from cassandra import ConsistencyLevel, Unavailable, WriteTimeout
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from cassandra import ConsistencyLevel, ReadTimeout, Unavailable, WriteTimeout
 from cassandra.query import SimpleStatement
 
-from harness import Failed, behaviour, equal, eventually, true
+from harness import PATIENCE, Failed, behaviour, equal, eventually, true
 
 NODES = 3
 
@@ -180,6 +183,63 @@ def a_paused_node_is_waited_for_no_longer_than_the_timeout(env):
     finally:
         env.ring.resume(3)
     eventually(lambda: env.rows(at("ALL", f"SELECT k FROM {name} WHERE k = 1")))
+
+
+@behaviour
+def a_paused_node_is_read_around_after_the_time_of_speculative_retry(env):
+    """Node 1 has all rows; which of the others it asks for a digest depends on the key."""
+    session, keys = first(env), range(40)
+    tables = {policy: env.table("k int PRIMARY KEY, v int", f"WITH speculative_retry = '{policy}'")
+              for policy in ("50ms", "NEVER", "ALWAYS", "99p")}
+    for name in tables.values():
+        for k in keys:
+            session.execute(at("ALL", f"INSERT INTO {name} (k, v) VALUES ({k}, {k})"))
+
+    def read(name):
+        """Seconds of each read, or None for a timeout."""
+        def one(k):
+            begin = time.monotonic()
+            try:
+                equal(list(session.execute(at("QUORUM", f"SELECT v FROM {name} WHERE k = {k} USING TIMEOUT 2s"))),
+                      [(k,)])
+            except ReadTimeout:
+                return None
+            return time.monotonic() - begin
+        with ThreadPoolExecutor(len(keys)) as pool:
+            return list(pool.map(one, keys))
+
+    # The time of 99p is looked up again each read_request_timeout, here once there are samples.
+    read(tables["99p"])
+    env.ring.pause(3)
+    try:
+        took = {policy: read(name, 2 if policy == "NEVER" else PATIENCE) for policy, name in tables.items()}
+    finally:
+        env.ring.resume(3)
+    true(None in took["NEVER"], "no read needed node 3")
+    true(any(took["NEVER"]), "every read needed node 3")
+    for policy in ("50ms", "ALWAYS"):
+        true(None not in took[policy], f"{policy}: {took[policy]}")
+    for never, hedged in zip(took["NEVER"], took["50ms"]):
+        true(never is not None or hedged >= 0.05, f"{hedged} s, before its time")
+    retries = speculative_retries(env)
+    equal(retries[tables["NEVER"]], 0)
+    needed = took["NEVER"].count(None)
+    true(retries[tables["50ms"]] >= needed, f"{retries}, {needed} needed")
+    eventually(lambda: env.rows(at("ALL", f"SELECT k FROM {tables['50ms']} WHERE k = 1")))
+
+
+def speculative_retries(env):
+    """Of each table, as node 1 counts them."""
+    code, output, errors = env.ring.admin("tablestats", env.keyspace)
+    equal(code, 0, errors)
+    counts, table = {}, None
+    for line in output.splitlines():
+        name, _, value = line.strip().partition(": ")
+        if name == "Table":
+            table = value
+        elif name == "Speculative retries":
+            counts[table] = int(value)
+    return counts
 
 
 @behaviour

@@ -259,6 +259,9 @@ def now_is_a_timestamp_in_words(env):
         env.execute(f"INSERT INTO {name} (k, v) VALUES ({k}, {text})")
         moment = env.rows(f"SELECT v FROM {name} WHERE k = {k}")[0][0]
         true(abs(moment - datetime.datetime.utcnow()) < datetime.timedelta(minutes=5), f"{moment} is now")
+    env.execute(f"""INSERT INTO {name} JSON '{{"k": 762, "v": "Now"}}'""")
+    moment = env.rows(f"SELECT v FROM {name} WHERE k = 762")[0][0]
+    true(abs(moment - datetime.datetime.utcnow()) < datetime.timedelta(minutes=5), f"{moment} is now")
 
 
 @behaviour

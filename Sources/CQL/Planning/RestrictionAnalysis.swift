@@ -217,7 +217,7 @@ struct RestrictionAnalysis {
                 "Clustering column \"\(column.name)\" cannot be restricted (preceding column"
                     + " \"\(slice.name)\" is restricted by a non-EQ relation)")
         }
-        if kind == .update {
+        if kind == .update, table.compact == nil {
             var restricted: Set<Int> = []
             for (first, column) in table.clustering.enumerated() {
                 guard let entry = byColumn[column.name] else { continue }

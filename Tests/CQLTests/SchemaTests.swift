@@ -45,6 +45,22 @@ import Testing
                         + " keyspace j"))
     }
 
+    @Test func anAlteredKeyspaceKeepsTheReplicasOfItsDatacenters() throws {
+        var bench = try SchemaBench()
+        bench.datacenters = ["east", "west"]
+        let topology = "KEYSPACE k WITH replication = {'class': 'NetworkTopologyStrategy'"
+        try bench.apply("CREATE \(topology), 'east': 2}")
+        func options() -> [String: String]? {
+            bench.snapshot.keyspace(named: "k")?.replication.options
+        }
+        try bench.apply("ALTER \(topology), 'replication_factor': 3}")
+        #expect(options() == ["east": "2", "west": "3"])
+        try bench.apply("ALTER \(topology), 'east': 0, 'west': 3}")
+        #expect(options() == ["west": "3"])
+        try bench.apply("ALTER \(topology)}")
+        #expect(options() == ["west": "3", "east": "1"])
+    }
+
     @Test func keyspaceRefusals() throws {
         let bench = try SchemaBench.withKeyspace()
         let cases: [(String, CQLError)] = [
@@ -83,9 +99,9 @@ import Testing
             ),
             (
                 "CREATE KEYSPACE \"a b\" WITH replication = {'class': 'SimpleStrategy'}",
-                .configuration(
+                .invalid(
                     "Keyspace name must not be empty, more than 48 characters long, or contain"
-                        + " non-alphanumeric-underscore characters (got \"a b\")")
+                        + " non-alphanumeric-underscore characters (got 'a b')")
             ),
         ]
         for (statement, expected) in cases {

@@ -161,12 +161,12 @@ struct KeyEvaluation {
                 let list = sorted(try operand.evaluate(values, context, column.name), column.type)
                 product = try Self.product(product, list.map { [$0] })
             case .tupleEqual(let count, let term):
-                let parts = try tuple(try value(term, column.name), position, count)
+                let parts = try tuple(try value(term, column.name), position, count, .equal)
                 product = try Self.product(product, [parts])
             case .tupleAmong(let count, let operand):
                 var choices: [[[UInt8]]] = []
                 for value in try operand.evaluate(values, context, column.name) {
-                    let parts = try tuple(value, position, count)
+                    let parts = try tuple(value, position, count, .among)
                     if !choices.contains(parts) { choices.append(parts) }
                 }
                 product = try Self.product(product, choices)
@@ -177,11 +177,31 @@ struct KeyEvaluation {
         return product
     }
 
+    /// What a tuple is compared by, which words the refusal of a null in it.
+    private enum TupleUse {
+        case equal
+        case among
+        case bound
+
+        /// The refusal of a null for the column at `place` of `columns`.
+        func refusal(_ columns: ArraySlice<ColumnSchema>, _ place: Int) -> CQLError {
+            let name = columns[place].name
+            switch self {
+            case .equal: return .invalid("Invalid null value for column \(name)")
+            case .among:
+                let names = columns.map(\.name).joined(separator: ", ")
+                return .invalid("Invalid null value in condition for columns: [\(names)]")
+            case .bound: return .invalid("Invalid null value in condition for column \(name)")
+            }
+        }
+    }
+
     /// The parts of a tuple for the columns from `position` on.
     private func tuple(
-        _ value: [UInt8], _ position: Int, _ count: Int
+        _ value: [UInt8], _ position: Int, _ count: Int, _ use: TupleUse
     ) throws(CQLError) -> [[UInt8]] {
-        let type = CQLType.tuple(table.clustering[position..<(position + count)].map(\.type))
+        let columns = table.clustering[position..<(position + count)]
+        let type = CQLType.tuple(columns.map(\.type))
         return try value.withBytes { (raw) throws(CQLError) -> [[UInt8]] in
             guard var parts = CQLValueParts(type, raw) else {
                 throw .invalid("Invalid tuple value")
@@ -189,9 +209,7 @@ struct KeyEvaluation {
             var result: [[UInt8]] = []
             for offset in 0..<count {
                 guard case .part(let part) = parts.next() else {
-                    throw .invalid(
-                        "Invalid null value in condition for column"
-                            + " \(table.clustering[position + offset].name)")
+                    throw use.refusal(columns, position + offset)
                 }
                 result.append(Array(part))
             }
@@ -284,7 +302,7 @@ struct KeyEvaluation {
             let name = table.clustering[position].name
             let raw = try value(end.term, name)
             var parts = [raw]
-            if let width = end.tupleWidth { parts = try tuple(raw, position, width) }
+            if let width = end.tupleWidth { parts = try tuple(raw, position, width, .bound) }
             let side = half(prefix, position, parts, isLower: isLower, end.isInclusive)
             result = Self.intersection(result, side)
         }

@@ -9,6 +9,24 @@ extension Planner {
             && given.map(\.id) == table.clustering.prefix(given.count).map(\.id)
     }
 
+    /// What an INSERT says that leaves out clustering columns: in a compact table, where the last ones may be
+    /// left out, it is the first gap that is wrong.
+    func missingClustering(_ given: [ColumnSchema], of table: TableSchema) -> CQLError {
+        let missing = table.clustering.filter { column in
+            !given.contains { $0.id == column.id }
+        }
+        if table.compact != nil, let first = missing.first,
+            let later = table.clustering.drop(while: { $0.id != first.id })
+                .first(where: { column in given.contains { $0.id == column.id } })
+        {
+            return .invalid(
+                "PRIMARY KEY column \"\(later.name)\" cannot be restricted as preceding column"
+                    + " \"\(first.name)\" is not restricted")
+        }
+        return .invalid(
+            "Some clustering keys are missing: " + missing.map(\.name).joined(separator: ", "))
+    }
+
     /// Nothing but its value says that a row of a compact table is there: it must have one, and if none is
     /// declared, it gets the hidden one.
     func completeCompact(

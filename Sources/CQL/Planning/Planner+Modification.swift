@@ -136,12 +136,7 @@ extension Planner {
         guard
             isStaticOnly || given.count == table.clustering.count
                 || isCompactPrefix(given, of: table)
-        else {
-            throw .invalid(
-                "Some clustering keys are missing: "
-                    + table.clustering.filter { terms[$0.name] == nil }.map(\.name)
-                    .joined(separator: ", "))
-        }
+        else { throw missingClustering(given, of: table) }
         if !isStaticOnly { try completeCompact(&cells, table) }
         return ModificationPlan(
             table: table, effect: .write(marksRow: !isStaticOnly && table.compact == nil),

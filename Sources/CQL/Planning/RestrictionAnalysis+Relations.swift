@@ -17,6 +17,12 @@ extension RestrictionAnalysis {
     mutating func add(
         _ relation: Relation, _ compiler: inout TermCompiler
     ) throws(CQLError) {
+        guard kind == .select || !relation.comparison.isContainment else {
+            throw .invalid("Cannot use \(kind.rawValue) with \(relation.comparison.rawValue)")
+        }
+        if case (.isNotNull, .column(let name)) = (relation.comparison, relation.target) {
+            throw .invalid("Unsupported restriction: \(Identifier.quoted(name)) IS NOT NULL")
+        }
         guard relation.comparison != .notEqual else {
             throw .invalid("Unsupported \"!=\" relation: \(relation.sourceText)")
         }
@@ -60,6 +66,7 @@ extension RestrictionAnalysis {
     ) throws(CQLError) {
         let name = column.name
         try checkOperator(column, relation)
+        let relation = relation.simplified
         let place = filters.count
         let target = RowFilter.Target.column(table.slot(of: column), column.type, name)
         func filter(_ operand: RowFilter.Operand) {
@@ -125,6 +132,9 @@ extension RestrictionAnalysis {
         if relation.comparison.isSlice, let what = column.type.durationHolder {
             throw .invalid("Slice restrictions are not supported on \(what)")
         }
+        if relation.comparison.isContainment {
+            _ = try Self.containedType(column, relation.comparison)
+        }
         if column.type.isMultiCell {
             if case .userDefined = column.type {
                 throw .invalid(
@@ -138,8 +148,6 @@ extension RestrictionAnalysis {
             }
         }
         switch relation.comparison {
-        case .isNotNull:
-            throw .invalid("Unsupported restriction: \(Identifier.quoted(name)) IS NOT NULL")
         case .like:
             let value = try Self.single(relation.operand).sourceText
             throw .invalid(
@@ -171,16 +179,21 @@ extension RestrictionAnalysis {
     private mutating func addElement(
         _ column: ColumnSchema, _ key: Term, _ relation: Relation, _ compiler: inout TermCompiler
     ) throws(CQLError) {
+        if case .list = column.type {
+            throw .invalid(
+                "Indexes on list entries (\(column.name)[index] = value)"
+                    + " are not currently supported.")
+        }
         guard case .map(let keyType, let valueType, _) = column.type else {
             throw .invalid("Column \(column.name) cannot be used as a map")
-        }
-        guard relation.comparison == .equal else {
-            throw .invalid("Only EQ relations are supported on map entries")
         }
         guard column.type.isMultiCell else {
             throw .invalid(
                 "Map-entry equality predicates on frozen map column \(column.name) are not supported"
             )
+        }
+        guard relation.comparison == .equal else {
+            throw .invalid("Only EQ relations are supported on map entries")
         }
         let plannedKey = try compiler.compile(key, as: keyType, for: "key(\(column.name))")
         let value = try compiler.compile(
@@ -221,6 +234,7 @@ extension RestrictionAnalysis {
         _ names: [String], _ relation: Relation, _ compiler: inout TermCompiler
     ) throws(CQLError) {
         let columns = try tupleColumns(names, relation)
+        let relation = relation.simplified
         let type = CQLType.tuple(columns.map(\.type))
         let label = "(" + names.joined(separator: ",") + ")"
         let place = filters.count
@@ -387,6 +401,23 @@ extension RestrictionAnalysis {
 
     // MARK: Tokens
 
+    private static func unfitTokenColumns(_ names: [String], _ expected: [String]) -> CQLError {
+        guard Set(names).isSuperset(of: expected) else {
+            return .invalid(
+                "The token() function must be applied to all partition key components or none of them"
+            )
+        }
+        guard Set(names).count == names.count else {
+            return .invalid("The token() function contains duplicate partition key components")
+        }
+        guard names.count == expected.count else {
+            return .invalid("The token() function must contains only partition key components")
+        }
+        return .invalid(
+            "The token function arguments must be in the partition key order: "
+                + expected.joined(separator: ", "))
+    }
+
     private mutating func addToken(
         _ names: [String], _ relation: Relation, _ compiler: inout TermCompiler
     ) throws(CQLError) {
@@ -397,16 +428,7 @@ extension RestrictionAnalysis {
         }
         for name in names { _ = try column(name) }
         let expected = table.partitionKey.map(\.name)
-        guard names == expected else {
-            if Set(names) == Set(expected) {
-                throw .invalid(
-                    "The token function arguments must be in the partition key order: "
-                        + expected.joined(separator: ", "))
-            }
-            throw .invalid(
-                "The token() function must be applied to all partition key components or none of them"
-            )
-        }
+        guard names == expected else { throw Self.unfitTokenColumns(names, expected) }
         compiler.partitionKey = table.partitionKey.map(\.type)
         var entry = token ?? ColumnRelations()
         let name = "partition key token"
@@ -437,6 +459,16 @@ extension RestrictionAnalysis {
                 RowFilter(target: .token, comparison: comparison, operand: .term(planned)))
         }
         token = entry
+    }
+}
+
+extension Relation {
+    /// IN with one value is an equality.
+    fileprivate var simplified: Relation {
+        guard comparison == .in, case .values(let terms) = operand, terms.count == 1 else {
+            return self
+        }
+        return Relation(target: target, comparison: .equal, operand: .value(terms[0]))
     }
 }
 

@@ -78,6 +78,9 @@ struct RestrictionAnalysis {
         guard !residual.contains(where: { filters[$0].isTupleList }) else {
             throw .invalid("Multicolumn IN filters are not supported")
         }
+        guard !residual.contains(where: { filters[$0].isTupleSlice }) else {
+            throw .invalid("Multi-column slice restrictions cannot be used for filtering.")
+        }
         result.filters = residual.sorted().map { filters[$0] }
         let hasRowFilter = result.filters.contains { filter in
             filter.slots.contains { table.allColumns[$0].kind == .regular }
@@ -192,9 +195,7 @@ struct RestrictionAnalysis {
     }
 
     private func checkContainment() throws(CQLError) {
-        guard kind == .select || kind == .delete, !allowsFiltering,
-            !SystemSchema.isVirtual(table.keyspace)
-        else { return }
+        guard !allowsFiltering, !SystemSchema.isVirtual(table.keyspace) else { return }
         let isOnClustering = unkeyed.contains { index in
             filters[index].comparison.isContainment
                 && filters[index].slots.contains { slot in
@@ -216,7 +217,7 @@ struct RestrictionAnalysis {
                 "Clustering column \"\(column.name)\" cannot be restricted (preceding column"
                     + " \"\(slice.name)\" is restricted by a non-EQ relation)")
         }
-        if kind == .update {
+        if kind == .update, table.compact == nil {
             var restricted: Set<Int> = []
             for (first, column) in table.clustering.enumerated() {
                 guard let entry = byColumn[column.name] else { continue }

@@ -45,6 +45,7 @@ struct RowFilter: Sendable {
 
     /// Whether it compares several columns at once with a list.
     var isTupleList: Bool { comparison == .in && slots.count > 1 }
+    var isTupleSlice: Bool { comparison.isSlice && slots.count > 1 }
 
     /// The filter with its values.
     func bound(

@@ -10,9 +10,10 @@ struct KeyspaceProperties {
     static let locatorPackage = "org.apache.cassandra.locator."
 
     /// `datacenters` are those that the cluster has; empty means that they are not known, and then
-    /// datacenter names are not checked.
+    /// datacenter names are not checked. `previous` is the replication of a keyspace that is altered.
     init(
-        _ properties: [Property], keyspace: String, datacenters: [String]
+        _ properties: [Property], keyspace: String, datacenters: [String],
+        previous: ReplicationParameters? = nil
     ) throws(CQLError) {
         let reader = try PropertyReader(properties, known: Self.known)
         durableWrites = try reader.boolean("durable_writes")
@@ -20,7 +21,9 @@ struct KeyspaceProperties {
             replication = nil
             return
         }
-        replication = try Self.replication(options, keyspace: keyspace, datacenters: datacenters)
+        replication = try Self.replication(
+            options, keyspace: keyspace, datacenters: datacenters,
+            previous: previous?.options ?? [:])
     }
 
     private static let known = ["replication", "durable_writes"]
@@ -31,7 +34,8 @@ struct KeyspaceProperties {
     }
 
     private static func replication(
-        _ options: [String: String], keyspace: String, datacenters: [String]
+        _ options: [String: String], keyspace: String, datacenters: [String],
+        previous: [String: String]
     ) throws(CQLError) -> ReplicationParameters {
         guard let given = options["class"], !given.isEmpty else {
             throw .configuration("Missing replication strategy class")
@@ -45,9 +49,12 @@ struct KeyspaceProperties {
             if let unknown = rest.keys.filter({ $0 != "replication_factor" }).min() {
                 throw unrecognised(unknown, "SimpleStrategy", keyspace)
             }
-            rest["replication_factor"] = try replicationFactor(rest["replication_factor"] ?? "1")
+            rest["replication_factor"] = try replicationFactor(
+                rest["replication_factor"] ?? inherited(previous))
         case "NetworkTopologyStrategy":
-            rest = try networkTopology(rest, keyspace: keyspace, datacenters: datacenters)
+            if rest.isEmpty { rest["replication_factor"] = inherited(previous) }
+            rest = try networkTopology(
+                rest, keyspace: keyspace, datacenters: datacenters, previous: previous)
         case "LocalStrategy":
             throw .configuration(
                 "Unable to use given strategy class: LocalStrategy is reserved for internal use.")
@@ -59,8 +66,16 @@ struct KeyspaceProperties {
         return ReplicationParameters(strategyClass: fullName, options: rest)
     }
 
+    /// The number of replicas where a statement names none: what SimpleStrategy had, or one.
+    private static func inherited(_ previous: [String: String]) -> String {
+        previous["replication_factor"] ?? "1"
+    }
+
+    /// `replication_factor` is for the datacenters that the keyspace does not replicate to yet: a short form
+    /// takes no replicas away.
     private static func networkTopology(
-        _ options: [String: String], keyspace: String, datacenters: [String]
+        _ options: [String: String], keyspace: String, datacenters: [String],
+        previous: [String: String]
     ) throws(CQLError) -> [String: String] {
         var result: [String: String] = [:]
         if let everywhere = options["replication_factor"] {
@@ -69,7 +84,7 @@ struct KeyspaceProperties {
                 throw .configuration(
                     "replication_factor cannot be expanded because no datacenter is known")
             }
-            for datacenter in datacenters { result[datacenter] = factor }
+            for datacenter in datacenters { result[datacenter] = previous[datacenter] ?? factor }
         }
         for name in options.keys.sorted() where name != "replication_factor" {
             guard datacenters.isEmpty || datacenters.contains(name) else {

@@ -41,7 +41,11 @@ extension SchemaChange {
         _ syntax: CreateTableSyntax, id: TableID, in keyspace: String, types: [UserDefinedType]
     ) throws(CQLError) -> TableSchema {
         let name = syntax.name.name
-        try checkName(name, "Table")
+        guard isPlain(name) else {
+            throw .configuration(
+                "Table name must not be empty, more than 48 characters long, or contain"
+                    + " non-alphanumeric-underscore characters (got \"\(name)\")")
+        }
         let options = try TableProperties.apply(syntax.properties, to: TableOptions())
         let resolution = TypeResolution(keyspace: keyspace, types: types)
         var resolved: [String: CQLType] = [:]

@@ -151,8 +151,8 @@ package struct SchemaChange: Sendable {
     }
 
     /// Names become folder names, so they are short and plain.
-    static func checkName(_ name: String, _ what: String) throws(CQLError) {
-        let isPlain = name.utf8.allSatisfy { byte in
+    static func isPlain(_ name: String) -> Bool {
+        let hasPlainBytes = name.utf8.allSatisfy { byte in
             switch byte {
             case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
                 UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"):
@@ -160,11 +160,7 @@ package struct SchemaChange: Sendable {
             default: false
             }
         }
-        guard isPlain, !name.isEmpty, name.utf8.count <= 48 else {
-            throw .configuration(
-                "\(what) name must not be empty, more than 48 characters long, or contain"
-                    + " non-alphanumeric-underscore characters (got \"\(name)\")")
-        }
+        return hasPlainBytes && !name.isEmpty && name.utf8.count <= 48
     }
 
     // MARK: Keyspaces
@@ -172,7 +168,11 @@ package struct SchemaChange: Sendable {
     private func createKeyspace(
         _ name: String, _ ifNotExists: Bool, _ properties: [Property], _ schema: SchemaSnapshot
     ) throws(CQLError) -> SchemaChangeOutcome {
-        try Self.checkName(name, "Keyspace")
+        guard Self.isPlain(name) else {
+            throw .invalid(
+                "Keyspace name must not be empty, more than 48 characters long, or contain"
+                    + " non-alphanumeric-underscore characters (got '\(name)')")
+        }
         try KeyspaceProperties.checkNames(properties)
         guard schema.keyspace(named: name) == nil, !SystemSchema.isReplicated(name) else {
             if ifNotExists { return .nothing }
@@ -197,7 +197,7 @@ package struct SchemaChange: Sendable {
             throw Self.missingKeyspace(name)
         }
         let values = try KeyspaceProperties(
-            properties, keyspace: name, datacenters: datacenters)
+            properties, keyspace: name, datacenters: datacenters, previous: existing.replication)
         let altered = KeyspaceSchema(
             name: name, replication: values.replication ?? existing.replication,
             durableWrites: values.durableWrites ?? existing.durableWrites,

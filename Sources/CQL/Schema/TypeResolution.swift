@@ -23,24 +23,28 @@ struct TypeResolution {
         }
     }
 
-    private func meaning(of syntax: TypeSyntax) throws(CQLError) -> CQLType {
+    /// `whole` is how refusals show the type, with the `frozen<…>` around it.
+    private func meaning(
+        of syntax: TypeSyntax, in whole: TypeSyntax? = nil
+    ) throws(CQLError) -> CQLType {
+        let whole = whole ?? syntax
         switch syntax {
         case .native(let type, _): return type
         case .custom(let name): return try Self.type(ofClass: name)
         case .list(let element):
-            return .list(try part(element, of: syntax), frozen: false)
+            return .list(try part(element, of: whole), frozen: false)
         case .set(let element):
-            let type = try part(element, of: syntax)
+            let type = try part(element, of: whole)
             guard !type.containsDuration else {
-                throw .invalid("Durations are not allowed inside sets: \(syntax)")
+                throw .invalid("Durations are not allowed inside sets: \(whole)")
             }
             return .set(type, frozen: false)
         case .map(let key, let value):
-            let keyType = try part(key, of: syntax)
+            let keyType = try part(key, of: whole)
             guard !keyType.containsDuration else {
-                throw .invalid("Durations are not allowed as map keys: \(syntax)")
+                throw .invalid("Durations are not allowed as map keys: \(whole)")
             }
-            return .map(keyType, try part(value, of: syntax), frozen: false)
+            return .map(keyType, try part(value, of: whole), frozen: false)
         case .tuple(let parts):
             var types: [CQLType] = []
             for part in parts {
@@ -71,7 +75,7 @@ struct TypeResolution {
                     "frozen<> is only allowed on collections, tuples, and user-defined types"
                         + " (got \(inner))")
             }
-            return try meaning(of: Self.thawed(inner)).frozen
+            return try meaning(of: Self.thawed(inner), in: whole).frozen
         case .userDefined(let name):
             if let other = name.keyspace, other != keyspace {
                 throw .invalid(

@@ -306,6 +306,10 @@ refusals([
     invalid("updating a row of a compact table without clustering values", "UPDATE $compound SET value = 1 WHERE pk = 1",
             "Some clustering keys are missing: c1, c2"),
     invalid("inserting a row of a compact table without its first clustering value",
-            "INSERT INTO $compound (pk, c2, value) VALUES (1, 2, 3)", "Some clustering keys are missing: c1"),
+            "INSERT INTO $compound (pk, c2, value) VALUES (1, 2, 3)",
+            'PRIMARY KEY column "c2" cannot be restricted as preceding column "c1" is not restricted'),
+    invalid("updating a row of a compact table without its first clustering value",
+            "UPDATE $compound SET value = 1 WHERE pk = 1 AND c2 = 2",
+            'PRIMARY KEY column "c2" cannot be restricted as preceding column "c1" is not restricted'),
     invalid("dropping compact storage", "ALTER TABLE $static DROP COMPACT STORAGE", "DROP COMPACT STORAGE is disabled"),
 ], names)

@@ -273,6 +273,34 @@ def replication_factor_means_every_datacenter(env):
     env.execute("DROP KEYSPACE conformance_every")
 
 
+@behaviour
+def a_keyspace_takes_the_replicas_that_a_statement_leaves_out(env):
+    datacenter = env.rows("SELECT data_center FROM system.local")[0][0]
+    env.execute("DROP KEYSPACE IF EXISTS conformance_default")
+
+    def becomes(verb, options, expected):
+        env.execute(f"{verb} KEYSPACE conformance_default WITH replication = {{{options}}}")
+        row = env.rows("SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = 'conformance_default'")
+        got = dict(row[0][0])
+        del got["class"]
+        equal(got, expected, f"{verb} {options}")
+
+    topology, simple = "'class': 'NetworkTopologyStrategy'", "'class': 'SimpleStrategy'"
+    becomes("CREATE", topology, {datacenter: "1"})
+    # A number for all datacenters takes nothing from those that have one.
+    becomes("ALTER", topology + ", 'replication_factor': 3", {datacenter: "1"})
+    becomes("ALTER", topology + f", '{datacenter}': 2", {datacenter: "2"})
+    becomes("ALTER", topology, {datacenter: "2"})
+    becomes("ALTER", simple, {"replication_factor": "1"})
+    becomes("ALTER", simple + ", 'replication_factor': 2", {"replication_factor": "2"})
+    becomes("ALTER", topology, {datacenter: "2"})
+    env.refused(
+        ConfigurationException, "Configuration for at least one datacenter must be present",
+        lambda: env.execute(
+            f"ALTER KEYSPACE conformance_default WITH replication = {{{topology}, '{datacenter}': 0}}"))
+    env.execute("DROP KEYSPACE conformance_default")
+
+
 # DESCRIBE: what it says is run in another keyspace, and says the same there.
 TABLES = [
     "CREATE TABLE d1 (k int PRIMARY KEY, v text)",
@@ -412,8 +440,6 @@ refusals([
            "{'class': 'SimpleStrategy', 'replication_factor': -1}", "Replication factor must be non-negative; found -1"),
     config("a datacenter in SimpleStrategy", "CREATE KEYSPACE refused WITH replication = "
            "{'class': 'SimpleStrategy', 'dc9': 1}", "Unrecognized strategy option {dc9} passed to SimpleStrategy"),
-    config("no datacenter", "CREATE KEYSPACE refused WITH replication = {'class': 'NetworkTopologyStrategy'}",
-           "Configuration for at least one datacenter must be present"),
     config("LocalStrategy", "CREATE KEYSPACE refused WITH replication = {'class': 'LocalStrategy'}",
            "LocalStrategy is reserved for internal use"),
     ("an unknown property of a keyspace", "CREATE KEYSPACE refused WITH replication = " + SIMPLE + " AND colour = 'red'",

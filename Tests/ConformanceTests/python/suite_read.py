@@ -637,6 +637,20 @@ def filtered(env):
 
 
 @behaviour
+def a_list_of_one_value_is_an_equality(env):
+    table = env.table("k int, c int, d int, v int, PRIMARY KEY (k, c, d)")
+    for c, d in ((1, 1), (1, 2), (2, 1)):
+        env.execute(f"INSERT INTO {table} (k, c, d, v) VALUES (1, {c}, {d}, {10 * c + d})")
+    read = f"SELECT v FROM {table} WHERE k IN (1)"
+    equal(env.rows(f"{read} ORDER BY c DESC LIMIT 1"), [(21,)], "in pages and in order")
+    equal(env.rows(f"{read} AND c IN (1) ORDER BY d DESC"), [(12,), (11,)], "an order that skips a column")
+    equal(env.rows(f"{read} AND (c, d) IN ((1, 2)) ORDER BY d DESC"), [(12,)], "a tuple")
+    equal(env.rows(f"SELECT d, max(v) FROM {table} WHERE k IN (1) AND c IN (1) GROUP BY d"), [(1, 11), (2, 12)])
+    equal(env.rows(f"SELECT v FROM {table} WHERE (c, d) IN ((2, 1)) ALLOW FILTERING"), [(21,)], "a filter")
+    equal(env.rows(f"UPDATE {table} SET v = 0 WHERE k IN (1) AND c IN (1) AND d IN (1) IF v = 11"), [(True,)])
+
+
+@behaviour
 def a_list_of_tuples_of_one_column_may_be_a_filter(env):
     rows = env.rows(f"SELECT a, b FROM {wide(env)} WHERE p = 1 AND q = 0 AND (b) IN ((1), (3)) ALLOW FILTERING")
     true({b for _, b in rows} == {1, 3} and len({a for a, _ in rows}) > 1, f"rows of several a: {rows}")
@@ -719,7 +733,7 @@ refusals([
     ("an entry of a map by more than a value", "SELECT * FROM $f WHERE m['k1'] > 1 ALLOW FILTERING", InvalidRequest,
      "Only EQ relations are supported on map entries"),
     ("an entry of a list", "SELECT * FROM $f WHERE l[0] = 1 ALLOW FILTERING", InvalidRequest,
-     "Column l cannot be used as a map"),
+     "Indexes on list entries (l[index] = value) are not currently supported."),
     ("NOT CONTAINS on a number", "SELECT * FROM $f WHERE v NOT CONTAINS 1 ALLOW FILTERING", InvalidRequest,
      "Cannot use NOT CONTAINS on non-collection column"),
     ("CONTAINS KEY on a list", "SELECT * FROM $f WHERE l CONTAINS KEY 1 ALLOW FILTERING", InvalidRequest,
@@ -741,7 +755,7 @@ refusals([
      "SELECT * FROM $wide WHERE p = 1 AND q = 0 AND (a, b) = (1, 1) AND b > 3", InvalidRequest,
      "b cannot be restricted by more than one relation if it includes an Equal"),
     ("a list of columns and an interval over one",
-     "SELECT * FROM $wide WHERE p = 1 AND q = 0 AND (a, b) IN ((1, 1)) AND a > 3", InvalidRequest,
+     "SELECT * FROM $wide WHERE p = 1 AND q = 0 AND (a, b) IN ((1, 1), (2, 2)) AND a > 3", InvalidRequest,
      "a cannot be restricted by more than one relation if it includes a IN"),
     ("intervals that begin with different columns",
      "SELECT * FROM $wide WHERE p = 1 AND q = 0 AND (a, b) > (1, 1) AND b < 3", InvalidRequest,

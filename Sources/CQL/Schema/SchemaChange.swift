@@ -115,12 +115,13 @@ package struct SchemaChange: Sendable {
     package var neededPermission: (permission: PermissionSet, on: Resource)? {
         switch statement {
         case .createKeyspace: (.create, .allKeyspaces)
-        case .alterKeyspace, .alterType: (.alter, .keyspace(keyspace))
-        case .dropKeyspace, .dropType, .dropAbsent: (.drop, .keyspace(keyspace))
-        case .createTable: (.create, .allTables(keyspace))
+        case .alterKeyspace: (.alter, .keyspace(keyspace))
+        case .dropKeyspace, .dropAbsent: (.drop, .keyspace(keyspace))
+        case .createTable, .createType: (.create, .allTables(keyspace))
+        case .alterType: (.alter, .allTables(keyspace))
+        case .dropType: (.drop, .allTables(keyspace))
         case .alterTable(let syntax): (.alter, .table(keyspace, syntax.name.name))
         case .dropTable(let name, _): (.drop, .table(keyspace, name.name))
-        case .createType: (.create, .keyspace(keyspace))
         default: nil
         }
     }

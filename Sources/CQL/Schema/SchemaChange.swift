@@ -151,21 +151,39 @@ package struct SchemaChange: Sendable {
         return found
     }
 
-    /// Names become folder names, so they are short and plain.
-    static func checkName(_ name: String, _ what: String) throws(CQLError) {
-        let isPlain = name.utf8.allSatisfy { byte in
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"):
-                true
-            default: false
-            }
-        }
-        guard isPlain, !name.isEmpty, name.utf8.count <= 48 else {
+    /// Names of keyspaces are short and plain.
+    static func checkKeyspaceName(_ name: String) throws(CQLError) {
+        guard isPlain(name), name.utf8.count <= 48 else {
             throw .configuration(
-                "\(what) name must not be empty, more than 48 characters long, or contain"
+                "Keyspace name must not be empty, more than 48 characters long, or contain"
                     + " non-alphanumeric-underscore characters (got \"\(name)\")")
         }
+    }
+
+    /// Names of tables are plain too, and such that Cassandra has room for them in the name of a folder.
+    static func checkTableName(_ name: String, in keyspace: String) throws(CQLError) {
+        guard isPlain(name) else {
+            throw .configuration(
+                "\(keyspace).\(name): Table name must not be empty or not contain"
+                    + " non-alphanumeric-underscore characters (got \"\(name)\")")
+        }
+        guard name.utf8.count <= 222 else {
+            throw .configuration(
+                "\(keyspace).\(name): Table name must not be more than 222 characters long (got"
+                    + " \(name.utf8.count) characters for \"\(name)\")")
+        }
+    }
+
+    private static func isPlain(_ name: String) -> Bool {
+        !name.isEmpty
+            && name.utf8.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"):
+                    true
+                default: false
+                }
+            }
     }
 
     // MARK: Keyspaces
@@ -173,7 +191,7 @@ package struct SchemaChange: Sendable {
     private func createKeyspace(
         _ name: String, _ ifNotExists: Bool, _ properties: [Property], _ schema: SchemaSnapshot
     ) throws(CQLError) -> SchemaChangeOutcome {
-        try Self.checkName(name, "Keyspace")
+        try Self.checkKeyspaceName(name)
         try KeyspaceProperties.checkNames(properties)
         guard schema.keyspace(named: name) == nil, !SystemSchema.isReplicated(name) else {
             if ifNotExists { return .nothing }

@@ -14,7 +14,8 @@ extension Planner {
             plan: .modification(plan), bindMarkers: try Self.specifications(compiler),
             partitionKeyBindIndexes: plan.isJSON
                 ? [] : Self.partitionKeyIndexes(.keys(plan.partition)),
-            resultColumns: [], tableID: table.id, epoch: schema.epoch, timeout: timeout)
+            resultColumns: [], tableID: table.id, epoch: schema.epoch, timeout: timeout,
+            dependsOnKeyspace: try Self.tableName(statement).keyspace == nil)
     }
 
     private static func using(_ statement: Statement) -> UsingClause {
@@ -464,8 +465,11 @@ extension Planner {
         let timeout = try timeout(syntax.using.timeout, &timeoutCompiler)
         merge(timeoutCompiler)
         var modifications: [ModificationPlan] = []
+        var dependsOnKeyspace = false
         for statement in syntax.statements {
-            let table = try table(Self.tableName(statement))
+            let name = try Self.tableName(statement)
+            if name.keyspace == nil { dependsOnKeyspace = true }
+            let table = try table(name)
             var compiler = compiler(table, markers)
             let plan = try modification(statement, table, &compiler)
             guard Self.using(statement).timeout == nil else {
@@ -493,7 +497,7 @@ extension Planner {
             partitionKeyBindIndexes: tables.count == 1 && modifications[0].isJSON == false
                 ? Self.partitionKeyIndexes(.keys(modifications[0].partition)) : [],
             resultColumns: [], tableID: tables.count == 1 ? tables.first : nil, epoch: schema.epoch,
-            timeout: timeout)
+            timeout: timeout, dependsOnKeyspace: dependsOnKeyspace)
     }
 }
 

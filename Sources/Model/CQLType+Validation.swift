@@ -130,9 +130,7 @@ extension CQLType {
     private static func validateElements(
         _ value: UnsafeRawBufferPointer, _ type: CQLType, _ element: CQLType, _ kind: String
     ) throws(CQLValueError) {
-        guard var parts = CQLValueParts(type, value) else {
-            throw CQLValueError("Not enough bytes to read a \(kind)")
-        }
+        guard var parts = CQLValueParts(type, value) else { throw unreadable(value, kind) }
         while try validateNext(&parts, element, kind) {}
         guard parts.isAtEnd else {
             throw CQLValueError("Unexpected extraneous bytes after \(kind) value")
@@ -142,15 +140,22 @@ extension CQLType {
     private static func validateMap(
         _ value: UnsafeRawBufferPointer, _ type: CQLType, _ keyType: CQLType, _ valueType: CQLType
     ) throws(CQLValueError) {
-        guard var parts = CQLValueParts(type, value) else {
-            throw CQLValueError("Not enough bytes to read a map")
-        }
+        guard var parts = CQLValueParts(type, value) else { throw unreadable(value, "map") }
         while try validateNext(&parts, keyType, "map") {
             _ = try validateNext(&parts, valueType, "map")
         }
         guard parts.isAtEnd else {
             throw CQLValueError("Unexpected extraneous bytes after map value")
         }
+    }
+
+    /// Why the head of a collection cannot be read: its count is negative, or tells of more than there is.
+    private static func unreadable(
+        _ value: UnsafeRawBufferPointer, _ kind: String
+    ) -> CQLValueError {
+        value.count >= 4 && value[0] >= 0x80
+            ? CQLValueError("The data cannot be deserialized as a \(kind)")
+            : CQLValueError("Not enough bytes to read a \(kind)")
     }
 
     private static func validateVector(

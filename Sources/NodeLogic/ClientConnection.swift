@@ -41,6 +41,8 @@ final class ClientConnection {
     /// The client came with the default superuser's default password, and was not told so yet.
     var mustWarnOfPassword = false
     var keyspace: String?
+    /// The client was told that USE and prepared statements go ill together.
+    var wasWarnedOfUse = false
     var registered: [EventType] = []
     /// Requests that were not answered yet.
     var inFlight = 0

@@ -158,6 +158,7 @@ extension Shard {
         let id = known?.id ?? PreparedStatements.id(text: text, keyspace: keyspace)
         let former = id.withBytes { prepared.find($0) }
         if let former, former.plan.epoch == cluster.schema.epoch, !former.isOutdated {
+            if request.keyspace == nil { warnOfUse(former, client, connection) }
             answer(client, prepared: former.answer)
             return
         }
@@ -167,7 +168,24 @@ extension Shard {
         let statement = PreparedStatement(
             id: id, text: text, keyspace: keyspace, plan: plan, former: former)
         keep(statement)
+        if request.keyspace == nil { warnOfUse(statement, client, connection) }
         answer(client, prepared: statement.answer)
+    }
+
+    /// Tells a client once in each connection that a prepared statement depends on its USE.
+    private func warnOfUse(
+        _ statement: PreparedStatement, _ client: ClientRequest, _ connection: ClientConnection
+    ) {
+        guard statement.plan.dependsOnKeyspace, !connection.wasWarnedOfUse else { return }
+        connection.wasWarnedOfUse = true
+        client.warnings.append(
+            "`USE <keyspace>` with prepared statements is considered to be an anti-pattern due to"
+                + " ambiguity in non-qualified table names. Please consider removing instances of"
+                + " `Session#setKeyspace(<keyspace>)`, `Session#execute(\"USE <keyspace>\")` and"
+                + " `cluster.newSession(<keyspace>)` from your code, and always use fully qualified"
+                + " table names (e.g. <keyspace>.<table>). Keyspace used: \(connection.keyspace ?? "null"),"
+                + " statement keyspace: \(statement.keyspace ?? "null"), statement id:"
+                + " \(HexText.text(statement.id))")
     }
 
     /// The statement of that id as the schema is now: one of an older epoch is planned again. A client

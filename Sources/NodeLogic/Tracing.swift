@@ -54,7 +54,7 @@ final class RequestTrace {
             var text: String
             switch values[place] {
             case .null: text = "null"
-            case .unset: text = "unset"
+            case .unset: text = "<unset>"
             case .bytes(let bytes): text = marker.type.format(bytes)
             }
             if text.count > Self.maximumValueLength {

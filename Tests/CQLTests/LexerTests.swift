@@ -27,6 +27,8 @@ private func texts(_ text: String) throws -> [String] {
             try kinds("1 -1 1.5 1. -2e10 1E-3 x-3")
                 == [.integer, .integer, .float, .float, .float, .float, .identifier, .integer])
         #expect(try kinds("1..2") == [.integer, .symbol(.range), .integer])
+        #expect(try kinds("1...2.") == [.float, .symbol(.range), .float])
+        #expect(try kinds("1.5..2") == [.float, .symbol(.range), .integer])
         #expect(try kinds("- 1") == [.symbol(.minus), .integer])
     }
 

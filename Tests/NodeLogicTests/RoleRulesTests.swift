@@ -131,7 +131,9 @@ import Testing
                     RoleChange(
                         writes: [
                             .createRole("new", isSuperuser: false, canLogin: false, hash: nil),
-                            .grant([.alter, .drop, .authorize], on: .role("new"), to: "boss"),
+                            .grant(
+                                [.alter, .drop, .authorize, .describe], on: .role("new"),
+                                to: "boss"),
                         ], password: "x")))
     }
 

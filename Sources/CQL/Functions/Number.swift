@@ -302,7 +302,8 @@ enum ArithmeticFunctions {
         case .multiply: result = a * b
         case .divide, .remainder:
             guard !b.isZero else {
-                return (nil, sign == .divide ? "/ by zero" : "Division by zero")
+                let division = a.isZero ? "/ by zero" : "BigInteger divide by zero"
+                return (nil, sign == .divide ? division : "Division by zero")
             }
             result = sign == .divide ? .quotient(a, b) : .remainder(a, b)
         }

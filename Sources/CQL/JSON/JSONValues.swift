@@ -129,11 +129,12 @@ struct JSONValues {
         }
     }
 
-    /// A `varint` or `decimal`, by the text of whatever was found.
+    /// A `varint` or `decimal`, by the text of whatever was found. Only decimals may be empty.
     private static func unbounded(
         _ value: JSONValue, _ type: CQLType
     ) throws(CQLValueError) -> [UInt8] {
         let text = value.javaText
+        if text.isEmpty, type == .decimal { return [] }
         do throws(CQLValueError) {
             if !text.isEmpty { return try type.parse(text) }
         } catch {

@@ -264,7 +264,8 @@ struct Lexer {
             return token(.duration, endOfUnits)
         }
         var isFloat = false
-        if byte(end) == UInt8(ascii: "."), byte(end + 1) != UInt8(ascii: ".") {
+        // Before a range, `0..3`, the point is not the number's; of three, `0...3`, the first one is.
+        if isPoint(end), !isPoint(end + 1) || isPoint(end + 2) {
             isFloat = true
             end += 1
             while Self.isDigit(byte(end)) { end += 1 }
@@ -283,6 +284,8 @@ struct Lexer {
         offset = end
         return token(isFloat ? .float : .integer, end)
     }
+
+    private func isPoint(_ offset: Int) -> Bool { byte(offset) == UInt8(ascii: ".") }
 
     private mutating func symbol(_ place: SourcePosition) throws(CQLError) -> LexicalToken {
         let start = offset

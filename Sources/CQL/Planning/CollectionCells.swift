@@ -51,6 +51,13 @@ enum CellOperation: Sendable {
     }
 }
 
+/// An element of a list as it was read, with the path and the time of its cell.
+struct ListElement {
+    let path: [UInt8]
+    let value: [UInt8]
+    let timestamp: Int64
+}
+
 /// Numbers the list elements of a request, all its statements together.
 struct ListPlaces {
     private var appended: UInt32 = 0
@@ -83,12 +90,12 @@ struct CollectionCells {
     private let context: ExecutionContext
     private let timestamp: Int64
     private(set) var places: ListPlaces
-    /// The list's elements as they are, for operations that have to know.
-    private let current: [(path: [UInt8], value: [UInt8])]
+    /// The list's elements as they were read, for operations that have to know.
+    private let current: [ListElement]
 
     init(
         _ column: ColumnSchema, _ values: BoundValues, _ context: ExecutionContext,
-        timestamp: Int64, places: ListPlaces, current: [(path: [UInt8], value: [UInt8])] = []
+        timestamp: Int64, places: ListPlaces, current: [ListElement] = []
     ) {
         self.places = places
         self.current = current
@@ -157,8 +164,9 @@ struct CollectionCells {
         case .removeValues(let term):
             guard let bytes = try bytes(term) else { return }
             let unwanted = try Self.parts(bytes, column.type, column.name)
-            for element in current where unwanted.contains(where: { isEqual($0, element.value) }) {
-                cells.append((element.path, nil))
+            for (path, value) in elements()
+            where unwanted.contains(where: { isEqual($0, value) }) {
+                cells.append((path, nil))
             }
         case .increment:
             preconditionFailure("a counter is no collection")
@@ -180,27 +188,66 @@ struct CollectionCells {
         case .bytes(let bytes):
             place = Int(Int32(bitPattern: bytes.reduce(UInt32(0)) { $0 << 8 | UInt32($1) }))
         }
-        guard !current.isEmpty else {
+        let elements = elements()
+        guard !elements.isEmpty else {
             throw .invalid("Attempted to \(verb) an element \(preposition) a list which is null")
         }
-        guard current.indices.contains(place) else {
-            throw .invalid("List index \(place) out of bound, list has size \(current.count)")
+        guard elements.indices.contains(place) else {
+            throw .invalid("List index \(place) out of bound, list has size \(elements.count)")
         }
-        return current[place].path
+        return elements[place].path
     }
 
-    /// Sorts the cells; of several with one path the last one stays.
-    mutating func finish() {
-        let order = cells.indices.sorted { left, right in
-            let order = compareBytes(cells[left].path, cells[right].path)
-            return order == 0 ? left < right : order < 0
+    /// The list as the operations so far leave it, which is what the next one sees.
+    private func elements() -> [(path: [UInt8], value: [UInt8])] {
+        let pending = Self.merged(cells)
+        var result: [(path: [UInt8], value: [UInt8])] = []
+        var index = 0
+        for element in current {
+            while index < pending.count, compareBytes(pending[index].path, element.path) < 0 {
+                if let value = pending[index].value { result.append((pending[index].path, value)) }
+                index += 1
+            }
+            var value: [UInt8]? = element.value
+            if index < pending.count, pending[index].path == element.path {
+                if timestamp > element.timestamp
+                    || timestamp == element.timestamp
+                        && Self.wins(pending[index].value, over: element.value)
+                {
+                    value = pending[index].value
+                }
+                index += 1
+            }
+            if let value { result.append((element.path, value)) }
         }
+        for (path, value) in pending[index...] {
+            if let value { result.append((path, value)) }
+        }
+        return result
+    }
+
+    /// Sorts the cells; several of one path are one, as if they had been written by as many statements.
+    mutating func finish() { cells = Self.merged(cells) }
+
+    private static func merged(
+        _ cells: [(path: [UInt8], value: [UInt8]?)]
+    ) -> [(path: [UInt8], value: [UInt8]?)] {
         var sorted: [(path: [UInt8], value: [UInt8]?)] = []
-        for index in order {
-            if sorted.last?.path == cells[index].path { sorted.removeLast() }
-            sorted.append(cells[index])
+        for cell in cells.sorted(by: { compareBytes($0.path, $1.path) < 0 }) {
+            if let last = sorted.last, last.path == cell.path {
+                guard wins(cell.value, over: last.value) else { continue }
+                sorted.removeLast()
+            }
+            sorted.append(cell)
         }
-        cells = sorted
+        return sorted
+    }
+
+    /// Which of two cells of one time stays: the tombstone, or the larger value (as `Cell.wins`).
+    private static func wins(_ value: [UInt8]?, over other: [UInt8]?) -> Bool {
+        guard let value else { return true }
+        guard let other else { return false }
+        return compareBytes(value, other) > 0
     }
 
     /// The key of a map or the element of a set that a statement names.

@@ -59,18 +59,21 @@ package final class CurrentRows {
         return nil
     }
 
-    /// The elements of a list in their order, each with the path of its cell.
+    /// The elements of a list in their order.
     func listCells(
         _ column: ColumnSchema, _ key: [UInt8], _ clustering: [UInt8]?
-    ) throws(MalformedBytes) -> [(path: [UInt8], value: [UInt8])] {
+    ) throws(MalformedBytes) -> [ListElement] {
         guard let row = row(key, clustering) else { return [] }
-        var result: [(path: [UInt8], value: [UInt8])] = []
+        var result: [ListElement] = []
         var cells = try RowView(row).cells
         while let cell = try cells.next() {
             guard cell.column == column.id.value, cell.flags.contains(.hasPath),
                 cell.timestamp > column.deadThrough
             else { continue }
-            result.append(([UInt8](cell.path), [UInt8](cell.value)))
+            result.append(
+                ListElement(
+                    path: [UInt8](cell.path), value: [UInt8](cell.value),
+                    timestamp: cell.timestamp))
         }
         return result
     }

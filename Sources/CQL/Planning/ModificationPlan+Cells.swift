@@ -73,7 +73,7 @@ extension ModificationPlan {
         guard let column = sources.first?.column else { return false }
         var isDeletion = false
         if case .deleteCells = effect { isDeletion = true }
-        var current: [(path: [UInt8], value: [UInt8])] = []
+        var current: [ListElement] = []
         if requiresRead, sources.contains(where: { $0.operation.requiresRead }) {
             current = try self.current(column, sink)
         }
@@ -120,7 +120,7 @@ extension ModificationPlan {
     /// The elements of a list as they were read, in the row whose key is in the working space.
     private func current(
         _ column: ColumnSchema, _ sink: MutationSink
-    ) throws(CQLError) -> [(path: [UInt8], value: [UInt8])] {
+    ) throws(CQLError) -> [ListElement] {
         guard let rows = sink.current else {
             throw .serverError("the list \(column.name) was not read before it is changed")
         }

@@ -227,9 +227,8 @@ extension PlannedSelector {
 
 /// `writetime`, `maxwritetime` and `ttl` of a column, of a part of it, or of several.
 struct CellTimeSelection: Sendable {
-    /// Which of the column's cells are looked at.
+    /// Which of a column's cells are looked at.
     enum Part: Sendable {
-        case all
         case field(Int)
         case element(PlannedTerm)
         case slice(from: PlannedTerm?, to: PlannedTerm?)
@@ -239,7 +238,8 @@ struct CellTimeSelection: Sendable {
     /// The column, by its place in `SELECT *`.
     let slot: Int
     let type: CQLType
-    let part: Part
+    /// Slices, each of what the one before leaves, and behind them perhaps an element; or a field.
+    let parts: [Part]
     /// The column's name, for error texts.
     let name: String
     /// The part itself, where it lies inside of a cell: without it there is no time.
@@ -251,34 +251,32 @@ struct CellTimeSelection: Sendable {
     /// Whether the result is a list of times.
     var isList: Bool {
         guard isMultiCell, kind != .maximumWriteTime else { return false }
-        switch part {
-        case .all, .slice: return true
-        case .field, .element: return false
-        }
+        return parts.allSatisfy { if case .slice = $0 { true } else { false } }
     }
 
     var holdsTerms: Bool {
-        switch part {
-        case .element, .slice: true
-        case .all, .field: presence?.holdsTerms ?? false
-        }
+        parts.contains { if case .field = $0 { false } else { true } }
+            || presence?.holdsTerms ?? false
     }
 
     func resolved(
         _ values: BoundValues, _ context: ExecutionContext
     ) throws(CQLError) -> CellTimeSelection {
-        let resolved: Part
-        switch part {
-        case .all, .field: resolved = part
-        case .element(let key):
-            resolved = .element(try PlannedSelector.key(key, values, context, name))
-        case .slice(let from, let to):
-            resolved = .slice(
-                from: try PlannedSelector.bound(from, values, context, name),
-                to: try PlannedSelector.bound(to, values, context, name))
+        var resolved: [Part] = []
+        for part in parts {
+            switch part {
+            case .field: resolved.append(part)
+            case .element(let key):
+                resolved.append(.element(try PlannedSelector.key(key, values, context, name)))
+            case .slice(let from, let to):
+                resolved.append(
+                    .slice(
+                        from: try PlannedSelector.bound(from, values, context, name),
+                        to: try PlannedSelector.bound(to, values, context, name)))
+            }
         }
         return CellTimeSelection(
-            kind: kind, slot: slot, type: type, part: resolved, name: name,
+            kind: kind, slot: slot, type: type, parts: resolved, name: name,
             presence: try presence?.resolved(values, context))
     }
 
@@ -306,22 +304,24 @@ struct CellTimeSelection: Sendable {
         func constant(_ term: PlannedTerm?) -> [UInt8]? {
             if case .constant(let bytes)? = term { bytes } else { nil }
         }
-        switch part {
-        case .all:
-            guard case .userDefined(let definition, _) = type else { return times }
+        if parts.isEmpty, case .userDefined(let definition, _) = type {
             let missing = max(definition.fields.count - times.count, 0)
             return times + Array(repeating: nil, count: missing)
-        case .field(let index): return index < times.count ? [times[index]] : []
-        case .element(let key):
-            let bound = constant(key)
-            let places = PlannedSelector.places(in: value, type, from: bound, to: bound).places
-            return Array(times[places.clamped(to: times.indices)])
-        case .slice(let from, let to):
-            let places = PlannedSelector.places(
-                in: value, type, from: constant(from), to: constant(to)
-            ).places
-            return Array(times[places.clamped(to: times.indices)])
         }
+        var places = times.indices
+        for part in parts {
+            let from: PlannedTerm?
+            let to: PlannedTerm?
+            switch part {
+            case .field(let index): return index < times.count ? [times[index]] : []
+            case .element(let key): (from, to) = (key, key)
+            case .slice(let first, let last): (from, to) = (first, last)
+            }
+            places = PlannedSelector.places(
+                in: value, type, from: constant(from), to: constant(to)
+            ).places.clamped(to: places)
+        }
+        return Array(times[places])
     }
 
     private func serialized(_ time: RowOutput.CellTime, _ nowInSeconds: Int64) -> [UInt8]? {

@@ -14,7 +14,8 @@ extension Planner {
             plan: .modification(plan), bindMarkers: try Self.specifications(compiler),
             partitionKeyBindIndexes: plan.isJSON
                 ? [] : Self.partitionKeyIndexes(.keys(plan.partition)),
-            resultColumns: [], tableID: table.id, epoch: schema.epoch, timeout: timeout)
+            resultColumns: [], tableID: table.id, epoch: schema.epoch, timeout: timeout,
+            dependsOnKeyspace: try Self.tableName(statement).keyspace == nil)
     }
 
     private static func using(_ statement: Statement) -> UsingClause {
@@ -197,14 +198,22 @@ extension Planner {
             throw Self.partial(assignment, column)
         }
         switch (assignment, column.type) {
-        case (.add(_, let value), .list), (.add(_, let value), .set), (.add(_, let value), .map):
+        case (.add(_, let value), .map):
+            return .add(
+                try Self.operand(
+                    value, column.type, name, "a map addition has to be a map", &compiler))
+        case (.add(_, let value), .list), (.add(_, let value), .set):
             return .add(try compiler.compile(value, as: column.type, for: name))
         case (.prepend(_, let value), .list):
             return .prepend(try compiler.compile(value, as: column.type, for: name))
-        case (.subtract(_, let value), .set(let element, _)),
-            (.subtract(_, let value), .map(let element, _, _)):
+        case (.subtract(_, let value), .set(let element, _)):
             return .remove(
                 try compiler.compile(value, as: .set(element, frozen: false), for: name))
+        case (.subtract(_, let value), .map(let key, _, _)):
+            return .remove(
+                try Self.operand(
+                    value, .set(key, frozen: false), name, "a map subtraction has to be a set",
+                    &compiler))
         case (.setElement(_, let key, let value), .map(let keyType, let valueType, _)):
             return .put(
                 key: try compiler.compile(key, as: keyType, for: "key(\(name))"),
@@ -227,6 +236,18 @@ extension Planner {
             throw .invalid("Invalid operation (\(assignment.sourceText)) for set column \(name)")
         case (.setElement, _), (.setField, _), (.prepend, _), (.subtract, _), (.add, _), (.set, _):
             throw Self.unsupported(assignment, column)
+        }
+    }
+
+    /// What is added to a map or taken out of it, refused as a whole if it is something else.
+    private static func operand(
+        _ value: Term, _ type: CQLType, _ name: String, _ rule: String,
+        _ compiler: inout TermCompiler
+    ) throws(CQLError) -> PlannedTerm {
+        do throws(CQLError) {
+            return try compiler.compile(value, as: type, for: name)
+        } catch {
+            throw .invalid("Value for \(rule), but was: '\(value.sourceText)'")
         }
     }
 
@@ -439,8 +460,11 @@ extension Planner {
         let timeout = try timeout(syntax.using.timeout, &timeoutCompiler)
         merge(timeoutCompiler)
         var modifications: [ModificationPlan] = []
+        var dependsOnKeyspace = false
         for statement in syntax.statements {
-            let table = try table(Self.tableName(statement))
+            let name = try Self.tableName(statement)
+            if name.keyspace == nil { dependsOnKeyspace = true }
+            let table = try table(name)
             var compiler = compiler(table, markers)
             let plan = try modification(statement, table, &compiler)
             guard Self.using(statement).timeout == nil else {
@@ -468,7 +492,7 @@ extension Planner {
             partitionKeyBindIndexes: tables.count == 1 && modifications[0].isJSON == false
                 ? Self.partitionKeyIndexes(.keys(modifications[0].partition)) : [],
             resultColumns: [], tableID: tables.count == 1 ? tables.first : nil, epoch: schema.epoch,
-            timeout: timeout)
+            timeout: timeout, dependsOnKeyspace: dependsOnKeyspace)
     }
 }
 

@@ -66,7 +66,7 @@ extension Planner {
             plan: .select(plan), bindMarkers: try Self.specifications(terms),
             partitionKeyBindIndexes: Self.partitionKeyIndexes(restrictions.partition),
             resultColumns: plan.resultColumns, tableID: table.id, epoch: schema.epoch,
-            timeout: timeout)
+            timeout: timeout, dependsOnKeyspace: syntax.table.keyspace == nil)
     }
 
     /// The table of a table's mutation fragments.

@@ -17,13 +17,15 @@ package final class PreparedPlan: Sendable {
     package let epoch: UInt64
     /// `USING TIMEOUT`: a duration.
     package let timeout: PlannedTimeout?
+    /// Whether it reads or writes a table that it names without a keyspace, so that USE decides.
+    package let dependsOnKeyspace: Bool
     /// The markers whose values have sets or maps in them.
     let orderedMarkers: [Int]
 
     init(
         plan: Plan, bindMarkers: [ColumnSpecification], partitionKeyBindIndexes: [Int],
         resultColumns: [ColumnSpecification], tableID: TableID?, epoch: UInt64,
-        timeout: PlannedTimeout? = nil
+        timeout: PlannedTimeout? = nil, dependsOnKeyspace: Bool = false
     ) {
         self.plan = plan
         self.bindMarkers = bindMarkers
@@ -32,6 +34,7 @@ package final class PreparedPlan: Sendable {
         self.tableID = tableID
         self.epoch = epoch
         self.timeout = timeout
+        self.dependsOnKeyspace = dependsOnKeyspace
         orderedMarkers = bindMarkers.indices.filter { bindMarkers[$0].type.hasNormalForm }
     }
 

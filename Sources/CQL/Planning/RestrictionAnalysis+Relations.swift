@@ -75,10 +75,11 @@ extension RestrictionAnalysis {
         }
         if relation.comparison.isContainment {
             let part = try Self.containedType(column, relation.comparison)
+            let label = relation.comparison.isOfKey ? "key(\(name))" : "value(\(name))"
             filter(
                 .term(
                     try compiler.compile(
-                        try Self.single(relation.operand), as: part, for: "value(\(name))")))
+                        try Self.single(relation.operand), as: part, for: label)))
             unkeyed.append(place)
             if case .clustering(let position, _) = column.kind {
                 try checkOrder(position, isSlice: false)
@@ -163,7 +164,7 @@ extension RestrictionAnalysis {
     private static func containedType(
         _ column: ColumnSchema, _ comparison: RelationOperator
     ) throws(CQLError) -> CQLType {
-        let isKey = comparison == .containsKey || comparison == .notContainsKey
+        let isKey = comparison.isOfKey
         switch (column.type, isKey) {
         case (.list(let element, _), false), (.set(let element, _), false): return element
         case (.map(_, let value, _), false): return value
@@ -474,10 +475,8 @@ extension Relation {
 
 extension RelationOperator {
     /// Whether it looks into a collection.
-    var isContainment: Bool {
-        switch self {
-        case .contains, .containsKey, .notContains, .notContainsKey: true
-        default: false
-        }
-    }
+    var isContainment: Bool { self == .contains || self == .notContains || isOfKey }
+
+    /// Whether it looks for a key of a map.
+    var isOfKey: Bool { self == .containsKey || self == .notContainsKey }
 }

@@ -58,6 +58,7 @@ struct SelectorCompiler {
             let (call, type, names) = try call(function, [inner])
             return (call, type, "-\(names[0])")
         case .tuple(let items) where items.count == 1 && expected?.isTuple != true:
+            guard expected != nil else { throw cannotInfer(selector) }
             let (inner, type, name) = try compile(items[0], as: expected)
             return (inner, type, "(\(name))")
         case .tuple, .list, .set, .map: return try literal(selector, expected)
@@ -108,13 +109,14 @@ struct SelectorCompiler {
             throw .invalid("Cannot assign value \(text) to \(text) of type \(type.cqlName)")
         }
         let (planned, _, name) = try compile(inner, as: type)
-        return (planned, type, "(\(syntax))\(name)")
+        // A hint makes a value of a whole, never of cells.
+        return (planned, type.frozen, "(\(syntax))\(name)")
     }
 
     // MARK: Parts
 
     private mutating func field(_ inner: Selector, _ field: String) throws(CQLError) -> Typed {
-        let (planned, type, name) = try compile(inner)
+        let (planned, type, name) = try compile(inner, as: try parenthesisedType(inner))
         let (definition, index) = try Self.field(field, of: type, name)
         return (
             .field(planned, index, type), definition.fields[index].type,
@@ -192,16 +194,13 @@ struct SelectorCompiler {
         return (planned[0], planned[1])
     }
 
-    /// The column that a chain of fields, elements and slices begins with, the first of these, and how
-    /// many there are.
-    private static func root(
-        of selector: Selector
-    ) -> (column: String, part: Selector, depth: Int)? {
+    /// The column that a chain of fields, elements and slices begins with, and these in their order.
+    private static func chain(of selector: Selector) -> (column: String, links: [Selector])? {
         switch selector {
-        case .column(let name): return (name, selector, 0)
+        case .column(let name): return (name, [])
         case .field(let inner, _), .element(let inner, _), .slice(let inner, _, _):
-            guard let root = root(of: inner) else { return nil }
-            return (root.column, root.depth == 0 ? selector : root.part, root.depth + 1)
+            guard let chain = chain(of: inner) else { return nil }
+            return (chain.column, chain.links + [selector])
         default: return nil
         }
     }
@@ -220,29 +219,34 @@ struct SelectorCompiler {
     private mutating func writeTime(
         _ kind: Selector.WriteTimeKind, _ inner: Selector
     ) throws(CQLError) -> Typed {
-        let refusal: CQLError = .invalid(
-            "Cannot use selection function \(kind.rawValue) on \(inner.sourceText): a column, or an"
-                + " element, slice or field of one is needed")
-        guard let root = Self.root(of: inner) else { throw refusal }
-        let column = try self.column(root.column)
-        var part = CellTimeSelection.Part.all
-        switch root.part {
-        case .field(_, let field):
-            part = .field(try Self.field(field, of: column.type, root.column).1)
-        case .element(_, let key):
-            let keyType = try Self.keyType(column.type, root.column, "Element")
-            part = .element(
-                try terms.compile(key, as: keyType, for: Self.keyName(column.type, root.column)))
-        case .slice(_, let from, let to):
-            // Of several cells only one can have a part that is asked for.
-            if root.depth > 1, column.type.isMultiCell { throw refusal }
-            let (first, last) = try bounds(column.type, root.column, from, to)
-            part = .slice(from: first, to: last)
-        default: break
+        guard let chain = Self.chain(of: inner) else {
+            throw .invalid(
+                "Cannot use selection function \(kind.rawValue) on \(inner.sourceText): a column, or"
+                    + " an element, slice or field of one is needed")
+        }
+        let column = try self.column(chain.column)
+        var parts: [CellTimeSelection.Part] = []
+        // Only a slice leaves several cells, of which the next link takes some.
+        loop: for link in chain.links {
+            switch link {
+            case .field(_, let field):
+                parts.append(.field(try Self.field(field, of: column.type, chain.column).1))
+                break loop
+            case .element(_, let key):
+                let keyType = try Self.keyType(column.type, chain.column, "Element")
+                let name = Self.keyName(column.type, chain.column)
+                parts.append(.element(try terms.compile(key, as: keyType, for: name)))
+                break loop
+            case .slice(_, let from, let to):
+                let (first, last) = try bounds(column.type, chain.column, from, to)
+                parts.append(.slice(from: first, to: last))
+                if !column.type.isMultiCell { break loop }
+            default: break loop
+            }
         }
         // What lies inside of one cell has that cell's time, if it is there at all.
         var presence: PlannedSelector?
-        if root.depth > 1 || (root.depth == 1 && !column.type.isMultiCell) {
+        if chain.links.count > (column.type.isMultiCell ? parts.count : 0) {
             presence = try compile(inner).selector
         }
         let name = Self.partName(inner)
@@ -254,7 +258,7 @@ struct SelectorCompiler {
             throw .invalid("Cannot use selection function ttl on counters")
         }
         let selection = CellTimeSelection(
-            kind: kind, slot: table.slot(of: column), type: column.type, part: part,
+            kind: kind, slot: table.slot(of: column), type: column.type, parts: parts,
             name: column.name, presence: presence)
         let single: CQLType = kind == .timeToLive ? .int : .bigint
         return (
@@ -290,6 +294,9 @@ struct SelectorCompiler {
             let planned = try parts(items.map { ($0, element) }, &self)
             return (.collection(type, planned), type, "[" + names.joined(separator: ", ") + "]")
         case (.set(let items), .set(let element, _)):
+            guard element != .duration else {
+                throw .invalid("Durations are not allowed inside sets: \(type.frozen.cqlName)")
+            }
             let planned = try parts(items.map { ($0, element) }, &self)
             return (.collection(type, planned), type, "{" + names.joined(separator: ", ") + "}")
         case (.set, .map): return (.collection(type, []), type, "{}")
@@ -396,7 +403,7 @@ struct SelectorCompiler {
             return aggregate(.countRows, nil, .bigint, "count")
         }
         let before = aggregates.count
-        let (selector, type, name) = try compile(argument)
+        let (selector, type, name) = try compile(argument, as: try parenthesisedType(argument))
         guard aggregates.count == before else {
             throw .invalid(
                 "aggregate functions cannot be used as arguments of aggregate functions")
@@ -416,17 +423,15 @@ struct SelectorCompiler {
 
     private func argument(_ selector: Selector) throws(CQLError) -> CallArgument {
         if case .term(let term) = selector { return terms.argument(term) }
-        var type = try exactType(selector)
-        // A hint makes a value of a whole, never of cells.
-        if case .typeHint = selector { type = type?.frozen }
+        var exact = try parenthesisedType(selector)
+        if exact == nil { exact = try exactType(selector) }
         let compiler = self
         var elementCount: Int?
         if case .list(let items) = selector { elementCount = items.count }
-        let exact = type
         return CallArgument(
             text: selector.sourceText, exactType: exact, likelyType: exact,
             elementCount: elementCount
-        ) { wanted in
+        ) { [exact, elementCount] wanted in
             if let exact, elementCount == nil { return exact.assignability(to: wanted) }
             do throws(CQLError) {
                 return try compiler.suits(selector, wanted)
@@ -437,15 +442,24 @@ struct SelectorCompiler {
         }
     }
 
-    /// The type of an expression that has one whatever is expected of it.
+    /// The type of what stands alone in parentheses.
+    private func parenthesisedType(_ selector: Selector) throws(CQLError) -> CQLType? {
+        guard case .tuple(let items) = selector, items.count == 1 else { return nil }
+        if let type = try parenthesisedType(items[0]) { return type }
+        return try exactType(items[0])
+    }
+
+    /// The type of an expression that has one whatever is expected of it. An expression in parentheses
+    /// has none: it may be a tuple of one.
     private func exactType(_ selector: Selector) throws(CQLError) -> CQLType? {
         switch selector {
         case .column(let name): return try column(name).type
         case .term(let term): return try terms.exactType(term)
         case .countRows: return .bigint
-        case .cast(_, let syntax), .typeHint(let syntax, _): return try resolve(syntax)
-        case .tuple(let items) where items.count == 1: return try exactType(items[0])
+        case .cast(_, let syntax): return try resolve(syntax)
+        case .typeHint(let syntax, _): return try resolve(syntax).frozen
         case .tuple(let items):
+            if items.count == 1 { return nil }
             var types: [CQLType] = []
             for item in items {
                 guard let type = try exactType(item) else { return nil }
@@ -453,9 +467,9 @@ struct SelectorCompiler {
             }
             return .tuple(types)
         case .list(let items):
-            return try firstType(items).map { .list($0.frozen, frozen: false) }
+            return try firstType(items).map { .list($0.frozen, frozen: true) }
         case .set(let items):
-            return try firstType(items).map { .set($0.frozen, frozen: false) }
+            return try firstType(items).map { .set($0.frozen, frozen: true) }
         case .map(let entries):
             // A key that is a bare name may be a field of a user-defined type.
             for entry in entries {
@@ -466,7 +480,7 @@ struct SelectorCompiler {
             guard let key = try firstType(entries.map(\.key)),
                 let value = try firstType(entries.map(\.value))
             else { return nil }
-            return .map(key.frozen, value.frozen, frozen: false)
+            return .map(key.frozen, value.frozen, frozen: true)
         case .function(let name, let arguments):
             let plain = QualifiedName(keyspace: name.keyspace, name: name.name.lowercased())
             if let kind = Self.aggregateKind(plain) {
@@ -562,7 +576,8 @@ extension Selector {
         case .column(let name): name
         case .term(let term): term.sourceText
         case .countRows: "count(*)"
-        case .function(let name, let arguments): "\(name)(\(list(arguments)))"
+        case .function(let name, let arguments):
+            "\(name.keyspace == nil ? "system." : "")\(name)(\(list(arguments)))"
         case .writeTime(let kind, let inner): "\(kind.rawValue)(\(inner.sourceText))"
         case .cast(let inner, let type): "cast(\(inner.sourceText) as \(type))"
         case .field(let inner, let field): "\(inner.sourceText).\(field)"

@@ -142,7 +142,7 @@ package enum Resource: Hashable, Sendable, CustomStringConvertible {
         case .allKeyspaces, .keyspace, .allTables: data.union(.create)
         case .table: data
         case .allRoles: [.create, .alter, .drop, .authorize, .describe]
-        case .role: [.alter, .drop, .authorize]
+        case .role: [.alter, .drop, .authorize, .describe]
         case .allFunctions, .functions: [.create, .alter, .drop, .authorize, .execute]
         }
     }

@@ -41,11 +41,7 @@ extension SchemaChange {
         _ syntax: CreateTableSyntax, id: TableID, in keyspace: String, types: [UserDefinedType]
     ) throws(CQLError) -> TableSchema {
         let name = syntax.name.name
-        guard isPlain(name) else {
-            throw .configuration(
-                "Table name must not be empty, more than 48 characters long, or contain"
-                    + " non-alphanumeric-underscore characters (got \"\(name)\")")
-        }
+        try checkTableName(name, in: keyspace)
         let options = try TableProperties.apply(syntax.properties, to: TableOptions())
         let resolution = TypeResolution(keyspace: keyspace, types: types)
         var resolved: [String: CQLType] = [:]
@@ -163,8 +159,11 @@ extension SchemaChange {
                 "Duplicate column '\(column)' in CLUSTERING ORDER BY clause for table"
                     + " '\(syntax.name)'")
         }
-        guard syntax.clusteringOrder.count <= clustering.count else {
-            throw .invalid("Only clustering columns can be defined in CLUSTERING ORDER directive")
+        let others = named.filter { !clustering.contains($0) }
+        guard others.isEmpty else {
+            throw .invalid(
+                "Only clustering key columns can be defined in CLUSTERING ORDER directive:"
+                    + " [\(others.joined(separator: ", "))] are not clustering columns")
         }
         var orders: [String: ClusteringOrder] = [:]
         for (expected, given) in zip(clustering, syntax.clusteringOrder) {

@@ -115,12 +115,13 @@ package struct SchemaChange: Sendable {
     package var neededPermission: (permission: PermissionSet, on: Resource)? {
         switch statement {
         case .createKeyspace: (.create, .allKeyspaces)
-        case .alterKeyspace, .alterType: (.alter, .keyspace(keyspace))
-        case .dropKeyspace, .dropType, .dropAbsent: (.drop, .keyspace(keyspace))
-        case .createTable: (.create, .allTables(keyspace))
+        case .alterKeyspace: (.alter, .keyspace(keyspace))
+        case .dropKeyspace, .dropAbsent: (.drop, .keyspace(keyspace))
+        case .createTable, .createType: (.create, .allTables(keyspace))
+        case .alterType: (.alter, .allTables(keyspace))
+        case .dropType: (.drop, .allTables(keyspace))
         case .alterTable(let syntax): (.alter, .table(keyspace, syntax.name.name))
         case .dropTable(let name, _): (.drop, .table(keyspace, name.name))
-        case .createType: (.create, .keyspace(keyspace))
         default: nil
         }
     }
@@ -150,17 +151,39 @@ package struct SchemaChange: Sendable {
         return found
     }
 
-    /// Names become folder names, so they are short and plain.
-    static func isPlain(_ name: String) -> Bool {
-        let hasPlainBytes = name.utf8.allSatisfy { byte in
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"):
-                true
-            default: false
-            }
+    /// Names of keyspaces are short and plain.
+    static func checkKeyspaceName(_ name: String) throws(CQLError) {
+        guard isPlain(name), name.utf8.count <= 48 else {
+            throw .invalid(
+                "Keyspace name must not be empty, more than 48 characters long, or contain"
+                    + " non-alphanumeric-underscore characters (got '\(name)')")
         }
-        return hasPlainBytes && !name.isEmpty && name.utf8.count <= 48
+    }
+
+    /// Names of tables are plain too, and such that Cassandra has room for them in the name of a folder.
+    static func checkTableName(_ name: String, in keyspace: String) throws(CQLError) {
+        guard isPlain(name) else {
+            throw .configuration(
+                "\(keyspace).\(name): Table name must not be empty or not contain"
+                    + " non-alphanumeric-underscore characters (got \"\(name)\")")
+        }
+        guard name.utf8.count <= 222 else {
+            throw .configuration(
+                "\(keyspace).\(name): Table name must not be more than 222 characters long (got"
+                    + " \(name.utf8.count) characters for \"\(name)\")")
+        }
+    }
+
+    private static func isPlain(_ name: String) -> Bool {
+        !name.isEmpty
+            && name.utf8.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"):
+                    true
+                default: false
+                }
+            }
     }
 
     // MARK: Keyspaces
@@ -168,11 +191,7 @@ package struct SchemaChange: Sendable {
     private func createKeyspace(
         _ name: String, _ ifNotExists: Bool, _ properties: [Property], _ schema: SchemaSnapshot
     ) throws(CQLError) -> SchemaChangeOutcome {
-        guard Self.isPlain(name) else {
-            throw .invalid(
-                "Keyspace name must not be empty, more than 48 characters long, or contain"
-                    + " non-alphanumeric-underscore characters (got '\(name)')")
-        }
+        try Self.checkKeyspaceName(name)
         try KeyspaceProperties.checkNames(properties)
         guard schema.keyspace(named: name) == nil, !SystemSchema.isReplicated(name) else {
             if ifNotExists { return .nothing }

@@ -177,6 +177,15 @@ extension CompactionOptions {
             }
             options.fanout = value
         }
+        // The largest of the nine levels still has to have a size.
+        let largest = (0..<8).reduce(WholeNumber(Int64(options.sstableBytes))) { size, _ in
+            size * WholeNumber(Int64(options.fanout))
+        }
+        guard (largest + WholeNumber(Int64.max).negated).isNegative else {
+            throw .configuration(
+                "At most \(Int64.max) bytes may be in a compaction level; your maxSSTableSize must be"
+                    + " absurdly high to compute \(largest.text)")
+        }
         if let text = reader.text("single_sstable_uplevel") {
             options.singleSSTableUplevel = text.lowercased() == "true"
         }

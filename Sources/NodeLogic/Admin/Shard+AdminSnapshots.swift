@@ -108,7 +108,8 @@ extension Shard {
         else { return nil }
         let text = Self.statements(table, schema)
         return SnapshotRequest(
-            tag: "\(reason)-\(table.name)",
+            // A tag has less room than a name of a table.
+            tag: "\(reason)-\(table.name.prefix(96))",
             tables: [SnapshotRequest.Table(id: id, schemaText: text)], parts: shardCount,
             createdAt: now.wall)
     }

@@ -387,7 +387,12 @@ struct RoleRules {
         guard judgesPermissions else {
             throw .invalid("LIST PERMISSIONS operation is not supported by AllowAllAuthorizer")
         }
-        guard isSuperuser || role.map({ book.closure(of: performer).contains($0) }) ?? false else {
+        let mayList =
+            isSuperuser || isPermitted(.describe, on: .allRoles)
+            || role.map {
+                book.closure(of: performer).contains($0) || isPermitted(.describe, on: .role($0))
+            } ?? false
+        guard mayList else {
             throw .unauthorized(
                 "You are not authorized to view \(role ?? "everyone")'s permissions")
         }

@@ -140,6 +140,7 @@ class Prepared:
         if frame.opcode == wire.ERROR:
             raise Failed(f"error {frame.error}")
         reader = Reader(frame.body)
+        self.warnings = [reader.string() for _ in range(reader.take("H"))] if frame.flags & 8 else []
         equal(reader.take("i"), 4, "kind of the result")
         self.id = reader.short_bytes()
         self.metadata_id = reader.short_bytes() if connection.version >= 5 else None

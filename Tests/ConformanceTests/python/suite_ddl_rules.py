@@ -386,7 +386,11 @@ refusals([
     ("a reserved type name", "CREATE TYPE byte (a int)", SyntaxException, "Invalid (reserved) user type name byte"),
     ("a table that exists", "CREATE TABLE $t (k int PRIMARY KEY)", AlreadyExists, "already exists"),
     invalid("no clustering column to order", "CREATE TABLE refused (k int PRIMARY KEY, v int) "
-            "WITH CLUSTERING ORDER BY (v ASC)", "Only clustering columns can be defined in CLUSTERING ORDER directive"),
+            "WITH CLUSTERING ORDER BY (v ASC)",
+            "Only clustering key columns can be defined in CLUSTERING ORDER directive: [v] are not clustering columns"),
+    invalid("other columns to order beside one that clusters",
+            "CREATE TABLE refused (k int, c int, v int, PRIMARY KEY (k, c)) WITH CLUSTERING ORDER BY (k ASC, v ASC, c ASC)",
+            "Only clustering key columns can be defined in CLUSTERING ORDER directive: [k, v] are not clustering columns"),
     invalid("a clustering column that is ordered twice",
             "CREATE TABLE refused (k int, c int, PRIMARY KEY (k, c)) WITH CLUSTERING ORDER BY (c ASC, c DESC)",
             "Duplicate column 'c' in CLUSTERING ORDER BY clause for table 'refused'"),

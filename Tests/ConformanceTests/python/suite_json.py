@@ -288,3 +288,11 @@ def an_empty_value_is_an_empty_string(env):
     name = env.table("k int PRIMARY KEY, i int, u uuid")
     env.execute(f"INSERT INTO {name} (k, i, u) VALUES (1, blob_as_int(0x), blob_as_uuid(0x))")
     equal(env.rows(f"SELECT JSON * FROM {name}"), [('{"k": 1, "i": "", "u": ""}',)])
+
+
+@behaviour
+def an_empty_string_is_an_empty_decimal(env):
+    name = env.table("k int PRIMARY KEY, d decimal")
+    env.execute(f"INSERT INTO {name} JSON '{{\"k\": 1, \"d\": \"\"}}'")
+    equal(env.rows(f"SELECT decimal_as_blob(d) FROM {name}"), [(b"",)])
+    equal(env.rows(f"SELECT JSON d FROM {name}"), [('{"d": ""}',)])

@@ -4,7 +4,8 @@ import struct
 
 import wire
 from cassandra import ConsistencyLevel, InvalidRequest, Unauthorized
-from cassandra.protocol import SyntaxException
+from cassandra.cluster import ResponseFuture
+from cassandra.protocol import PrepareMessage, SyntaxException
 
 from harness import behaviour, equal, eventually, needs, true
 
@@ -251,3 +252,24 @@ def many_statements_are_prepared_and_executed(env):
     for k, statement in enumerate(statements):
         env.execute(statement, (k,))
     equal(env.rows(f"SELECT count(*) FROM {name}"), [(200,)])
+
+
+def prepared_warnings(session, text):
+    future = ResponseFuture(session, PrepareMessage(query=text), query=None, timeout=10)
+    future.send_request()
+    future.result()
+    return future.warnings or []
+
+
+@behaviour
+def a_connection_is_warned_once_of_statements_that_depend_on_its_use(env):
+    table = env.table("k int PRIMARY KEY, v int")
+    full = f"{env.keyspace}.{table}"
+    session = env.only(1)
+    for text in (f"SELECT v FROM {full} WHERE k = ?", f"INSERT INTO {full} (k, v) VALUES (?, ?)",
+                 f"BEGIN BATCH UPDATE {full} SET v = 1 WHERE k = 1; APPLY BATCH"):
+        equal(prepared_warnings(session, text), [], text)
+    mixed = f"BEGIN BATCH UPDATE {full} SET v = 1 WHERE k = 1; DELETE FROM {table} WHERE k = 2; APPLY BATCH"
+    found = [prepared_warnings(session, mixed), prepared_warnings(session, f"SELECT k FROM {table}")]
+    equal([len(each) for each in found], [1, 0])
+    true(found[0][0].startswith("`USE <keyspace>` with prepared statements is considered to be an anti-pattern"), found)

@@ -290,6 +290,7 @@ def an_id_is_the_digest_of_keyspace_and_text(env, connection):
 @in_version_5
 def prepare_takes_a_keyspace(env, connection):
     prepared = Prepared(connection, f"SELECT v FROM {table(env).split('.')[1]} WHERE k = ?", env.keyspace)
+    equal(prepared.warnings, [])
     rows = Rows(prepared.execute(connection, VALUES, struct.pack(">H", 1) + number(3)))
     equal(rows.numbers, [(30,)])
 

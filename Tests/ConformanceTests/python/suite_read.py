@@ -3,7 +3,7 @@
 
 from cassandra import ConsistencyLevel, InvalidRequest, ReadTimeout, WriteTimeout
 from cassandra.protocol import SyntaxException
-from cassandra.query import SimpleStatement
+from cassandra.query import UNSET_VALUE, SimpleStatement
 
 from harness import behaviour, equal, eventually, needs, refusals, true
 
@@ -505,6 +505,19 @@ def a_trace_of_a_prepared_statement_has_its_bound_values(env):
     trace = env.session.execute(prepared, (12,), trace=True).get_query_trace(max_wait_sec=10)
     equal(trace.request_type, "Execute CQL3 prepared query")
     equal(trace.parameters["bound_var_0_k"], "12")
+
+
+@behaviour
+def a_trace_names_the_keys_that_were_bound_and_what_was_unset(env):
+    name = env.table("k int PRIMARY KEY, m map<int, text>")
+    for statement, values, names in (
+            (f"SELECT k FROM {name} WHERE m CONTAINS KEY ? ALLOW FILTERING", (7,), {"bound_var_0_key(m)": "7"}),
+            (f"SELECT k FROM {name} WHERE m CONTAINS ? ALLOW FILTERING", ("x",), {"bound_var_0_value(m)": "'x'"}),
+            (f"INSERT INTO {name} (k, m) VALUES (?, ?)", (1, UNSET_VALUE),
+             {"bound_var_0_k": "1", "bound_var_1_m": "<unset>"})):
+        trace = env.session.execute(
+            env.session.prepare(statement), values, trace=True).get_query_trace(max_wait_sec=10)
+        equal({key: value for key, value in trace.parameters.items() if key.startswith("bound_")}, names)
 
 
 CASES = [

@@ -179,7 +179,8 @@ def whoever_creates_a_role_may_alter_and_drop_it(own):
     maker.execute(f"CREATE ROLE {name}")
     equal(
         [row[3] for row in maker.execute(f"LIST ALL PERMISSIONS ON ROLE {name} OF maker NORECURSIVE")],
-        ["ALTER", "DROP", "AUTHORIZE"])
+        ["ALTER", "DROP", "AUTHORIZE", "DESCRIBE"])
+    equal(list(maker.execute(f"LIST ALL PERMISSIONS OF {name}")), [])
     maker.execute(f"ALTER ROLE {name} WITH LOGIN = true")
     maker.execute(f"DROP ROLE {name}")
     equal(role(own, name), None)

@@ -104,7 +104,8 @@ refusals([
     ("an order of a column that does not cluster",
      "CREATE TABLE refused (k int, c int, v int, PRIMARY KEY (k, c)) "
      "WITH CLUSTERING ORDER BY (c ASC, v ASC)",
-     InvalidRequest, "Only clustering columns can be defined in CLUSTERING ORDER directive"),
+     InvalidRequest,
+     "Only clustering key columns can be defined in CLUSTERING ORDER directive: [v] are not clustering columns"),
     ("an order that skips a column",
      "CREATE TABLE refused (k int, c int, d int, PRIMARY KEY (k, c, d)) "
      "WITH CLUSTERING ORDER BY (d ASC)",

@@ -80,7 +80,7 @@ CASES = [
     ("CAST(c + d AS text)", "7", "cast(c + d as text)"),
     # hints and literals
     ("(int)5", 5, "(int)5"), ("(text)'x'", "x", "(text)'x'"), ("(bigint)c", None, False),
-    ("[c, 4]", [3, 4], "[c, 4]"), ("(c, s)", (3, "text"), "(c, s)"), ("(c)", 3, "(c)"),
+    ("[c, 4]", [3, 4], "[c, 4]"), ("(c, s)", (3, "text"), "(c, s)"), ("(c)", None, False),
     ("{c, 3, 1}", {1, 3}, "{c, 3, 1}"), ("(map<text, int>){'a': c}", {"a": 3}, "(map<text, int>){'a': c}"),
     ("{s: c}", {"text": 3}, "{s: c}"), ("(set<int>){}", set(), None),
     ("(list<bigint>)[1, 2]", [1, 2], "(list<bigint>)[1, 2]"), ("(tuple<int, text>)(1, 'a')", (1, "a"), None),
@@ -95,6 +95,13 @@ CASES = [
     ("st[..2]", {1, 2}, None), ("fm['x']", 9, None), ("u.street", "Main", "u.street"),
     ("fu.number", 6, "fu.number"), ("m['a'] + m['b']", 3, None), ("u.number * 2", 10, None),
     ("map_keys(m)['a']", "a", None),
+    # alone in parentheses: a tuple of one where one is expected
+    ("(tuple<int>)(c)", (3,), "(tuple<int>)(c)"), ("(tuple<tuple<int>>)((c))", ((3,),), None),
+    ("(tuple<tuple<int, text>>)((c, s))", ((3, "text"),), None), ("(int)(c)", 3, "(int)(c)"),
+    ("[(c), 4]", None, False), ("[c, (d + 0)]", None, False), ("[[c], ([4])]", [[3], [4]], None),
+    ("(map<int, frozen<tuple<bigint>>>){c: (d)}", {3: (4,)}, None),
+    ("(fu).number", 6, None), ("((address){number: 4}).number", 4, None), ("max((c))", 3, None),
+    ("((c + 1)) * 2", 8, None),
 ]
 
 
@@ -210,6 +217,9 @@ TIMES = [
     ("writetime(f[1])", 30), ("writetime(f[9])", None), ("writetime(f[..5])", 30), ("writetime(f[5..])", None),
     ("writetime(g['x'][1])", 30), ("writetime(g['x'][3])", None), ("writetime(g['x'][1..2])", 30),
     ("maxwritetime(g['y'][1])", None),
+    ("writetime(m['a'..'b']['b'])", 20), ("writetime(m['b'..]['a'])", None), ("writetime(m['a'..][..'a'])", [10]),
+    ("maxwritetime(m['a'..'z'][..'a'])", 10), ("writetime(g['a'..'z']['x'][1])", 30),
+    ("writetime(g['a'..'z']['x'][3])", None),
 ]
 
 
@@ -267,6 +277,15 @@ refusals([
     ("a text without a type", "SELECT 'x' FROM $t", InvalidRequest, "Cannot infer type for term 'x' " + INFER),
     ("a marker without a type", "SELECT null FROM $t", InvalidRequest, "Cannot infer type for term NULL " + INFER),
     ("a list without a type", "SELECT [1, 2] FROM $t", InvalidRequest, "Cannot infer type for term [1, 2] " + INFER),
+    ("a column alone in parentheses", "SELECT (c) FROM $t", InvalidRequest, "Cannot infer type for term (c) " + INFER),
+    ("a tuple alone in parentheses", "SELECT ((tuple<int>)(1)) FROM $t", InvalidRequest,
+     "Cannot infer type for term ((tuple<int>)(1)) " + INFER),
+    ("a map of calls without a type", "SELECT {'a': min(c)} FROM $t", InvalidRequest,
+     "Cannot infer type for term {'a': system.min(c)} " + INFER),
+    ("a field of a map", "SELECT (map<text, int>){'a': min(c)}.a FROM $t", InvalidRequest,
+     "Invalid field selection: (map<text, int>){'a': system.min(c)} of type frozen<map<text, int>> is not a user type"),
+    ("a set of durations", "SELECT {(duration)1d, (duration)2d} FROM $t", InvalidRequest,
+     "Durations are not allowed inside sets: frozen<set<duration>>"),
     ("a hint that does not fit a literal", "SELECT (int)'x' FROM $t", InvalidRequest,
      "Cannot assign value (int)'x' to (int)'x' of type int"),
     ("a hint that does not fit a column", "SELECT (tinyint)s FROM $t", InvalidRequest,
@@ -289,7 +308,9 @@ refusals([
     ("division by zero", "SELECT c / 0 FROM $t", FunctionFailure,
      "the operation 'int / int' failed: / by zero"),
     ("remainder by zero", "SELECT c % 0 FROM $t", FunctionFailure, "the operation 'int % int' failed: / by zero"),
-    ("division of decimals by zero", "SELECT g / 0 FROM $t", FunctionFailure, "failed: / by zero"),
+    ("division of decimals by zero", "SELECT g / 0 FROM $t", FunctionFailure,
+     "the operation 'decimal / int' failed: BigInteger divide by zero"),
+    ("division of a decimal of zero by zero", "SELECT (g - g) / 0 FROM $t", FunctionFailure, "failed: / by zero"),
     ("division of varints by zero", "SELECT h / 0 FROM $t", FunctionFailure,
      "the operation 'varint / int' failed: BigInteger divide by zero"),
     ("hours on a date", "SELECT dt + 10h FROM $t", FunctionFailure,

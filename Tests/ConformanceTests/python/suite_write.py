@@ -650,3 +650,18 @@ def an_empty_collection_is_null(env):
     name, k = collections(env), keys(env)
     env.execute(f"INSERT INTO {name} (k, s) VALUES ({k}, {{}})")
     equal(env.rows(f"SELECT s FROM {name} WHERE k = {k}")[0][0], None)
+
+
+@behaviour
+def an_element_that_one_statement_writes_twice_is_as_if_two_had_written_it(env):
+    name, k = env.table("k int PRIMARY KEY, m map<int, int>, s set<int>"), 1
+    env.execute(f"INSERT INTO {name} (k, m, s) VALUES ({k}, {{1: 1}}, {{1}})")
+    for change, entries, elements in (
+            ("m[1] = 9, m[1] = 6", {1: 9}, {1}),
+            ("m = m + {2: 5}, m[2] = 7", {1: 9, 2: 7}, {1}),
+            ("m = m - {2}, m[2] = 9", {1: 9}, {1}),
+            ("s = s + {3, 4}, s = s - {3}", {1: 9}, {1, 4}),
+            ("s = s - {5}, s = s + {5, 6}", {1: 9}, {1, 4, 6})):
+        env.execute(f"UPDATE {name} SET {change} WHERE k = {k}")
+        row = env.rows(f"SELECT m, s FROM {name} WHERE k = {k}")[0]
+        equal((dict(row[0]), set(row[1])), (entries, elements), change)

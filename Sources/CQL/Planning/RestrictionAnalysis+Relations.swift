@@ -387,6 +387,24 @@ extension RestrictionAnalysis {
 
     // MARK: Tokens
 
+    /// What is wrong with the columns that `token` is given.
+    private static func notThePartitionKey(_ names: [String], _ expected: [String]) -> CQLError {
+        guard Set(names).isSuperset(of: expected) else {
+            return .invalid(
+                "The token() function must be applied to all partition key components or none of them"
+            )
+        }
+        guard Set(names).count == names.count else {
+            return .invalid("The token() function contains duplicate partition key components")
+        }
+        guard names.count == expected.count else {
+            return .invalid("The token() function must contains only partition key components")
+        }
+        return .invalid(
+            "The token function arguments must be in the partition key order: "
+                + expected.joined(separator: ", "))
+    }
+
     private mutating func addToken(
         _ names: [String], _ relation: Relation, _ compiler: inout TermCompiler
     ) throws(CQLError) {
@@ -397,17 +415,7 @@ extension RestrictionAnalysis {
         }
         for name in names { _ = try column(name) }
         let expected = table.partitionKey.map(\.name)
-        guard names == expected else {
-            if Set(names) == Set(expected) {
-                throw .invalid(
-                    "The token function arguments must be in the partition key order: "
-                        + expected.joined(separator: ", "))
-            }
-            throw .invalid(
-                "The token() function must be applied to all partition key components or none of them"
-            )
-        }
-        compiler.partitionKey = table.partitionKey.map(\.type)
+        guard names == expected else { throw Self.notThePartitionKey(names, expected) }
         var entry = token ?? ColumnRelations()
         let name = "partition key token"
         let label = names.joined(separator: ", ")

@@ -18,7 +18,6 @@ struct SelectorCompiler {
     init(table: TableSchema, terms: TermCompiler) {
         self.table = table
         self.terms = terms
-        self.terms.partitionKey = table.partitionKey.map(\.type)
     }
 
     // MARK: Compiling

@@ -192,6 +192,33 @@ def functions_in_values_and_conditions(env):
     equal(env.rows(f"SELECT v FROM {name} WHERE k = abs(3)"), [(b"\x00\x00\x00\x05",)])
 
 
+@behaviour
+def a_token_is_a_value_too(env):
+    name = env.table("k int PRIMARY KEY, t bigint, b blob")
+    env.execute(f"INSERT INTO {name} (k, t, b) VALUES (1234, token(1234), token(1234))")
+    token = env.rows(f"SELECT token(k) FROM {name}")[0][0]
+    equal(env.rows(f"SELECT t, b FROM {name}"), [(token, token.to_bytes(8, "big", signed=True))])
+    env.execute(f"UPDATE {name} SET t = token(7) WHERE k = 7")
+    equal(env.rows(f"SELECT t FROM {name} WHERE t = token(7) AND token(k) = token(7) ALLOW FILTERING"),
+          env.rows(f"SELECT token(k) FROM {name} WHERE k = 7"))
+
+
+@behaviour
+def functions_of_any_type_know_the_types_of_literals(env):
+    equal(env.rows(f"SELECT to_json(5), to_json('a'), collection_count([1, 2]), collection_sum({{1, 2}}), "
+                   f"map_values({{1: 'a'}}), mask_inner('abc', 1, 1) FROM {table(env)} WHERE k = 1"),
+          [("5", '"a"', 2, 3, ["a"], "a*c")])
+
+
+@behaviour
+def the_mask_of_a_vector_is_bounded(env):
+    name = env.table("k int PRIMARY KEY, v vector<int, 2147483647>, w vector<int, 3>")
+    env.execute(f"INSERT INTO {name} (k, w) VALUES (1, [1, 2, 3])")
+    equal(env.rows(f"SELECT v, mask_default(w) FROM {name}"), [(None, [0, 0, 0])])
+    env.refused(InvalidRequest, "has more than 16777216 bytes",
+                lambda: env.execute(f"SELECT mask_default(v) FROM {name}"))
+
+
 NONE_MATCH = "none of its type signatures match (known type signatures: "
 refusals([
     ("an unknown function", "SELECT nope(i) FROM $t", InvalidRequest, "Unknown function 'nope'"),

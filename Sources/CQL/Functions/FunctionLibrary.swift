@@ -57,7 +57,7 @@ enum FunctionLibrary {
                     return [FunctionSignature(name, .toBlob, [type], .blob)]
                 }
                 if name == "blobas" + typeName || name == "blob_as_" + typeName {
-                    return [FunctionSignature(name, .fromBlob(type), [.blob], type)]
+                    return [FunctionSignature(name, .fromBlob(type, name: name), [.blob], type)]
                 }
             }
         }

@@ -165,6 +165,9 @@ struct TermCompiler {
                     "\(plain.name)() may only be used within the selection clause of SELECT"
                         + " statements")
             }
+            guard SelectorCompiler.aggregateKind(plain) == nil else {
+                throw .invalid("Aggregation function are not supported in the where clause")
+            }
             return try FunctionLibrary.resolve(
                 plain, operands, receiver: receiver, partitionKey: partitionKey)
         case .null, .literal, .marker, .list, .set, .map, .userType, .tuple, .typeHint:

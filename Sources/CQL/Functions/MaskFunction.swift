@@ -29,7 +29,8 @@ enum MaskFunction: String, Equatable, Sendable {
         }
         // A digest says nothing of what it is one of.
         let isHash = function == .hash
-        guard let type = arguments[0].exactType ?? (isHash ? nil : receiver) else {
+        let expected = arguments[0].exactType ?? (isHash ? nil : receiver)
+        guard let type = expected ?? arguments[0].likelyType else {
             throw .invalid(
                 "Cannot infer type of argument \(arguments[0].text) in call to function"
                     + " system.\(name): use type casts to disambiguate")

@@ -422,8 +422,10 @@ struct SelectorCompiler {
         var elementCount: Int?
         if case .list(let items) = selector { elementCount = items.count }
         let exact = type
+        var likely = exact
+        if likely == nil { likely = try likelyType(selector) }
         return CallArgument(
-            text: selector.sourceText, exactType: exact, likelyType: exact,
+            text: selector.sourceText, exactType: exact, likelyType: likely,
             elementCount: elementCount
         ) { wanted in
             if let exact, elementCount == nil { return exact.assignability(to: wanted) }
@@ -437,7 +439,7 @@ struct SelectorCompiler {
     }
 
     /// The type of an expression that has one whatever is expected of it.
-    private func exactType(_ selector: Selector) throws(CQLError) -> CQLType? {
+    func exactType(_ selector: Selector) throws(CQLError) -> CQLType? {
         switch selector {
         case .column(let name): return try column(name).type
         case .term(let term): return try terms.exactType(term)

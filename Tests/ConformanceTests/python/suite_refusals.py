@@ -590,6 +590,8 @@ CREATE_TABLE = [
     syntax("no name", "CREATE TABLE (k int PRIMARY KEY)", "line 1:13"),
     invalid("a list without its type", "CREATE TABLE refused (k int PRIMARY KEY, v list)", "Unknown type $ks.list"),
     syntax("a map of one type", "CREATE TABLE refused (k int PRIMARY KEY, v map<int>)", "line 1:"),
+    syntax("more dimensions than an int counts", "CREATE TABLE refused (k int PRIMARY KEY, v vector<float, 2147483648>)",
+           'NumberFormatException For input string: "2147483648"'),
     syntax("a vector without its length", "CREATE TABLE refused (k int PRIMARY KEY, v vector<float>)", "line 1:"),
     syntax("an option without a value", "CREATE TABLE refused (k int PRIMARY KEY) WITH comment =", "line 1:"),
     syntax("NOT NULL", "CREATE TABLE refused (k int PRIMARY KEY, v int NOT NULL)", "line 1:"),

@@ -567,6 +567,9 @@ CREATE_TABLE = [
     syntax("an unknown option", "CREATE TABLE refused (k int PRIMARY KEY) WITH colour = 'red'", "Unknown property 'colour'"),
     config("no class of compaction", "CREATE TABLE refused (k int PRIMARY KEY) WITH compaction = {'min_threshold': 4}",
            "Missing sub-option 'class' for the 'compaction' option."),
+    config("compaction neither on nor off", "CREATE TABLE refused (k int PRIMARY KEY) WITH compaction = "
+           "{'class': 'LeveledCompactionStrategy', 'enabled': 'certainly'}",
+           "enabled should either be 'true' or 'false', not certainly"),
     config("a threshold below two", "CREATE TABLE refused (k int PRIMARY KEY) WITH compaction = "
            "{'class': 'SizeTieredCompactionStrategy', 'min_threshold': 1}", "min"),
     config("a threshold above the largest", "CREATE TABLE refused (k int PRIMARY KEY) WITH compaction = "

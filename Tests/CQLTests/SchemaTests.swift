@@ -83,9 +83,9 @@ import Testing
             ),
             (
                 "CREATE KEYSPACE \"a b\" WITH replication = {'class': 'SimpleStrategy'}",
-                .configuration(
+                .invalid(
                     "Keyspace name must not be empty, more than 48 characters long, or contain"
-                        + " non-alphanumeric-underscore characters (got \"a b\")")
+                        + " non-alphanumeric-underscore characters (got 'a b')")
             ),
         ]
         for (statement, expected) in cases {

@@ -41,7 +41,7 @@ extension SchemaChange {
         _ syntax: CreateTableSyntax, id: TableID, in keyspace: String, types: [UserDefinedType]
     ) throws(CQLError) -> TableSchema {
         let name = syntax.name.name
-        try checkName(name, "Table")
+        try checkTableName(name)
         let options = try TableProperties.apply(syntax.properties, to: TableOptions())
         let resolution = TypeResolution(keyspace: keyspace, types: types)
         var resolved: [String: CQLType] = [:]

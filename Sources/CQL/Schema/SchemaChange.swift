@@ -150,20 +150,40 @@ package struct SchemaChange: Sendable {
         return found
     }
 
-    /// Names become folder names, so they are short and plain.
-    static func checkName(_ name: String, _ what: String) throws(CQLError) {
-        let isPlain = name.utf8.allSatisfy { byte in
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"):
-                true
-            default: false
+    /// The longest name of a table: with 32 digits behind it, it may still name a folder.
+    private static let longestTableName = 222
+
+    /// Names stand in the names of files and folders, so they are plain.
+    private static func isPlain(_ name: String) -> Bool {
+        !name.isEmpty
+            && name.utf8.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"):
+                    true
+                default: false
+                }
             }
+    }
+
+    private static func checkKeyspaceName(_ name: String) throws(CQLError) {
+        guard isPlain(name), name.utf8.count <= 48 else {
+            throw .invalid(
+                "Keyspace name must not be empty, more than 48 characters long, or contain"
+                    + " non-alphanumeric-underscore characters (got '\(name)')")
         }
-        guard isPlain, !name.isEmpty, name.utf8.count <= 48 else {
+    }
+
+    static func checkTableName(_ name: String) throws(CQLError) {
+        guard isPlain(name) else {
             throw .configuration(
-                "\(what) name must not be empty, more than 48 characters long, or contain"
-                    + " non-alphanumeric-underscore characters (got \"\(name)\")")
+                "Table name must not be empty or contain non-alphanumeric-underscore characters"
+                    + " (got \"\(name)\")")
+        }
+        guard name.utf8.count <= longestTableName else {
+            throw .invalid(
+                "Table name must not be more than \(longestTableName) characters long (got"
+                    + " \(name.utf8.count) characters for \"\(name)\")")
         }
     }
 
@@ -172,7 +192,7 @@ package struct SchemaChange: Sendable {
     private func createKeyspace(
         _ name: String, _ ifNotExists: Bool, _ properties: [Property], _ schema: SchemaSnapshot
     ) throws(CQLError) -> SchemaChangeOutcome {
-        try Self.checkName(name, "Keyspace")
+        try Self.checkKeyspaceName(name)
         try KeyspaceProperties.checkNames(properties)
         guard schema.keyspace(named: name) == nil, !SystemSchema.isReplicated(name) else {
             if ifNotExists { return .nothing }

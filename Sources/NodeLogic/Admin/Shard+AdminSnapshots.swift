@@ -107,8 +107,9 @@ extension Shard {
             table.options.allowAutoSnapshot
         else { return nil }
         let text = Self.statements(table, schema)
+        // The tag stands in the names of files, which a long name would make too long.
         return SnapshotRequest(
-            tag: "\(reason)-\(table.name)",
+            tag: "\(reason)-\(table.name.prefix(100))",
             tables: [SnapshotRequest.Table(id: id, schemaText: text)], parts: shardCount,
             createdAt: now.wall)
     }

@@ -476,9 +476,11 @@ USE = [
 CREATE_KEYSPACE = [
     syntax("an unknown property of a keyspace that is there",
            f"CREATE KEYSPACE conformance_refusals WITH replication = {SIMPLE} AND foo = 1", "Unknown property 'foo'"),
-    config("a name that is too long", f"CREATE KEYSPACE {'x' * 49} WITH replication = {SIMPLE}",
-           "Keyspace name must not be empty, more than 48 characters long, or contain non-alphanumeric-underscore "
-           f"characters (got \"{'x' * 49}\")"),
+    invalid("a name that is too long", f"CREATE KEYSPACE {'x' * 49} WITH replication = {SIMPLE}",
+            "Keyspace name must not be empty, more than 48 characters long, or contain non-alphanumeric-underscore "
+            f"characters (got '{'x' * 49}')"),
+    invalid("a name with other characters", f'CREATE KEYSPACE "a-b" WITH replication = {SIMPLE}',
+            "characters (got 'a-b')"),
     syntax("an empty name", f'CREATE KEYSPACE "" WITH replication = {SIMPLE}', "line 1:16"),
     config("a datacenter that is not there",
            "CREATE KEYSPACE refused WITH replication = {'class': 'NetworkTopologyStrategy', 'nope': 1}",
@@ -534,8 +536,8 @@ CREATE_TABLE = [
     invalid("a keyspace that does not", "CREATE TABLE nowhere.x (k int PRIMARY KEY)", "Keyspace 'nowhere' doesn't exist"),
     ("a keyspace of the system", "CREATE TABLE system.x (k int PRIMARY KEY)", (InvalidRequest, Unauthorized),
      "is not user-modifiable"),
-    config("a name that is too long", f"CREATE TABLE {'x' * 49} (k int PRIMARY KEY)",
-           "Table name must not be empty, more than 48 characters long, or contain non-alphanumeric-underscore characters"),
+    invalid("a name that is too long", f"CREATE TABLE {'x' * 223} (k int PRIMARY KEY)",
+            f"Table name must not be more than 222 characters long (got 223 characters for \"{'x' * 223}\")"),
     config("a name with other characters", 'CREATE TABLE "a-b" (k int PRIMARY KEY)',
            'characters (got "a-b")'),
     invalid("no primary key", "CREATE TABLE refused (k int)", "No PRIMARY KEY specifed for table 'refused' (exactly one required)"),

@@ -54,7 +54,7 @@ refusals([
      "{'class': 'SimpleStrategy', 'replication_factor': 1, 'colour': 'red'}",
      ConfigurationException, "colour"),
     ("a bad keyspace name", f"CREATE KEYSPACE \"a-b\" WITH replication = {SIMPLE}",
-     ConfigurationException, "a-b"),
+     InvalidRequest, "a-b"),
     ("altering an unknown keyspace", f"ALTER KEYSPACE nowhere WITH replication = {SIMPLE}",
      InvalidRequest, "nowhere"),
     ("dropping an unknown keyspace", "DROP KEYSPACE nowhere",

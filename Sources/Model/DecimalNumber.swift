@@ -12,6 +12,8 @@ package struct DecimalNumber: Equatable, Sendable {
     /// How many digits a quotient has at least, and behind the point.
     private static let quotientDigits = 32
     private static let maximumQuotientScale = 1_000
+    /// How many significant digits the sum, the difference and the product of two numbers have at most.
+    private static let maximumDigits = 10_000
     /// How far apart the scales of two summands may be: bringing them together costs as many digits.
     private static let maximumScaleDistance = 20_000
 
@@ -115,9 +117,59 @@ package struct DecimalNumber: Equatable, Sendable {
         sum(left, right.negated)
     }
 
+    /// The sum as an operator gives it, with 10,000 significant digits at most.
+    ///
+    /// A number that is too small to be among these digits counts by its sign only, so that no distance of
+    /// the scales costs more than they do (java.math.BigDecimal, `add` with a `MathContext`).
+    package static func + (left: DecimalNumber, right: DecimalNumber) -> DecimalNumber {
+        guard !left.isZero, !right.isZero else {
+            return (left.isZero ? right : left).shortened(
+                towards: max(left.scale, right.scale))
+        }
+        var (large, small) = left.scale <= right.scale ? (left, right) : (right, left)
+        if small.scale - large.scale > maximumDigits {
+            // Where the result ends, and where the other number begins.
+            let end = large.scale - large.unscaled.digitCount + maximumDigits
+            let place = small.scale - small.unscaled.digitCount + 1
+            if place > max(large.scale, end) + 2 {
+                small = DecimalNumber(
+                    unscaled: WholeNumber(small.unscaled.isNegative ? -1 : 1),
+                    scale: max(large.scale, end) + 3)
+            }
+        }
+        let scale = max(large.scale, small.scale)
+        large.unscaled = large.unscaled * WholeNumber.powerOfTen(scale - large.scale)
+        small.unscaled = small.unscaled * WholeNumber.powerOfTen(scale - small.scale)
+        return DecimalNumber(unscaled: large.unscaled + small.unscaled, scale: scale).shortened
+    }
+
+    /// The product as an operator gives it, with 10,000 significant digits at most.
     package static func * (left: DecimalNumber, right: DecimalNumber) -> DecimalNumber {
         DecimalNumber(
-            unscaled: left.unscaled * right.unscaled, scale: left.scale + right.scale)
+            unscaled: left.unscaled * right.unscaled, scale: left.scale + right.scale
+        ).shortened
+    }
+
+    /// The number with 10,000 significant digits at most, half rounded away from zero.
+    private var shortened: DecimalNumber {
+        guard !unscaled.hasFewerDigits(than: Self.maximumDigits) else { return self }
+        let excess = unscaled.digitCount - Self.maximumDigits
+        guard excess > 0 else { return self }
+        let result = DecimalNumber(
+            unscaled: Self.roundedQuotient(unscaled, .powerOfTen(excess), toEven: false),
+            scale: scale - excess)
+        // Nines may have become a one with one digit more.
+        return result.shortened
+    }
+
+    /// The number, shortened, with that scale or the nearest that it may have.
+    private func shortened(towards wanted: Int) -> DecimalNumber {
+        let result = shortened
+        guard wanted > result.scale else { return result }
+        guard !result.isZero else { return DecimalNumber(unscaled: result.unscaled, scale: wanted) }
+        let zeros = min(wanted - result.scale, Self.maximumDigits - result.unscaled.digitCount)
+        return DecimalNumber(
+            unscaled: result.unscaled * WholeNumber.powerOfTen(zeros), scale: result.scale + zeros)
     }
 
     /// The quotient as Cassandra computes it; the divisor is not zero. Nil if the scales are too far

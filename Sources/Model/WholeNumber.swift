@@ -126,6 +126,9 @@ package struct WholeNumber: Equatable, Sendable {
         max(twosComplement.withUnsafeBytes { CQLInteger.digits($0).digits.count }, 1)
     }
 
+    /// Whether the number surely has fewer decimal digits, by its size alone: a limb has ten at most.
+    package func hasFewerDigits(than count: Int) -> Bool { limbs.count * 10 < count }
+
     package var isZero: Bool { limbs.isEmpty }
     package var negated: WholeNumber { WholeNumber(isNegative: !isNegative, limbs: limbs) }
     package var magnitude: WholeNumber { WholeNumber(isNegative: false, limbs: limbs) }

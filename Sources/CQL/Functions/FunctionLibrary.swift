@@ -57,7 +57,7 @@ enum FunctionLibrary {
                     return [FunctionSignature(name, .toBlob, [type], .blob)]
                 }
                 if name == "blobas" + typeName || name == "blob_as_" + typeName {
-                    return [FunctionSignature(name, .fromBlob(type), [.blob], type)]
+                    return [FunctionSignature(name, .fromBlob(type, name: name), [.blob], type)]
                 }
             }
         }
@@ -232,7 +232,7 @@ private enum GenericFunctions {
         // A list that is written out is a vector of its length; a marker takes the other side's type.
         let known = arguments.map { argument in
             argument.elementCount.map { CQLType.vector(.float, dimensions: $0) }
-                ?? argument.exactType
+                ?? argument.exactType ?? argument.likelyType
         }
         guard let first = known[0] ?? known[1] else { throw cannotInfer(name, arguments[0]) }
         let types = known.map { $0 ?? first }
@@ -259,7 +259,9 @@ private enum GenericFunctions {
             throw .invalid(
                 "Invalid number of arguments for function system.\(name)(\(wanted.rawValue))")
         }
-        guard let type = argument.exactType else { throw cannotInfer(name, argument) }
+        guard let type = argument.exactType ?? argument.likelyType else {
+            throw cannotInfer(name, argument)
+        }
         try check(name, argument, type, wanted)
         return type
     }

@@ -25,7 +25,8 @@ final class CallArgument {
     /// nil for literals, which may be of several types, and for bind markers.
     let exactType: CQLType?
     let isMarker: Bool
-    /// The type that suits exactly, if that is known without asking for each.
+    /// The type that suits exactly, if that is known without asking for each: that of a literal too, if
+    /// nothing else is said.
     let likelyType: CQLType?
     /// If it is a call: the arguments of that.
     let operands: [CallArgument]
@@ -228,9 +229,8 @@ extension CQLType {
     func accepts(_ other: CQLType) -> Bool {
         if self == other { return true }
         switch (self, other) {
-        case (.text, .ascii), (.uuid, .timeuuid), (.blob, _), (.bigint, .counter),
-            (.counter, .bigint), (.bigint, .timestamp), (.timestamp, .bigint), (.varint, .int),
-            (.varint, .bigint), (.varint, .timestamp):
+        case (.text, .ascii), (.uuid, .timeuuid), (.blob, _), (.bigint, .timestamp),
+            (.timestamp, .bigint), (.varint, .int), (.varint, .bigint), (.varint, .timestamp):
             return true
         default: return frozen == other.frozen
         }

@@ -29,7 +29,8 @@ enum MaskFunction: String, Equatable, Sendable {
         }
         // A digest says nothing of what it is one of.
         let isHash = function == .hash
-        guard let type = arguments[0].exactType ?? (isHash ? nil : receiver) else {
+        let expected = arguments[0].exactType ?? (isHash ? nil : receiver)
+        guard let type = expected ?? arguments[0].likelyType else {
             throw .invalid(
                 "Cannot infer type of argument \(arguments[0].text) in call to function"
                     + " system.\(name): use type casts to disambiguate")
@@ -61,7 +62,7 @@ enum MaskFunction: String, Equatable, Sendable {
     func evaluate(_ arguments: [[UInt8]?], _ type: CQLType) throws(CQLError) -> [UInt8]? {
         switch self {
         case .null: return nil
-        case .standard: return Self.standardValue(type)
+        case .standard: return try Self.standardValue(type)
         case .replace: return arguments[1]
         case .inner, .outer: return try maskedText(arguments)
         case .hash: return try digest(arguments)
@@ -116,8 +117,11 @@ enum MaskFunction: String, Equatable, Sendable {
         return Array(String(masked).utf8)
     }
 
+    /// What stands for a vector may have no more bytes than a large frame.
+    private static let maximumBytes = 16_777_216
+
     /// What stands for any value of a type: `****` for texts, zero for numbers, nothing for collections.
-    private static func standardValue(_ type: CQLType) -> [UInt8]? {
+    private static func standardValue(_ type: CQLType) throws(CQLError) -> [UInt8]? {
         switch type {
         case .text, .ascii: return Array("****".utf8)
         case .blob, .custom: return []
@@ -131,20 +135,26 @@ enum MaskFunction: String, Equatable, Sendable {
         case .date: return TimeFunctions.date(milliseconds: 0)
         case .time, .timestamp: return SystemValue.bigEndian(Int64(0))
         case .list, .set, .map: return SystemValue.bigEndian(Int32(0))
-        case .tuple(let parts): return fields(parts)
-        case .userDefined(let definition, _): return fields(definition.fields.map(\.type))
+        case .tuple(let parts): return try fields(parts)
+        case .userDefined(let definition, _): return try fields(definition.fields.map(\.type))
         case .vector(let element, let dimensions):
-            guard let value = standardValue(element) else { return nil }
+            guard let value = try standardValue(element) else { return nil }
             let part = PlannedTerm.vectorElement(element, value)
+            guard dimensions <= maximumBytes / max(part.count, 1) else {
+                throw .invalid(
+                    "mask_default of a \(type.cqlName) has more than \(maximumBytes) bytes")
+            }
             return Array((0..<dimensions).map { _ in part }.joined())
         default: return Number.integer(0).bytes(as: type)
         }
     }
 
-    private static func fields(_ types: [CQLType]) -> [UInt8] {
-        types.reduce(into: []) { bytes, type in
-            let value = standardValue(type)
+    private static func fields(_ types: [CQLType]) throws(CQLError) -> [UInt8] {
+        var bytes: [UInt8] = []
+        for type in types {
+            let value = try standardValue(type)
             bytes += SystemValue.bigEndian(Int32(value?.count ?? -1)) + (value ?? [])
         }
+        return bytes
     }
 }

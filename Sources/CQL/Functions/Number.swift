@@ -297,8 +297,8 @@ enum ArithmeticFunctions {
         }
         let result: DecimalNumber?
         switch sign {
-        case .add: result = .sum(a, b)
-        case .subtract: result = .difference(a, b)
+        case .add: result = a + b
+        case .subtract: result = a + b.negated
         case .multiply: result = a * b
         case .divide, .remainder:
             guard !b.isZero else {

@@ -19,7 +19,8 @@ enum ScalarFunction: Equatable, Sendable {
     case floor(CQLType)
     /// `intAsBlob` and the like, whose bytes stay as they are.
     case toBlob
-    case fromBlob(CQLType)
+    /// `blobAsInt` and the like, by the name that the statement calls it.
+    case fromBlob(CQLType, name: String)
     case cast(from: CQLType, to: CQLType)
     /// `left sign right`, the types being those of the operands and of the result.
     case arithmetic(ArithmeticOperator, CQLType, CQLType, CQLType)
@@ -82,8 +83,8 @@ enum ScalarFunction: Equatable, Sendable {
         guard let argument = values.first else { return nil }
         switch self {
         case .toBlob: return argument
-        case .fromBlob(let type):
-            return try Self.checked(argument, type)
+        case .fromBlob(let type, let name):
+            return try Self.checked(argument, type, name)
         case .arithmetic(let sign, let left, let right, let result):
             return try ArithmeticFunctions.evaluate(
                 sign, (values[0], left), (values[1], right), result)
@@ -129,12 +130,14 @@ enum ScalarFunction: Equatable, Sendable {
 
     private static func bytes(_ value: Int64) -> [UInt8] { SystemValue.bigEndian(value) }
 
-    private static func checked(_ value: [UInt8], _ type: CQLType) throws(CQLError) -> [UInt8] {
+    private static func checked(
+        _ value: [UInt8], _ type: CQLType, _ name: String
+    ) throws(CQLError) -> [UInt8] {
         do throws(CQLValueError) {
             try value.withBytes { (raw) throws(CQLValueError) in try type.validate(raw) }
         } catch {
             throw .invalid(
-                "In call to function system.blob_as_\(type.cqlName), value"
+                "In call to function system.\(name), value"
                     + " 0x\(HexText.text(value)) is not a valid binary representation for type"
                     + " \(type.cqlName)")
         }

@@ -287,12 +287,14 @@ extension Parser {
                 try expect(.less)
                 let type = try parseType()
                 try expect(.comma)
-                guard current.kind == .integer, let dimensions = Int(current.text) else {
-                    throw mismatch("INTEGER")
+                guard current.kind == .integer else { throw mismatch("INTEGER") }
+                guard let dimensions = Int32(current.text) else {
+                    // As Java says it, which drivers and tests know.
+                    throw failure("NumberFormatException For input string: \"\(current.text)\"")
                 }
                 advance()
                 try expect(.greater)
-                return .vector(type, dimensions: dimensions)
+                return .vector(type, dimensions: Int(dimensions))
             default:
                 if keyword.nativeType != nil { return try parseNativeType() }
             }

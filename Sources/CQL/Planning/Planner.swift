@@ -132,9 +132,11 @@ package struct Planner {
     }
 
     func compiler(_ table: TableSchema, _ markers: [String?]) -> TermCompiler {
-        TermCompiler(
+        var compiler = TermCompiler(
             keyspace: table.keyspace, table: table.name,
             types: find(keyspace: table.keyspace)?.types ?? [], markerNames: markers)
+        compiler.partitionKey = table.partitionKey.map(\.type)
+        return compiler
     }
 
     /// USING TIMEOUT with its marker.

@@ -402,7 +402,8 @@ extension RestrictionAnalysis {
 
     // MARK: Tokens
 
-    private static func unfitTokenColumns(_ names: [String], _ expected: [String]) -> CQLError {
+    /// What is wrong with the columns that `token` is given.
+    private static func notThePartitionKey(_ names: [String], _ expected: [String]) -> CQLError {
         guard Set(names).isSuperset(of: expected) else {
             return .invalid(
                 "The token() function must be applied to all partition key components or none of them"
@@ -429,8 +430,7 @@ extension RestrictionAnalysis {
         }
         for name in names { _ = try column(name) }
         let expected = table.partitionKey.map(\.name)
-        guard names == expected else { throw Self.unfitTokenColumns(names, expected) }
-        compiler.partitionKey = table.partitionKey.map(\.type)
+        guard names == expected else { throw Self.notThePartitionKey(names, expected) }
         var entry = token ?? ColumnRelations()
         let name = "partition key token"
         let label = names.joined(separator: ", ")

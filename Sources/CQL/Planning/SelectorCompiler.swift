@@ -18,7 +18,6 @@ struct SelectorCompiler {
     init(table: TableSchema, terms: TermCompiler) {
         self.table = table
         self.terms = terms
-        self.terms.partitionKey = table.partitionKey.map(\.type)
     }
 
     // MARK: Compiling
@@ -428,8 +427,10 @@ struct SelectorCompiler {
         let compiler = self
         var elementCount: Int?
         if case .list(let items) = selector { elementCount = items.count }
+        var likely = exact
+        if likely == nil { likely = try likelyType(selector) }
         return CallArgument(
-            text: selector.sourceText, exactType: exact, likelyType: exact,
+            text: selector.sourceText, exactType: exact, likelyType: likely,
             elementCount: elementCount
         ) { [exact, elementCount] wanted in
             if let exact, elementCount == nil { return exact.assignability(to: wanted) }
@@ -451,7 +452,7 @@ struct SelectorCompiler {
 
     /// The type of an expression that has one whatever is expected of it. An expression in parentheses
     /// has none: it may be a tuple of one.
-    private func exactType(_ selector: Selector) throws(CQLError) -> CQLType? {
+    func exactType(_ selector: Selector) throws(CQLError) -> CQLType? {
         switch selector {
         case .column(let name): return try column(name).type
         case .term(let term): return try terms.exactType(term)

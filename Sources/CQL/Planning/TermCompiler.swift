@@ -165,6 +165,9 @@ struct TermCompiler {
                     "\(plain.name)() may only be used within the selection clause of SELECT"
                         + " statements")
             }
+            guard SelectorCompiler.aggregateKind(plain) == nil else {
+                throw .invalid("Aggregation function are not supported in the where clause")
+            }
             return try FunctionLibrary.resolve(
                 plain, operands, receiver: receiver, partitionKey: partitionKey)
         case .null, .literal, .marker, .list, .set, .map, .userType, .tuple, .typeHint:
@@ -203,7 +206,8 @@ struct TermCompiler {
             ) { Self.suits(literal, $0) }
         case .list(let items):
             return CallArgument(
-                text: term.sourceText, exactType: nil, likelyType: nil, elementCount: items.count
+                text: term.sourceText, exactType: nil, likelyType: likelyType(term),
+                elementCount: items.count
             ) { self.suits(term, $0) }
         case .tuple(let items) where items.count == 1:
             let inner = argument(items[0])
@@ -218,7 +222,8 @@ struct TermCompiler {
             do throws(CQLError) {
                 let type = try exactType(term)
                 return CallArgument(
-                    text: term.sourceText, exactType: type, isMarker: isMarker, likelyType: type
+                    text: term.sourceText, exactType: type, isMarker: isMarker,
+                    likelyType: type ?? likelyType(term)
                 ) { type?.assignability(to: $0) ?? self.suits(term, $0) }
             } catch {
                 // What is wrong with it is said when it is compiled.
@@ -262,6 +267,33 @@ struct TermCompiler {
         case .tuple(let items) where items.count == 1: return try exactType(items[0])
         case .null, .literal, .marker, .list, .set, .map, .userType, .tuple: return nil
         }
+    }
+
+    /// The type that a literal has if nothing is expected of it, also that of a list, set or map of such.
+    func likelyType(_ term: Term) -> CQLType? {
+        switch term {
+        case .literal(let literal): Self.preferredType(literal)
+        case .tuple(let items) where items.count == 1: likelyType(items[0])
+        case .list(let items):
+            Self.common(items.map { likelyType($0) }).map { .list($0.frozen, frozen: false) }
+        case .set(let items):
+            Self.common(items.map { likelyType($0) }).map { .set($0.frozen, frozen: false) }
+        case .map(let entries):
+            if let key = Self.common(entries.map { likelyType($0.key) }),
+                let value = Self.common(entries.map { likelyType($0.value) })
+            {
+                .map(key.frozen, value.frozen, frozen: false)
+            } else {
+                nil
+            }
+        default: nil
+        }
+    }
+
+    /// The first type that all others may stand for; what has none is passed over.
+    static func common(_ types: [CQLType?]) -> CQLType? {
+        let known = types.compactMap { $0 }
+        return known.first { type in known.allSatisfy { $0.assignability(to: type) != .none } }
     }
 
     /// How well the term suits a type.

@@ -59,9 +59,6 @@ struct TypeResolution {
             guard dimensions > 0 else {
                 throw .invalid("vectors may only have positive dimensions; given \(dimensions)")
             }
-            guard dimensions <= 8_192 else {
-                throw .invalid("vectors may have at most 8192 dimensions; given \(dimensions)")
-            }
             let type = try meaning(of: element)
             guard type != .counter else {
                 throw .invalid("Counters are not allowed inside vectors")

@@ -77,7 +77,10 @@ extension CompactionOptions {
     }
 
     private mutating func readCommon(_ reader: OptionReader) throws(CQLError) {
-        isEnabled = reader.text("enabled").map { $0.lowercased() == "true" } ?? true
+        isEnabled =
+            try reader.flag("enabled") { name, text in
+                "\(name) should either be 'true' or 'false', not \(text)"
+            } ?? true
         if let text = reader.text("tombstone_threshold") {
             guard let value = Double(text), value.isFinite else {
                 throw .configuration(

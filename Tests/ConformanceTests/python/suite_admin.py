@@ -520,6 +520,24 @@ def other(env):
 
 
 @behaviour
+def a_table_with_a_long_name_leaves_snapshots_too(env):
+    name = "n" * 222
+    session = filled(env, name)
+    equal(len(rows(env, name)), ROWS)
+    session.execute(f"TRUNCATE {KEYSPACE}.{name}")
+    equal(rows(env, name), [])
+    session.execute(f"INSERT INTO {KEYSPACE}.{name} (k, v) VALUES (1, 'one')")
+    session.execute(f"DROP TABLE {KEYSPACE}.{name}")
+
+    def check():
+        tags = [s["tag"] for s in tell(env, "listsnapshots") if s["table"] == name]
+        equal({tag.split("-")[0] for tag in tags}, {"dropped", "truncated"})
+        true(all(tag.endswith("-" + "n" * 100) for tag in tags), "the tag has the beginning of the name")
+    eventually(check)
+    ask(env, "clearsnapshot", "--all")
+
+
+@behaviour
 def truncate_and_drop_leave_automatic_snapshots(env):
     session = filled(env, "fleeting")
     expected = rows(env, "fleeting")

@@ -192,6 +192,33 @@ def functions_in_values_and_conditions(env):
     equal(env.rows(f"SELECT v FROM {name} WHERE k = abs(3)"), [(b"\x00\x00\x00\x05",)])
 
 
+@behaviour
+def a_token_is_a_value_too(env):
+    name = env.table("k int PRIMARY KEY, t bigint, b blob")
+    env.execute(f"INSERT INTO {name} (k, t, b) VALUES (1234, token(1234), token(1234))")
+    token = env.rows(f"SELECT token(k) FROM {name}")[0][0]
+    equal(env.rows(f"SELECT t, b FROM {name}"), [(token, token.to_bytes(8, "big", signed=True))])
+    env.execute(f"UPDATE {name} SET t = token(7) WHERE k = 7")
+    equal(env.rows(f"SELECT t FROM {name} WHERE t = token(7) AND token(k) = token(7) ALLOW FILTERING"),
+          env.rows(f"SELECT token(k) FROM {name} WHERE k = 7"))
+
+
+@behaviour
+def functions_of_any_type_know_the_types_of_literals(env):
+    equal(env.rows(f"SELECT to_json(5), to_json('a'), collection_count([1, 2]), collection_sum({{1, 2}}), "
+                   f"map_values({{1: 'a'}}), mask_inner('abc', 1, 1) FROM {table(env)} WHERE k = 1"),
+          [("5", '"a"', 2, 3, ["a"], "a*c")])
+
+
+@behaviour
+def the_mask_of_a_vector_is_bounded(env):
+    name = env.table("k int PRIMARY KEY, v vector<int, 2147483647>, w vector<int, 3>")
+    env.execute(f"INSERT INTO {name} (k, w) VALUES (1, [1, 2, 3])")
+    equal(env.rows(f"SELECT v, mask_default(w) FROM {name}"), [(None, [0, 0, 0])])
+    env.refused(InvalidRequest, "has more than 16777216 bytes",
+                lambda: env.execute(f"SELECT mask_default(v) FROM {name}"))
+
+
 NONE_MATCH = "none of its type signatures match (known type signatures: "
 refusals([
     ("an unknown function", "SELECT nope(i) FROM $t", InvalidRequest, "Unknown function 'nope'"),
@@ -217,6 +244,18 @@ refusals([
      "Type error: cannot assign result of function system.now (type timeuuid) to i (type int)"),
     ("bytes that are no value", "SELECT blob_as_int(0x01) FROM $t", InvalidRequest,
      "In call to function system.blob_as_int, value 0x01 is not a valid binary representation for type int"),
+    ("bytes that are no value, by the old name", "SELECT blobAsInt(0x01) FROM $t", InvalidRequest,
+     "In call to function system.blobasint, value 0x01 is not a valid binary representation for type int"),
+    ("a number as a counter", "SELECT counter_as_blob(b) FROM $t", InvalidRequest,
+     "Type error: b cannot be passed as argument 0 of function system.counter_as_blob of type counter"),
+    ("an aggregate in a condition", "SELECT k FROM $t WHERE k = sum((int) 4)", InvalidRequest,
+     "Aggregation function are not supported in the where clause"),
+    ("an aggregate as a value", "INSERT INTO $t (k, i) VALUES (1, max(1))", InvalidRequest,
+     "Aggregation function are not supported in the where clause"),
+    ("the similarity of a text", "SELECT similarity_cosine(v, 'x') FROM $t", InvalidRequest,
+     "Function system.similarity_cosine requires a float vector argument, but found argument 'x' of type ascii"),
+    ("the similarity of sets", "SELECT similarity_cosine({1.0, 2.0}, {3.0, 4.0}) FROM $t", InvalidRequest,
+     "Function system.similarity_cosine requires a float vector argument"),
     ("map_keys of a list", "SELECT map_keys(l) FROM $t", InvalidRequest,
      "Function system.map_keys requires a map argument, but found argument l of type list<int>"),
     ("map_values of a set", "SELECT map_values(st) FROM $t", InvalidRequest,

@@ -78,6 +78,10 @@ SELECT = [
             "The token() function must be applied to all partition key components or none of them"),
     invalid("a token of one key column of two", "SELECT * FROM $two WHERE token(a) > 1",
             "The token() function must be applied to all partition key components or none of them"),
+    invalid("a token of the key twice", "SELECT * FROM $t WHERE token(k, k) = 1",
+            "The token() function contains duplicate partition key components"),
+    invalid("a token of the key and more", "SELECT * FROM $t WHERE token(k, v) = 1",
+            "The token() function must contains only partition key components"),
     invalid("two equalities of a token", "SELECT * FROM $t WHERE token(k) = 1 AND token(k) = 2",
             "k cannot be restricted by more than one relation if it includes an Equal"),
     invalid("two lower bounds of a token", "SELECT * FROM $t WHERE token(k) > 1 AND token(k) > 2",
@@ -504,6 +508,8 @@ CREATE_KEYSPACE = [
     invalid("a name that is too long", f"CREATE KEYSPACE {'x' * 49} WITH replication = {SIMPLE}",
             "Keyspace name must not be empty, more than 48 characters long, or contain non-alphanumeric-underscore "
             f"characters (got '{'x' * 49}')"),
+    invalid("a name with other characters", f'CREATE KEYSPACE "a-b" WITH replication = {SIMPLE}',
+            "characters (got 'a-b')"),
     syntax("an empty name", f'CREATE KEYSPACE "" WITH replication = {SIMPLE}', "line 1:16"),
     config("a datacenter that is not there",
            "CREATE KEYSPACE refused WITH replication = {'class': 'NetworkTopologyStrategy', 'nope': 1}",
@@ -600,6 +606,9 @@ CREATE_TABLE = [
     syntax("an unknown option", "CREATE TABLE refused (k int PRIMARY KEY) WITH colour = 'red'", "Unknown property 'colour'"),
     config("no class of compaction", "CREATE TABLE refused (k int PRIMARY KEY) WITH compaction = {'min_threshold': 4}",
            "Missing sub-option 'class' for the 'compaction' option."),
+    config("compaction neither on nor off", "CREATE TABLE refused (k int PRIMARY KEY) WITH compaction = "
+           "{'class': 'LeveledCompactionStrategy', 'enabled': 'certainly'}",
+           "enabled should either be 'true' or 'false', not certainly"),
     config("a threshold below two", "CREATE TABLE refused (k int PRIMARY KEY) WITH compaction = "
            "{'class': 'SizeTieredCompactionStrategy', 'min_threshold': 1}", "min"),
     config("a threshold above the largest", "CREATE TABLE refused (k int PRIMARY KEY) WITH compaction = "
@@ -623,6 +632,8 @@ CREATE_TABLE = [
     syntax("no name", "CREATE TABLE (k int PRIMARY KEY)", "line 1:13"),
     invalid("a list without its type", "CREATE TABLE refused (k int PRIMARY KEY, v list)", "Unknown type $ks.list"),
     syntax("a map of one type", "CREATE TABLE refused (k int PRIMARY KEY, v map<int>)", "line 1:"),
+    syntax("more dimensions than an int counts", "CREATE TABLE refused (k int PRIMARY KEY, v vector<float, 2147483648>)",
+           'NumberFormatException For input string: "2147483648"'),
     syntax("a vector without its length", "CREATE TABLE refused (k int PRIMARY KEY, v vector<float>)", "line 1:"),
     syntax("an option without a value", "CREATE TABLE refused (k int PRIMARY KEY) WITH comment =", "line 1:"),
     syntax("NOT NULL", "CREATE TABLE refused (k int PRIMARY KEY, v int NOT NULL)", "line 1:"),

@@ -142,6 +142,14 @@ def an_average_of_numbers_whose_sum_is_too_large_is_exact(env):
     equal(env.rows(f"SELECT avg(d) FROM {table} WHERE k = 1"), [(float("-inf"),)])
 
 
+@behaviour
+def sums_of_decimals_have_ten_thousand_digits(env):
+    table = env.table("k int PRIMARY KEY, a decimal, b decimal")
+    for k, (large, small) in enumerate((("1e10000", "5"), ("1e10000", "4"), ("1e9999", "4"), ("-1e10000", "-5"))):
+        env.execute(f"INSERT INTO {table} (k, a, b) VALUES ({k}, {large}, {small})")
+    equal(sorted(env.rows(f"SELECT k, (a + b) - a FROM {table}")), [(0, D(10)), (1, D(0)), (2, D(4)), (3, D(-10))])
+
+
 for _case in CASES:
     case(*_case)
 

@@ -280,7 +280,7 @@ import Testing
             }
         }
         let each = Double(memtable.bytes - before) / Double(count)
-        #expect(each < 172, "\(each) bytes for each")
+        #expect(each < 175, "\(each) bytes for each")
         #expect(memtable.partitionCount == count)
     }
 

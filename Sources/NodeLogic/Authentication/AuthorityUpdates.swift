@@ -36,6 +36,9 @@ extension Configuration.Authentication {
         updatesCredentials ? credentialsValidity : credentialsUpdateInterval ?? credentialsValidity
     }
 
+    /// Whether anything is read again by itself.
+    fileprivate var updatesAny: Bool { updatesRoles || updatesPermissions || updatesCredentials }
+
     /// How often all that is known of roles is read again, needed or not; nil: never.
     fileprivate var authorityUpdatePeriod: Instant.Span? {
         [
@@ -98,6 +101,11 @@ extension Shard {
 
     /// Reads all that is known again, when its time has come.
     func tickAuthorities() {
+        guard configuration.authentication.updatesAny else {
+            authorities.nextUpdate = nil
+            authorities.nextCredentialUpdate = nil
+            return
+        }
         let settings = configuration.authentication
         if isDue(
             &authorities.nextUpdate, settings.authorityUpdatePeriod,

@@ -94,6 +94,7 @@ import Testing
         settings.configuration.storage.memtableBytes = 256 << 10
         settings.configuration.storage.commitLogTotalBytes = 64 << 20
         settings.configuration.requests.writeTimeout = .seconds(2)
+        settings.configuration.requests.conditionalTimeout = .seconds(2)
         settings.disk.nanosecondsPerByte = nanosecondsPerByte
         let world = SimulatedRing.makeWorld(settings)
         world.startAll()

@@ -114,7 +114,7 @@ extension SelectorCompiler {
     }
 
     /// How well an expression suits a type.
-    private func suits(_ selector: Selector, _ type: CQLType) throws(CQLError) -> Assignability {
+    func suits(_ selector: Selector, _ type: CQLType) throws(CQLError) -> Assignability {
         func worst(_ items: [(Selector, CQLType)]) throws(CQLError) -> Assignability {
             var result = Assignability.exact
             for (item, type) in items { result = min(result, try suits(item, type)) }

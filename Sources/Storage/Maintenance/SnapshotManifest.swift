@@ -43,8 +43,6 @@ enum SnapshotName {
     }
 
     static let lead = "snapshot-"
-    /// File systems allow 255 bytes; what is left for the tag in its escaped form.
-    static let maximumTagBytes = 160
 
     static func lead(_ key: SnapshotKey) -> String {
         "\(lead)\(EscapedText.escape(key.tag))-\(hex(key.table))-\(key.part)-"

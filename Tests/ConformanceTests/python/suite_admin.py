@@ -532,7 +532,7 @@ def a_table_with_a_long_name_leaves_snapshots_too(env):
     def check():
         tags = [s["tag"] for s in tell(env, "listsnapshots") if s["table"] == name]
         equal({tag.split("-")[0] for tag in tags}, {"dropped", "truncated"})
-        true(all(tag.endswith("-" + "n" * 100) for tag in tags), "the tag has the beginning of the name")
+        true(all(tag.endswith("-" + "n" * 96) for tag in tags), "the tag has the beginning of the name")
     eventually(check)
     ask(env, "clearsnapshot", "--all")
 

@@ -195,13 +195,13 @@ def a_paused_node_is_read_around_after_the_time_of_speculative_retry(env):
         for k in keys:
             session.execute(at("ALL", f"INSERT INTO {name} (k, v) VALUES ({k}, {k})"))
 
-    def read(name):
+    def read(name, timeout=PATIENCE):
         """Seconds of each read, or None for a timeout."""
         def one(k):
             begin = time.monotonic()
             try:
-                equal(list(session.execute(at("QUORUM", f"SELECT v FROM {name} WHERE k = {k} USING TIMEOUT 2s"))),
-                      [(k,)])
+                equal(list(session.execute(at(
+                    "QUORUM", f"SELECT v FROM {name} WHERE k = {k} USING TIMEOUT {timeout}s"))), [(k,)])
             except ReadTimeout:
                 return None
             return time.monotonic() - begin

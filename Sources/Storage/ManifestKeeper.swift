@@ -8,8 +8,9 @@ internal import Model
 enum ManifestConsequence {
     /// The new SSTable replaces the memtable.
     case flushed(TableState, Memtable, SSTable?, generation: Int)
-    /// The new SSTables replace the inputs; there may be none.
-    case compacted(TableState, inputs: [SSTable], [SSTable], generation: Int)
+    /// The new SSTables replace the inputs; there may be none. What was reserved for them goes.
+    case compacted(
+        TableState, inputs: [SSTable], [SSTable], generation: Int, memory: MemoryReservation?)
     /// The same files, with other entries.
     case changed(TableState, [(sstable: SSTable, entry: ManifestEntry)])
     /// The files are no longer named.

@@ -53,6 +53,7 @@ extension StorageEngine {
         switch job {
         case .flush(let merge, let table, let memtable, let generation, let number):
             table.isFlushing = false
+            table.flushMemory = nil
             if let failure = merge.failure { throw failure }
             flushEnded(merge, table, memtable, generation, number)
         case .compaction(let compaction): compactionStepped(compaction)
@@ -69,7 +70,7 @@ extension StorageEngine {
         switch consequence {
         case .flushed(let table, let memtable, let made, let generation):
             flushBecameDurable(table, memtable, made, generation, now: now)
-        case .compacted(let table, let inputs, let made, let generation):
+        case .compacted(let table, let inputs, let made, let generation, _):
             compactionInstalled(table, inputs, made, generation)
         case .changed(let table, let changes):
             for change in changes {

@@ -225,7 +225,7 @@ extension StorageEngine {
                 bytesOut: 0, partitions: [], purged: purged)
             manifest.enqueue(
                 inputs.map { .remove(number: $0.number) },
-                .compacted(table, inputs: inputs, [], generation: table.generation))
+                .compacted(table, inputs: inputs, [], generation: table.generation, memory: nil))
         case .relevel:
             let changes = inputs.map { input in
                 var entry = input.entry
@@ -263,7 +263,8 @@ extension StorageEngine {
         compactor.running.append(
             RunningCompaction(
                 id: takeCompactionID(), table: table, choice: choice, inputs: inputs, job: job,
-                entry: outputEntry(table, choice, inputs), tokens: tokens ?? .min ... .max))
+                entry: outputEntry(table, choice, inputs), tokens: tokens ?? .min ... .max,
+                cache: cache))
     }
 
     /// What the manifest will say of each output but its number.
@@ -300,6 +301,7 @@ extension StorageEngine {
         let job = compaction.job
         compactor.throttle.take(job.bytesRead - compaction.bytesReadBefore, now: lastTick)
         compaction.bytesReadBefore = job.bytesRead
+        compaction.memory.bytes = job.memoryBytes
         let table = compaction.table
         if compaction.isStopping || table.generation != compaction.generation {
             return giveUp(compaction)
@@ -369,7 +371,9 @@ extension StorageEngine {
             purged: job.purgedTombstones)
         manifest.enqueue(
             compaction.inputs.map { .remove(number: $0.number) } + made.map { .add($0.entry) },
-            .compacted(table, inputs: compaction.inputs, made, generation: compaction.generation))
+            .compacted(
+                table, inputs: compaction.inputs, made, generation: compaction.generation,
+                memory: compaction.memory))
     }
 
     private func record(

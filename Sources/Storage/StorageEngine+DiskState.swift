@@ -56,6 +56,7 @@ extension StorageEngine {
         case .flush(_, let table, let memtable, let generation, let number):
             try check(failure)
             table.isFlushing = false
+            table.flushMemory = nil
             mayFlush = true
             obsoleteFiles.append(Self.sstableName(prefix, number))
             if table.generation == generation {

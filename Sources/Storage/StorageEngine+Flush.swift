@@ -179,6 +179,11 @@ extension StorageEngine {
             table.flushBegan = now
             let (job, number) = makeFlush(table, memtable)
             memtable.pins += 1
+            table.flushMemory = MemoryReservation(
+                SSTableWriter.memoryBytes(
+                    partitions: memtable.partitionCount,
+                    falsePositiveChance: table.schema.options.bloomFilterFalsePositiveChance),
+                of: cache)
             start(
                 job,
                 .flush(job, table, memtable, generation: table.generation, number: number), outbox)

@@ -386,6 +386,12 @@ extension StorageEngine {
         _ outbox: Outbox
     ) {
         sstable.pins += 1
+        // It reads or writes an index and a filter as large as the file's.
+        task.memory = MemoryReservation(
+            sstable.metadata.residentBytes
+                + SSTableWriter.memoryBytes(
+                    partitions: sstable.metadata.statistics.partitions, falsePositiveChance: 1),
+            of: cache)
         let title = "\(kind.title) \(table.name)"
         if case .garbage(let granularity) = kind {
             return collectGarbage(task, title, granularity, table, sstable, outbox)
@@ -425,6 +431,7 @@ extension StorageEngine {
     func maintenanceEnded(
         _ task: MaintenanceTask, _ run: MaintenanceRun, _ failure: DiskFailure?
     ) throws(StorageError) {
+        task.memory = nil
         if let failure {
             if failure.reason == .crashed { throw .disk(failure) }
             if case .snapshot(_, _, _, .some) = run { throw .disk(failure) }

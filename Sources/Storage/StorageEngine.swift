@@ -277,7 +277,7 @@ package final class StorageEngine {
     package var memtableBytes: Int { pool.usedBytes }
 
     /// All that counts against the limits of memtables and block cache: memtables and what is kept for
-    /// later ones, cached blocks, and the index and filters of all files.
+    /// later ones, cached blocks, the index and filters of all files, and what jobs work with.
     package var budgetedBytes: Int {
         pool.usedBytes + pool.heldBytes + cache.bytes + cache.reservedBytes
     }
@@ -322,6 +322,8 @@ final class TableState {
     /// Raised by truncation: what jobs that began before bring back is not wanted.
     var generation = 0
     var isFlushing = false
+    /// What the flush under way works with.
+    var flushMemory: MemoryReservation?
     var wantsFlush = false
     /// The set of SSTables has changed since compaction last looked.
     var mayCompact = true

@@ -47,8 +47,7 @@ import Testing
 
     /// All blocks of the file as they are read back.
     private func blocks(_ writer: SSTableWriter) throws -> [Block] {
-        let metadata = writer.finish()
-        let bytes = writer.output.array
+        let (metadata, bytes) = writer.finishWhole()
         return try metadata.blocks.map { entry in
             try bytes[entry.offset..<entry.offset + entry.length].withUnsafeBytes {
                 try Block.decode($0, entry, metadata)
@@ -130,7 +129,7 @@ import Testing
         try begin(writer, 2)
         for clustering in 1...4 { try add(writer, UInt8(clustering), 3_000) }
         try writer.endPartition(ranges: [])
-        let metadata = writer.finish()
+        let (metadata, _) = writer.finishWhole()
         #expect(metadata.blocks.map(\.startBlock) == [0, 1, 1, 1, 1])
         #expect(metadata.blocks.map(\.firstToken) == [1, 2, 2, 2, 2])
     }

@@ -32,6 +32,8 @@ final class RunningCompaction {
     /// Of the outputs.
     let entry: ManifestEntry
     let tokens: ClosedRange<Int64>
+    /// What the job had after its last slice.
+    let memory: MemoryReservation
     var isInFlight = false
     var isStopping = false
     /// Bytes read when the last slice ended.
@@ -39,7 +41,7 @@ final class RunningCompaction {
 
     init(
         id: CompactionID, table: TableState, choice: CompactionChoice, inputs: [SSTable],
-        job: MergeJob, entry: ManifestEntry, tokens: ClosedRange<Int64>
+        job: MergeJob, entry: ManifestEntry, tokens: ClosedRange<Int64>, cache: BlockCache
     ) {
         self.id = id
         self.table = table
@@ -48,6 +50,7 @@ final class RunningCompaction {
         self.job = job
         self.entry = entry
         self.tokens = tokens
+        memory = MemoryReservation(0, of: cache)
         generation = table.generation
     }
 }

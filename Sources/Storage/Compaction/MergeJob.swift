@@ -154,6 +154,14 @@ final class MergeJob: Job {
             expectedPartitions: expectedPartitions)
     }
 
+    /// What it has in memory between two steps, and a new file's index and filter until its table has them.
+    var memoryBytes: Int {
+        var bytes = writer.memoryBytes
+        for scan in scans { bytes += scan.memoryBytes }
+        for output in outputs { bytes += output.metadata.residentBytes }
+        return bytes
+    }
+
     /// Every file that there may be of it: to be removed if it is given up.
     var createdFiles: [FileName] {
         outputs.map(\.metadata.file) + (hasFile ? [writer.file] : [])
@@ -591,10 +599,17 @@ final class MergeJob: Job {
             }
             return
         }
-        let built = writer.finish()
-        try write(files)
+        let built = try writeTail(files)
         try storing { () throws(DiskFailure) in try files.sync(writer.file) }
         outputs.append(Output(number: targets[targetIndex].number, metadata: built))
         hasFile = false
+    }
+
+    private func writeTail(_ files: any FileSystem) throws(StorageError) -> SSTableMetadata {
+        while true {
+            let built = writer.finish()
+            try write(files)
+            if let built { return built }
+        }
     }
 }

@@ -25,6 +25,8 @@ class PartitionScan {
     final let rows: RowSource
     /// Bytes read from the disk so far.
     var bytesRead: Int { 0 }
+    /// Read buffer and block; 0 for a memtable, which counts by itself.
+    var memoryBytes: Int { 0 }
     /// Nothing in the source is deleted or expires: there is nothing to purge.
     final let isPlain: Bool
     /// How many there are in the source.
@@ -122,6 +124,7 @@ final class SSTableScan: PartitionScan {
     }
 
     override var bytesRead: Int { source.bytesRead }
+    override var memoryBytes: Int { source.memoryBytes }
 
     override func setFiles(_ files: any FileSystem) { source.files = files }
 
@@ -183,6 +186,7 @@ final class SSTableScanRows: RowSource {
     private var fragment: Fragment?
     private let cursor = FragmentCursor()
     private let buffer = ByteWriter(capacity: 1 << 17)
+    var memoryBytes: Int { buffer.heldBytes + (block?.bytes.count ?? 0) }
     /// The first byte of the buffer in the file.
     private var bufferOffset = 0
     private static let readBytes = 1 << 17
@@ -197,10 +201,10 @@ final class SSTableScanRows: RowSource {
         self.metadata = metadata
         self.isSparse = isSparse
         readBytes = isSparse ? 0 : Self.readBytes
-        blockIndex = metadata.firstBlock(endingAtOrAfter: token)
+        blockIndex = metadata.blocks.firstBlock(endingAtOrAfter: token)
         // A first block that begins inside a partition: begin where the partition does.
         if blockIndex < metadata.blocks.count {
-            blockIndex = metadata.blocks[blockIndex].startBlock
+            blockIndex = metadata.blocks.startBlock(blockIndex)
         }
     }
 
@@ -291,7 +295,7 @@ final class SSTableScanRows: RowSource {
         ranges = []
         state = .end
         fragment = nil
-        let first = metadata.firstBlock(endingAtOrAfter: token)
+        let first = metadata.blocks.firstBlock(endingAtOrAfter: token)
         if first != blockIndex {
             block = nil
             blockIndex = first

@@ -63,6 +63,8 @@ final class MaintenanceTask {
     var rest: (FileMaintenance, [(table: TableState, number: UInt64)])?
     var report = MaintenanceReport()
     var position = LogPosition.zero
+    /// What the job under way works with.
+    var memory: MemoryReservation?
 
     init(id: MaintenanceID, title: String, state: State) {
         self.id = id

@@ -305,13 +305,20 @@ final class RewriteJob: Job {
             }
             return
         }
-        let built = writer.finish()
-        try write(files)
+        let built = try writeTail(files)
         try storing { () throws(DiskFailure) in
             try files.sync(writer.file)
             try files.syncFolder()
         }
         result = built
+    }
+
+    private func writeTail(_ files: any FileSystem) throws(StorageError) -> SSTableMetadata {
+        while true {
+            let built = writer.finish()
+            try write(files)
+            if let built { return built }
+        }
     }
 }
 

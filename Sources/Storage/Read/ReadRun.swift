@@ -250,7 +250,7 @@ final class ReadRunner {
                 reading.counters.filesRead += 1
             }
             var isFound = false
-            for index in metadata.candidates(token) {
+            for index in metadata.blocks.candidates(token) {
                 guard let block = context.view(sstable, index) else {
                     isMissing = true
                     isFound = true
@@ -279,7 +279,7 @@ final class ReadRunner {
         _ metadata: SSTableMetadata, _ index: Int
     ) throws(StorageError) -> (index: Int, fragment: Fragment)? {
         do throws(MalformedBytes) {
-            return try block.find(token: token, key: key, span: metadata.span(index))
+            return try block.find(token: token, key: key, span: metadata.blocks.tokens(index))
         } catch {
             throw metadata.damaged(error, inBlock: index)
         }

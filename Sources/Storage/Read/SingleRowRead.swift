@@ -208,11 +208,11 @@ extension ReadRunner {
     private func findSingle(
         _ sstable: SSTable, _ token: Int64, _ key: UnsafeRawBufferPointer
     ) -> Found {
-        for index in sstable.metadata.candidates(token) {
+        for index in sstable.metadata.blocks.candidates(token) {
             guard let block = context.cache.look(sstable.cached, index, isScan: false) else {
                 return .missing(index)
             }
-            var place = block.lowerBound(token, span: sstable.metadata.span(index))
+            var place = block.lowerBound(token, span: sstable.metadata.blocks.tokens(index))
             while place < block.count, block.token(place) == token {
                 do throws(MalformedBytes) {
                     guard let found = try block.single(place) else { return .notSimple }

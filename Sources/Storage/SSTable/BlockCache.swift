@@ -10,8 +10,8 @@
 //               |                               ^
 //               '--> gone, its name in the ghost -'  (when it is read again)
 //
-// Memory: the blocks' bytes, and what open files hold besides (index and filters, which are always in
-// memory), stay below the limit together.
+// Memory: the blocks' bytes, what open files hold besides (index and filters, which are always in memory) and
+// what jobs work with stay below the limit together.
 //
 // Hits of scans do not count as found again. Flush and compaction read past the cache altogether.
 //
@@ -93,7 +93,7 @@ final class BlockCache {
 
     /// May be changed at any time: `resize`.
     private(set) var limitBytes: Int
-    /// What open files hold in memory besides their blocks: `reserve`.
+    /// What open files hold in memory besides their blocks, and what jobs work with: `reserve`.
     private(set) var reservedBytes = 0
     private var small = Queue()
     private var main = Queue()
@@ -103,8 +103,7 @@ final class BlockCache {
 
     init(limitBytes: Int) { self.limitBytes = limitBytes }
 
-    /// For blocks. Index and filters of all open files count against the limit too, but a quarter of it
-    /// stays for blocks in any case.
+    /// For blocks. A quarter of the limit stays for them, whatever is reserved.
     private var roomBytes: Int { max(limitBytes - reservedBytes, limitBytes / 4) }
 
     /// There is room without letting a block of that size go.
@@ -166,7 +165,8 @@ final class BlockCache {
         while bytes > roomBytes { evictOne() }
     }
 
-    /// Files were opened that hold so many bytes besides their blocks, or closed if it is negative.
+    /// So many bytes are held outside of the cache, and count against its limit from now on; a negative number
+    /// takes that back.
     func reserve(_ bytes: Int) {
         reservedBytes += bytes
         while self.bytes > roomBytes { evictOne() }
@@ -207,4 +207,18 @@ final class BlockCache {
         main.removeAll(of: sstable)
         for index in sstable.cached.indices { sstable.cached[index] = CachedBlock() }
     }
+}
+
+/// What a job works with: it takes the room of blocks as long as this lives. Owned and let go by the shard.
+final class MemoryReservation {
+    private let cache: BlockCache
+    var bytes: Int { didSet { cache.reserve(bytes - oldValue) } }
+
+    init(_ bytes: Int, of cache: BlockCache) {
+        self.cache = cache
+        self.bytes = bytes
+        cache.reserve(bytes)
+    }
+
+    deinit { cache.reserve(-bytes) }
 }

@@ -109,6 +109,11 @@ struct BloomFilter: Sendable {
     /// Its size in memory.
     var byteCount: Int { bits.count * 8 }
 
+    /// The size of a filter for so many tokens.
+    static func byteCount(count: Int, falsePositiveChance chance: Double) -> Int {
+        chance < 1 && count > 0 ? blocks(count, bitsPerToken(chance)) * 64 : 0
+    }
+
     /// What all filters look a token up by.
     @inline(__always)
     static func hash(_ token: Int64) -> UInt64 {
@@ -174,20 +179,45 @@ struct BloomFilter: Sendable {
         }
     }
 
-    /// `probes u8 | words count varint | words`.
-    func encode(into writer: ByteWriter) {
-        writer.append(UInt8(probes))
-        writer.appendVarint(UInt64(bits.count))
-        for index in 0..<bits.count { writer.appendLittleEndian(bits.words[index]) }
+    // MARK: In the file: `probes u8 | words count varint | words`
+
+    /// Appends words from `index` on until `writer` has `limit` bytes, one word at least, and tells which
+    /// comes next; nil: none.
+    func encode(from index: Int, limit: Int, into writer: ByteWriter) -> Int? {
+        if index == 0 {
+            writer.append(UInt8(probes))
+            writer.appendVarint(UInt64(bits.count))
+        }
+        let next = min(bits.count, index + max(1, (limit - writer.count + 7) / 8))
+        for index in index..<next { writer.appendLittleEndian(bits.words[index]) }
+        return next < bits.count ? next : nil
     }
 
-    init(from reader: inout ByteReader) throws(MalformedBytes) {
-        let probes = Int(try reader.readUInt8())
-        let count = Int(clamping: try reader.readVarint())
-        guard count % 8 == 0, count <= reader.remaining / 8, probes <= 12 else {
-            throw MalformedBytes("bloom filter of \(count) words", offset: reader.position)
+    /// Reads a filter of at most `byteCount` bytes in pieces. `read` gives so many bytes from an offset on,
+    /// valid until it is called again.
+    init(
+        byteCount: Int,
+        read: (_ offset: Int, _ count: Int) throws(MalformedBytes) -> UnsafeRawBufferPointer
+    ) throws(MalformedBytes) {
+        var head = ByteReader(try read(0, min(byteCount, Self.largestHeadBytes)))
+        let probes = Int(try head.readUInt8())
+        let count = Int(clamping: try head.readVarint())
+        guard count % 8 == 0, count <= (byteCount - head.position) / 8, probes <= 12 else {
+            throw MalformedBytes("bloom filter of \(count) words", offset: head.position)
         }
         self.init(words: count, probes: probes)
-        for index in 0..<count { bits.words[index] = try reader.readLittleEndian() }
+        var next = 0
+        while next < count {
+            let piece = min(count - next, SSTableTail.pieceBytes / 8)
+            let words = try read(head.position + next * 8, piece * 8)
+            for index in 0..<piece {
+                bits.words[next + index] = UInt64(
+                    littleEndian: words.loadUnaligned(fromByteOffset: index * 8, as: UInt64.self))
+            }
+            next += piece
+        }
     }
+
+    /// A byte and a varint.
+    private static var largestHeadBytes: Int { 11 }
 }

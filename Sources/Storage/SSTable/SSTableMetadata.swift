@@ -5,34 +5,19 @@ internal import Encoding
 internal import Environment
 internal import Model
 
-/// Where one block lies and what it begins with.
-struct BlockEntry: Equatable, Sendable {
-    var firstToken: Int64
-    var lastToken: Int64
-    var offset: Int
-    var length: Int
-    /// The block in which the partition of this block's first fragment begins: its own number, or an
-    /// earlier one's if the block begins inside a partition.
-    var startBlock: Int
-    /// If it begins inside a partition: where its stretch of clustering keys begins.
-    var spanStart: [UInt8]
-}
-
 /// The resident part of an SSTable.
 final class SSTableMetadata: Sendable {
     let file: FileName
     let identity: UInt64
-    let blocks: [BlockEntry]
-    /// The blocks' tokens once more, close together for searching.
-    private let firstTokens: [Int64]
-    private let lastTokens: [Int64]
+    let blocks: BlockIndex
     let filter: BloomFilter
     let statistics: SSTableStatistics
     /// Whose data it is; for tools, and for files that are brought in from elsewhere.
     let table: TableID
     /// Of the whole file.
     let bytes: Int
-    /// What the file takes in memory while it is open, without its blocks: index and filter.
+    /// What the file takes in memory while it is open, without its blocks: index, filter, and the cache's
+    /// places for blocks.
     let residentBytes: Int
 
     static let magic: UInt32 = 0x5353_5443
@@ -40,106 +25,27 @@ final class SSTableMetadata: Sendable {
     static let headerBytes = 16
     static let footerBytes = 72
     /// Of the footer, before its own checksum.
-    private static let coveredFooterBytes = 64
+    static let coveredFooterBytes = 64
 
     init(
-        file: FileName, identity: UInt64, table: TableID, blocks: [BlockEntry], filter: BloomFilter,
+        file: FileName, identity: UInt64, table: TableID, blocks: BlockIndex, filter: BloomFilter,
         statistics: SSTableStatistics, bytes: Int
     ) {
         self.table = table
         self.file = file
         self.identity = identity
         self.blocks = blocks
-        firstTokens = blocks.map(\.firstToken)
-        lastTokens = blocks.map(\.lastToken)
         self.filter = filter
         self.statistics = statistics
         self.bytes = bytes
-        residentBytes = Self.residentBytes(blocks) + filter.byteCount
-    }
-
-    /// Of the index: its entries, their keys, the tokens once more, and the cache's places for blocks.
-    private static func residentBytes(_ blocks: [BlockEntry]) -> Int {
-        let perBlock =
-            MemoryLayout<BlockEntry>.stride + 2 * MemoryLayout<Int64>.stride
-            + MemoryLayout<CachedBlock>.stride
-        var bytes = blocks.count * perBlock
-        // An array's header and what the allocator adds.
-        for block in blocks where !block.spanStart.isEmpty { bytes += block.spanStart.count + 48 }
-        return bytes
+        residentBytes =
+            blocks.byteCount + blocks.count * MemoryLayout<CachedBlock>.stride + filter.byteCount
     }
 
     /// The seed of the checksum of the block at `offset`.
     static func seed(identity: UInt64, offset: Int) -> UInt32 {
         let mixed = (identity ^ UInt64(offset) &* 0x9E37_79B9_7F4A_7C15) &* 0xBF58_476D_1CE4_E5B9
         return UInt32(truncatingIfNeeded: mixed >> 32)
-    }
-
-    /// The blocks that may hold a partition of that token, in order. Cost: one interpolating search;
-    /// tokens of a file are spread evenly, so it ends after two or three steps.
-    func candidates(_ token: Int64) -> Range<Int> {
-        let lower = firstBlock(endingAtOrAfter: token)
-        var upper = lower
-        while upper < firstTokens.count, firstTokens[upper] <= token {
-            upper += 1
-            if upper - lower == 4 { return lower..<lastCandidate(token, from: upper) }
-        }
-        return lower..<upper
-    }
-
-    private func lastCandidate(_ token: Int64, from start: Int) -> Int {
-        var low = start
-        var high = firstTokens.count
-        while low < high {
-            let middle = (low + high) >> 1
-            if firstTokens[middle] <= token { low = middle + 1 } else { high = middle }
-        }
-        return low
-    }
-
-    /// The first and the last token of a block.
-    @inline(__always)
-    func span(_ index: Int) -> (first: Int64, last: Int64) {
-        (firstTokens[index], lastTokens[index])
-    }
-
-    /// The first block whose last token is at least `token`.
-    func firstBlock(endingAtOrAfter token: Int64) -> Int {
-        var low = 0
-        var high = lastTokens.count
-        var guesses = 3
-        while low < high {
-            var middle = (low + high) >> 1
-            if guesses > 0, high - low > 8 {
-                guesses -= 1
-                let first = lastTokens[low]
-                let width = UInt64(bitPattern: lastTokens[high - 1] &- first)
-                if token <= first {
-                    middle = low
-                } else if width > 0 {
-                    let offset = UInt64(bitPattern: token &- first)
-                    if offset >= width {
-                        middle = high - 1
-                    } else {
-                        middle =
-                            low
-                            + Int(
-                                width.dividingFullWidth(
-                                    offset.multipliedFullWidth(by: UInt64(high - low - 1))
-                                ).quotient)
-                    }
-                }
-            }
-            if lastTokens[middle] < token { low = middle + 1 } else { high = middle }
-        }
-        return low
-    }
-
-    /// The last block of the partition that begins in `start` and goes on behind it.
-    func lastBlock(ofPartitionFrom start: Int, token: Int64) -> Int {
-        var last = max(start, candidates(token).upperBound - 1)
-        while last > start, blocks[last].startBlock != start { last -= 1 }
-        return last
     }
 
     /// What is wrong with a block, and where.
@@ -169,40 +75,6 @@ final class SSTableMetadata: Sendable {
             compareBytes(slice.lower, statistics.maximumClustering) <= 0
                 && compareBytes(slice.upper, statistics.minimumClustering) > 0
         }
-    }
-
-    /// Appends index, filter, statistics and footer; `base` is where the bytes will stand in the file.
-    func encodeTail(base: Int, into writer: ByteWriter) {
-        let start = writer.count
-        writer.appendVarint(UInt64(blocks.count))
-        for (index, block) in blocks.enumerated() {
-            writer.appendLittleEndian(block.firstToken)
-            writer.appendLittleEndian(block.lastToken)
-            writer.appendVarint(UInt64(block.offset))
-            writer.appendVarint(UInt64(block.length))
-            writer.appendVarint(UInt64(index - block.startBlock))
-            if block.startBlock != index { writer.appendLengthPrefixed(block.spanStart) }
-        }
-        let indexEnd = writer.count
-        filter.encode(into: writer)
-        let filterEnd = writer.count
-        statistics.encode(into: writer)
-        let end = writer.count
-        let crc = CRC32C.checksum(
-            writer[ByteRange(offset: start, count: end - start)],
-            seed: Self.seed(identity: identity, offset: base))
-        let footer = writer.count
-        writer.appendLittleEndian(UInt64(base))
-        writer.appendLittleEndian(UInt64(indexEnd - start))
-        writer.appendLittleEndian(UInt64(filterEnd - indexEnd))
-        writer.appendLittleEndian(UInt64(end - filterEnd))
-        writer.appendLittleEndian(identity)
-        writer.append(table.value)
-        writer.appendLittleEndian(crc)
-        writer.appendLittleEndian(Self.formatVersion)
-        writer.appendLittleEndian(
-            CRC32C.checksum(writer[ByteRange(offset: footer, count: Self.coveredFooterBytes)]))
-        writer.appendLittleEndian(Self.magic)
     }
 
     /// Reads the tail of a file.
@@ -266,45 +138,37 @@ final class SSTableMetadata: Sendable {
         throw MalformedBytes(newerFormatMark, offset: Int(version))
     }
 
+    /// In pieces, so that it takes no memory of the tail's size; nothing is decoded before the checksum holds.
     private static func decodeTail(
         _ file: FileName, _ files: any FileSystem, _ buffer: ByteWriter, base: Int,
         lengths: (index: Int, filter: Int, statistics: Int), identity: UInt64, table: TableID,
         crc: UInt32, size: Int
     ) throws(MalformedBytes) -> SSTableMetadata {
-        let length = lengths.index + lengths.filter + lengths.statistics
-        buffer.removeAll()
-        do throws(DiskFailure) {
-            try files.read(file, at: base, count: length, into: buffer)
-        } catch {
-            throw MalformedBytes("cannot read the index: \(error)", offset: 0)
+        func read(_ offset: Int, _ count: Int) throws(MalformedBytes) -> UnsafeRawBufferPointer {
+            buffer.removeAll()
+            do throws(DiskFailure) {
+                try files.read(file, at: offset, count: count, into: buffer)
+            } catch {
+                throw MalformedBytes("cannot read the index: \(error)", offset: 0)
+            }
+            guard buffer.count == count else { throw MalformedBytes("index checksum", offset: 0) }
+            return buffer.bytes
         }
-        guard buffer.count == length,
-            CRC32C.checksum(buffer.bytes, seed: seed(identity: identity, offset: base)) == crc
-        else { throw MalformedBytes("index checksum", offset: 0) }
-        var reader = ByteReader(buffer[ByteRange(offset: 0, count: lengths.index)])
-        let count = try reader.readCount()
-        var blocks: [BlockEntry] = []
-        blocks.reserveCapacity(count)
-        for index in 0..<count {
-            let first = try reader.readLittleEndian(Int64.self)
-            let last = try reader.readLittleEndian(Int64.self)
-            let offset = Int(clamping: try reader.readVarint())
-            let blockLength = Int(clamping: try reader.readVarint())
-            let back = Int(clamping: try reader.readVarint())
-            guard back <= index, offset <= base, blockLength <= base - offset, first <= last,
-                first >= blocks.last?.lastToken ?? .min
-            else { throw MalformedBytes("block entry \(index)", offset: reader.position) }
-            let spanStart = back > 0 ? [UInt8](try reader.readLengthPrefixed()) : []
-            blocks.append(
-                BlockEntry(
-                    firstToken: first, lastToken: last, offset: offset, length: blockLength,
-                    startBlock: index - back, spanStart: spanStart))
+        let filterStart = base + lengths.index
+        let statisticsStart = filterStart + lengths.filter
+        let end = statisticsStart + lengths.statistics
+        var found = seed(identity: identity, offset: base)
+        for start in stride(from: base, to: end, by: SSTableTail.pieceBytes) {
+            let piece = try read(start, min(SSTableTail.pieceBytes, end - start))
+            found = CRC32C.checksum(piece, seed: found)
         }
-        var filterReader = ByteReader(
-            buffer[ByteRange(offset: lengths.index, count: lengths.filter)])
-        let filter = try BloomFilter(from: &filterReader)
-        var statisticsReader = ByteReader(
-            buffer[ByteRange(offset: lengths.index + lengths.filter, count: lengths.statistics)])
+        guard found == crc else { throw MalformedBytes("index checksum", offset: 0) }
+        var indexReader = ByteReader(try read(base, lengths.index))
+        let blocks = try BlockIndex(from: &indexReader, end: base)
+        let filter = try BloomFilter(byteCount: lengths.filter) {
+            (offset, count) throws(MalformedBytes) in try read(filterStart + offset, count)
+        }
+        var statisticsReader = ByteReader(try read(statisticsStart, lengths.statistics))
         let statistics = try SSTableStatistics(from: &statisticsReader)
         return SSTableMetadata(
             file: file, identity: identity, table: table, blocks: blocks, filter: filter,

@@ -28,7 +28,7 @@ final class SSTableRowSource: RowSource {
         self.startIndex = startIndex
         lastBlock =
             fragment.flags.contains(.continues)
-            ? sstable.metadata.lastBlock(ofPartitionFrom: startBlock, token: token) : startBlock
+            ? sstable.metadata.blocks.lastBlock(ofPartitionFrom: startBlock, token: token) : startBlock
         state = .end
     }
 
@@ -75,7 +75,7 @@ final class SSTableRowSource: RowSource {
         var high = lastBlock + 1
         while low < high {
             let middle = (low + high) >> 1
-            let order = compareBytes(blocks[middle].spanStart, bound)
+            let order = blocks.compareSpanStart(middle, to: bound)
             if order < 0 || orAt && order == 0 { low = middle + 1 } else { high = middle }
         }
         return low - 1
@@ -116,12 +116,12 @@ final class SSTableRowSource: RowSource {
             index += isReversed ? -1 : 1
             guard index >= startBlock, index <= lastBlock else { return }
             if !isReversed, let upper,
-                compareBytes(sstable.metadata.blocks[index].spanStart, upper) >= 0
+                sstable.metadata.blocks.compareSpanStart(index, to: upper) >= 0
             {
                 return
             }
             if isReversed, let lower, index + 1 <= lastBlock,
-                compareBytes(sstable.metadata.blocks[index + 1].spanStart, lower) <= 0
+                sstable.metadata.blocks.compareSpanStart(index + 1, to: lower) <= 0
             {
                 return
             }
@@ -135,11 +135,11 @@ final class SSTableRowSource: RowSource {
             guard let blocks = sstable?.metadata.blocks else { return }
             if isReversed {
                 if current == startBlock { return stop() }
-                if let lower, compareBytes(blocks[current].spanStart, lower) <= 0 { return stop() }
+                if let lower, blocks.compareSpanStart(current, to: lower) <= 0 { return stop() }
                 current -= 1
             } else {
                 if current == lastBlock { return stop() }
-                if let upper, compareBytes(blocks[current + 1].spanStart, upper) >= 0 {
+                if let upper, blocks.compareSpanStart(current + 1, to: upper) >= 0 {
                     return stop()
                 }
                 current += 1

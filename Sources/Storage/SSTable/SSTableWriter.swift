@@ -33,13 +33,15 @@ final class SSTableWriter {
     private let layout: SSTableLayout
     private let compressor: BlockCompressor
     @exclusivity(unchecked) private(set) var statistics = SSTableStatistics()
-    private var entries: [BlockEntry] = []
+    private var entries = BlockIndex()
     /// Tokens of all partitions that are not in `filter`, little-endian.
     private let partitionTokens = ByteWriter(capacity: 1 << 12)
     /// Once there were many.
     private var filter: BloomFilter?
     private let expectedPartitions: Int
     private let tokenLimit: Int
+    /// Once the file is being ended.
+    private var tail: SSTableTail?
 
     /// So many tokens are kept to make a filter of exactly the right size.
     static let usualTokenLimit = 1 << 20
@@ -86,6 +88,18 @@ final class SSTableWriter {
     }
 
     var isEmpty: Bool { statistics.partitions == 0 }
+
+    /// What grows with the file.
+    var memoryBytes: Int {
+        partitionTokens.heldBytes + entries.byteCount
+            + (tail?.filter.byteCount ?? filter?.byteCount ?? 0)
+    }
+
+    /// About what a file of so many partitions takes at most while it is written, without its index.
+    static func memoryBytes(partitions: Int, falsePositiveChance: Double) -> Int {
+        min(partitions, usualTokenLimit) * 8
+            + BloomFilter.byteCount(count: partitions, falsePositiveChance: falsePositiveChance)
+    }
 
     /// Bytes were written away: forget them.
     func outputWritten() {
@@ -177,7 +191,12 @@ final class SSTableWriter {
     private func finishFilter() -> BloomFilter {
         let chance = layout.falsePositiveChance
         if filter != nil { spillTokens() }
+        defer {
+            partitionTokens.removeAll()
+            partitionTokens.shrink(to: 0)
+        }
         if let filter {
+            self.filter = nil
             return filter.folded(to: statistics.partitions, falsePositiveChance: chance)
         }
         let exact = BloomFilter(count: partitionTokens.count / 8, falsePositiveChance: chance)
@@ -359,8 +378,8 @@ final class SSTableWriter {
             BlockEntry(
                 firstToken: firstToken, lastToken: lastToken, offset: offset,
                 length: output.count - start,
-                startBlock: blockStart?.block ?? entries.count,
-                spanStart: blockStart?.spanStart ?? []))
+                startBlock: blockStart?.block ?? entries.count),
+            spanStart: blockStart?.spanStart ?? [])
         blockStart = nil
         fragmentCount = 0
         tokens.removeAll()
@@ -368,19 +387,27 @@ final class SSTableWriter {
         fragments.removeAll()
     }
 
-    /// Ends the file: appends the tail to `output` and tells what was built.
-    func finish() -> SSTableMetadata {
+    /// Ends the file: appends some of the tail to `output`, which is to be written away before the next call,
+    /// and tells what was built when all of it was there.
+    func finish() -> SSTableMetadata? {
+        var tail = takeTail()
+        while output.count < SSTableTail.pieceBytes {
+            guard tail.append(to: output) else { continue }
+            return SSTableMetadata(
+                file: file, identity: identity, table: layout.table, blocks: tail.blocks,
+                filter: tail.filter, statistics: tail.statistics,
+                bytes: outputOffset + output.count)
+        }
+        self.tail = tail
+        return nil
+    }
+
+    /// What is left to be appended; the first call ends what stands before.
+    private func takeTail() -> SSTableTail {
+        if let tail { return tail }
         flushBlock()
-        let filter = finishFilter()
-        let base = outputOffset + output.count
-        let draft = SSTableMetadata(
-            file: file, identity: identity, table: layout.table, blocks: entries, filter: filter,
-            statistics: statistics,
-            bytes: 0)
-        draft.encodeTail(base: base, into: output)
-        return SSTableMetadata(
-            file: file, identity: identity, table: layout.table, blocks: entries, filter: filter,
-            statistics: statistics,
-            bytes: outputOffset + output.count)
+        return SSTableTail(
+            blocks: entries, filter: finishFilter(), statistics: statistics, identity: identity,
+            table: layout.table, base: outputOffset + output.count)
     }
 }

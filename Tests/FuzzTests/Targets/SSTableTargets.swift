@@ -30,12 +30,12 @@ enum SSTableTargets {
             let metadata = try SSTableMetadata.load(name, from: FuzzFiles([name: file.array]))
             for token in [Int64.min, -1, 0, 12_345, .max] {
                 _ = metadata.mayContain(token)
-                for block in metadata.candidates(token) {
-                    let start = metadata.blocks[block].startBlock
-                    let last = metadata.lastBlock(ofPartitionFrom: start, token: token)
+                for block in metadata.blocks.candidates(token) {
+                    let start = metadata.blocks.startBlock(block)
+                    let last = metadata.blocks.lastBlock(ofPartitionFrom: start, token: token)
                     precondition(start <= block && last >= start)
                 }
-                precondition(metadata.firstBlock(endingAtOrAfter: token) <= metadata.blocks.count)
+                precondition(metadata.blocks.firstBlock(endingAtOrAfter: token) <= metadata.blocks.count)
             }
             _ = metadata.mayOverlap([ClusteringSlice(lower: [1], upper: [2])])
         }
@@ -69,11 +69,12 @@ enum SSTableTargets {
         stored.appendLittleEndian(UInt32(method == 0 ? payload.count : lengthBytes))
         stored.append(payload)
         let entry = BlockEntry(
-            firstToken: .min, lastToken: .max, offset: 16, length: stored.count + 4, startBlock: 0,
-            spanStart: [])
+            firstToken: .min, lastToken: .max, offset: 16, length: stored.count + 4, startBlock: 0)
+        var blocks = BlockIndex()
+        blocks.append(entry)
         let metadata = SSTableMetadata(
             file: FileName("g1s0-sst-1.db"), identity: 77, table: LogTargets.table,
-            blocks: [entry],
+            blocks: blocks,
             filter: BloomFilter(count: 0, falsePositiveChance: 1), statistics: SSTableStatistics(),
             bytes: stored.count)
         stored.appendLittleEndian(

@@ -129,6 +129,19 @@ final class Harness {
             rounds += 1
             precondition(rounds < 1_000_000, "the engine never rests")
         }
+        checkReservations()
+    }
+
+    /// Nothing but open files takes room of the block cache when no job works.
+    private func checkReservations() {
+        guard let engine, engine.isIdle, engine.compactor.running.isEmpty else { return }
+        var resident = 0
+        for table in engine.tableList {
+            for sstable in table.sstables { resident += sstable.metadata.residentBytes }
+        }
+        precondition(
+            engine.cache.reservedBytes == resident,
+            "\(engine.cache.reservedBytes) bytes are reserved for files of \(resident)")
     }
 
     func apply(_ mutation: [UInt8]) throws {

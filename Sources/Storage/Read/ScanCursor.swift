@@ -210,7 +210,8 @@ final class SSTableKeyCursor {
         head.isPending = false
         if head.continues, let sstable {
             // The next partition begins in the last block of this one, or behind it.
-            let last = sstable.metadata.blocks.lastBlock(ofPartitionFrom: blockIndex, token: head.token)
+            let last = sstable.metadata.blocks.lastBlock(
+                ofPartitionFrom: blockIndex, token: head.token)
             leaveBlock(&head, for: max(last, blockIndex + 1))
         }
         return try settle(&head, context)

@@ -28,7 +28,8 @@ final class SSTableRowSource: RowSource {
         self.startIndex = startIndex
         lastBlock =
             fragment.flags.contains(.continues)
-            ? sstable.metadata.blocks.lastBlock(ofPartitionFrom: startBlock, token: token) : startBlock
+            ? sstable.metadata.blocks.lastBlock(ofPartitionFrom: startBlock, token: token)
+            : startBlock
         state = .end
     }
 

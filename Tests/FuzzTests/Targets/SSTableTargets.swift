@@ -35,7 +35,8 @@ enum SSTableTargets {
                     let last = metadata.blocks.lastBlock(ofPartitionFrom: start, token: token)
                     precondition(start <= block && last >= start)
                 }
-                precondition(metadata.blocks.firstBlock(endingAtOrAfter: token) <= metadata.blocks.count)
+                precondition(
+                    metadata.blocks.firstBlock(endingAtOrAfter: token) <= metadata.blocks.count)
             }
             _ = metadata.mayOverlap([ClusteringSlice(lower: [1], upper: [2])])
         }

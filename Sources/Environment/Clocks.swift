@@ -3,45 +3,68 @@
 // logical clock is made of both. The world reads its clocks once per step and hands in a reading.
 
 /// A moment of this machine's monotonic clock. Its zero has no meaning.
-package struct Instant: Hashable, Comparable, Sendable {
-    package var nanoseconds: Int64
+///
+/// It is `public`, and so are its operators one by one, because only that is inlined into other modules (see
+/// `ByteReader`): every request asks for spans.
+public struct Instant: Hashable, Comparable, Sendable {
+    /// Since the clock's zero.
+    public var nanoseconds: Int64
 
+    /// The moment so many nanoseconds behind the clock's zero.
     @inlinable
-    package init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
+    public init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
 
     package static let distantFuture = Instant(nanoseconds: .max)
 
+    /// Whether both are the same moment.
     @inlinable
-    package static func < (left: Instant, right: Instant) -> Bool {
+    public static func == (left: Instant, right: Instant) -> Bool {
+        left.nanoseconds == right.nanoseconds
+    }
+    /// Whether the left one comes first.
+    @inlinable
+    public static func < (left: Instant, right: Instant) -> Bool {
         left.nanoseconds < right.nanoseconds
     }
+    /// The moment a span later; the last one there is if that is beyond it.
     @inlinable
-    package static func + (left: Instant, right: Span) -> Instant {
+    public static func + (left: Instant, right: Span) -> Instant {
         let (sum, overflow) = left.nanoseconds.addingReportingOverflow(right.nanoseconds)
         return Instant(nanoseconds: overflow ? .max : sum)
     }
+    /// From the right one to the left one.
     @inlinable
-    package static func - (left: Instant, right: Instant) -> Span {
+    public static func - (left: Instant, right: Instant) -> Span {
         Span(nanoseconds: left.nanoseconds - right.nanoseconds)
     }
 
     /// A length of monotonic time.
-    package struct Span: Hashable, Comparable, Sendable {
-        package var nanoseconds: Int64
+    public struct Span: Hashable, Comparable, Sendable {
+        /// May be negative.
+        public var nanoseconds: Int64
 
+        /// A span of so many nanoseconds.
         @inlinable
-        package init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
+        public init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
 
-        @inlinable package static func microseconds(_ count: Int64) -> Span {
+        /// A span of so many microseconds.
+        @inlinable public static func microseconds(_ count: Int64) -> Span {
             Span(nanoseconds: count * 1_000)
         }
-        @inlinable package static func milliseconds(_ count: Int64) -> Span {
+        /// A span of so many milliseconds.
+        @inlinable public static func milliseconds(_ count: Int64) -> Span {
             Span(nanoseconds: count * 1_000_000)
         }
-        @inlinable package static func seconds(_ count: Int64) -> Span {
+        /// A span of so many seconds.
+        @inlinable public static func seconds(_ count: Int64) -> Span {
             Span(nanoseconds: count * 1_000_000_000)
         }
-        @inlinable package static func < (left: Span, right: Span) -> Bool {
+        /// Whether both are of the same length.
+        @inlinable public static func == (left: Span, right: Span) -> Bool {
+            left.nanoseconds == right.nanoseconds
+        }
+        /// Whether the left one is shorter.
+        @inlinable public static func < (left: Span, right: Span) -> Bool {
             left.nanoseconds < right.nanoseconds
         }
         package var wholeMicroseconds: Int64 { nanoseconds / 1_000 }

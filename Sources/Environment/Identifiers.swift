@@ -10,11 +10,18 @@ package struct HostID: Hashable, Comparable, Sendable, CustomStringConvertible {
     package var description: String { value.description }
 }
 
-/// Which of a node's shards.
-package struct ShardIndex: Hashable, Comparable, Sendable {
-    package let value: Int
-    @inlinable package init(_ value: Int) { self.value = value }
-    @inlinable package static func < (left: ShardIndex, right: ShardIndex) -> Bool {
+/// Which of a node's shards. Every request asks whether it is for this one: `public`, to be inlined.
+public struct ShardIndex: Hashable, Comparable, Sendable {
+    /// From 0 on.
+    public let value: Int
+    /// The shard of that number.
+    @inlinable public init(_ value: Int) { self.value = value }
+    /// Whether both are the same shard.
+    @inlinable public static func == (left: ShardIndex, right: ShardIndex) -> Bool {
+        left.value == right.value
+    }
+    /// Whether the left one has the smaller number.
+    @inlinable public static func < (left: ShardIndex, right: ShardIndex) -> Bool {
         left.value < right.value
     }
 }

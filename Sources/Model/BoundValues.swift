@@ -38,6 +38,8 @@ public struct BoundValues {
 
     @usableFromInline var base: UnsafeRawPointer?
     // A count below zero marks null and unset.
+    // Those behind the last one are of former requests: to empty the array would cost more than a request of few
+    // values does with it.
     @usableFromInline var ranges: [ByteRange]
     @usableFromInline var first: Int
     @usableFromInline var stored: Int
@@ -49,6 +51,9 @@ public struct BoundValues {
         get { boundNames?.names }
         set { boundNames = newValue.map { BoundNames($0) } }
     }
+
+    /// Whether the client named the values.
+    @inlinable public var isNamed: Bool { boundNames != nil }
 
     /// No values.
     public init() {
@@ -105,33 +110,36 @@ public struct BoundValues {
     /// Forgets the values, keeps the table's memory, and points at a new frame.
     @inlinable
     public mutating func removeAll(base: UnsafeRawPointer? = nil) {
-        ranges.removeAll(keepingCapacity: true)
         self.base = base
         first = 0
         stored = 0
-        boundNames = nil
+        if boundNames != nil { boundNames = nil }
+    }
+
+    @inlinable
+    mutating func add(_ range: ByteRange) {
+        assert(first == 0 && ranges.count >= stored)
+        if stored < ranges.count { ranges[stored] = range } else { ranges.append(range) }
+        stored += 1
     }
 
     /// Binds the bytes of `range`, counted from `base`; only on a table that is no slice.
     @inlinable
     public mutating func append(_ range: ByteRange) {
-        assert(range.offset >= 0 && range.count >= 0 && first == 0 && ranges.count == count)
-        ranges.append(range)
-        stored += 1
+        assert(range.offset >= 0 && range.count >= 0)
+        add(range)
     }
 
     /// Binds `null`.
     @inlinable
     public mutating func appendNull() {
-        ranges.append(ByteRange(offset: 0, count: Self.nullCount))
-        stored += 1
+        add(ByteRange(offset: 0, count: Self.nullCount))
     }
 
     /// Leaves the next marker unset.
     @inlinable
     public mutating func appendUnset() {
-        ranges.append(ByteRange(offset: 0, count: Self.unsetCount))
-        stored += 1
+        add(ByteRange(offset: 0, count: Self.unsetCount))
     }
 }
 

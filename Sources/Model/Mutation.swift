@@ -27,6 +27,22 @@ package struct MutationView {
         }
     }
 
+    /// A mutation that was just written, by its parts: `key` lies inside of `bytes`, and the partition behind it.
+    package init(
+        table: TableID, token: Int64, key: UnsafeRawBufferPointer, of bytes: UnsafeRawBufferPointer
+    ) {
+        self.bytes = bytes
+        self.table = table
+        self.token = token
+        self.key = key
+        guard let start = bytes.baseAddress, let keyStart = key.baseAddress else {
+            preconditionFailure("a mutation without bytes")
+        }
+        let head = keyStart - start + key.count
+        precondition(head > 0 && head < bytes.count, "a mutation without a partition")
+        partition = UnsafeRawBufferPointer(start: start + head, count: bytes.count - head)
+    }
+
     /// Reads everything once: throws unless all is well-formed.
     package func validate() throws(MalformedBytes) {
         try PartitionView(partition).validate()

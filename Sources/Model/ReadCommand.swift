@@ -23,6 +23,11 @@ package struct ClusteringSlice: Hashable, Sendable {
         lower = key
         upper = key + [0]
     }
+
+    /// Whether it is of exactly one key, which is `lower`.
+    package var isOneKey: Bool {
+        upper.count == lower.count + 1 && upper.last == 0 && upper.starts(with: lower)
+    }
 }
 
 /// One read, of one partition or of a stretch of the token ring.
@@ -97,6 +102,13 @@ package struct ReadCommand: Hashable, Sendable {
         self.byteLimit = byteLimit
         self.tombstoneLimit = tombstoneLimit
         self.showsFragments = showsFragments
+    }
+
+    /// The clustering key of the only row that the slices leave of a partition; nil if they may leave several, or
+    /// none.
+    package var onlyRow: [UInt8]? {
+        guard let slices, slices.count == 1, slices[0].isOneKey else { return nil }
+        return slices[0].lower
     }
 
     private enum Flag {

@@ -3,12 +3,15 @@
 internal import Encoding
 
 /// A position on the ring: one of 2^64 places. `Int64.min` is the place before all keys: no key
-/// hashes to it, so it serves as the open start of a range that begins at the ring's origin.
-package struct Token: Hashable, Comparable, Sendable, CustomStringConvertible {
-    package let value: Int64
+/// hashes to it, so it serves as the open start of a range that begins at the ring's origin. `public`, because a
+/// request compares some dozen of them and only that is inlined into other modules.
+public struct Token: Hashable, Comparable, Sendable, CustomStringConvertible {
+    /// Where it is, from the smallest integer to the largest.
+    public let value: Int64
 
+    /// The place of that number.
     @inlinable
-    package init(_ value: Int64) { self.value = value }
+    public init(_ value: Int64) { self.value = value }
 
     /// Before every key's token.
     package static let minimum = Token(.min)
@@ -25,11 +28,16 @@ package struct Token: Hashable, Comparable, Sendable, CustomStringConvertible {
         partitionKey.withUnsafeBytes { of($0) }
     }
 
+    /// Whether both are the same place.
     @inlinable
-    package static func < (left: Token, right: Token) -> Bool { left.value < right.value }
+    public static func == (left: Token, right: Token) -> Bool { left.value == right.value }
+
+    /// Whether the left one comes first, from the ring's origin on.
+    @inlinable
+    public static func < (left: Token, right: Token) -> Bool { left.value < right.value }
 
     /// The decimal form, as drivers and the system tables have it.
-    package var description: String { String(value) }
+    public var description: String { String(value) }
 }
 
 /// A stretch of the ring: `start` itself is outside, `end` inside. It may wrap over the ring's

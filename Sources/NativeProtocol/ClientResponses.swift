@@ -174,13 +174,13 @@ package struct Response: Sendable {
     package init(_ frame: Frame) throws(MalformedBytes) {
         var reader = ByteReader(frame.body)
         let version = frame.header.version
-        var prefix = ResponsePrefix()
-        if frame.header.flags.contains(.tracing) { prefix.tracingID = try reader.readUniqueID() }
-        if frame.header.flags.contains(.warning) { prefix.warnings = try reader.readStringList() }
-        if frame.header.flags.contains(.customPayload) {
-            prefix.customPayload = try reader.readBytesMap()
-        }
-        self.prefix = prefix
+        let flags = frame.header.flags
+        // In this order.
+        let tracingID = flags.contains(.tracing) ? try reader.readUniqueID() : nil
+        let warnings = flags.contains(.warning) ? try reader.readStringList() : []
+        let customPayload = flags.contains(.customPayload) ? try reader.readBytesMap() : []
+        prefix = ResponsePrefix(
+            tracingID: tracingID, warnings: warnings, customPayload: customPayload)
         message = try Self.message(frame.header.opcode, &reader, version)
     }
 

@@ -10,11 +10,13 @@ package import Encoding
 package import Model
 
 /// What comes before a response's message (section 4): each part sets its header flag.
-package struct ResponsePrefix: Sendable {
-    package var tracingID: UniqueID?
+///
+/// A class: nearly no response has one, and to pass on and forget that there is none is cheap of a reference.
+package final class ResponsePrefix: Sendable {
+    package let tracingID: UniqueID?
     /// Shown to the user; dropped in v3, which has no place for them.
-    package var warnings: [String]
-    package var customPayload: [(key: String, value: [UInt8]?)]
+    package let warnings: [String]
+    package let customPayload: [(key: String, value: [UInt8]?)]
 
     /// Nothing before the message.
     package static let none = ResponsePrefix()

@@ -34,19 +34,19 @@ public struct RowsWriter {
     private var flags: RowsFlags
 
     /// Begins the frame and writes the columns, unless `skipMetadata` says that the client knows them.
-    /// `knownMetadataID` is the id that a v5 EXECUTE carried: if it is not that of `metadata`, the
-    /// columns are sent nevertheless, with their new id.
+    /// `hasOtherColumns`: a v5 EXECUTE carried another id than that of `metadata`; then the columns are sent
+    /// nevertheless, with their new id.
     package init(
         _ encoder: FrameEncoder, _ version: ProtocolVersion, stream: Int16,
         _ metadata: RowsMetadata, skipMetadata: Bool = false,
-        knownMetadataID: [UInt8]? = nil, prefix: ResponsePrefix? = nil
+        hasOtherColumns: Bool = false, prefix: ResponsePrefix? = nil
     ) {
         self.encoder = encoder
         frames = encoder.frames
         encoder.beginResponse(version, stream: stream, .result, prefix: prefix)
         frames.appendBigEndian(ResultKind.rows.rawValue)
         var flags = RowsFlags()
-        if version >= .v5, let known = knownMetadataID, known != metadata.id {
+        if version >= .v5, hasOtherColumns {
             flags.insert(.metadataChanged)
         } else if skipMetadata {
             flags.insert(.noMetadata)

@@ -11,80 +11,84 @@ internal import Storage
 internal import Topology
 
 /// One request of a client, from its frame to its answer. Most are answered in the step that brings them, and
-/// their object is the next one's (`begin`).
+/// their object is the next one's (`begin`): all that a request has of its own is `State`, and a new one has a
+/// new one.
+@dynamicMemberLookup
 final class ClientRequest {
-    private(set) var connection: ConnectionID
-    private(set) var stream: Int16
-    private(set) var version: ProtocolVersion
-    var warnings: [String] = []
-    /// Set once: a request is answered exactly once.
-    var isAnswered = false
-    /// Mutations that the client still waits for.
-    var outstandingWrites = 0
-    /// The select in progress.
-    var select: SelectRun?
-    /// The lists that are read before they are written.
-    var modification: ModificationRun?
-    /// Given back with the answer.
-    var latch: LatchKey?
-    /// The batch whose entries are removed when all of its writes are through.
-    var loggedBatch: LoggedBatch?
-    var trace: RequestTrace?
-    /// The statement's text, for whoever looks at what is under way.
-    var statement = ""
-    /// When the frame came in.
-    var began = Instant(nanoseconds: 0)
-    /// What the time until the answer is counted as.
-    var measure: (table: TableID, kind: RequestMeasure)?
-    /// Replicas that had to pass over many tombstones, and the most of one.
-    var tombstoneWarnings = (replicas: 0, most: 0)
-    /// Bytes of the frame, as long as they count as under way.
-    var heldBytes = 0
-    var load: AddressLoad?
-    /// How long the client lets the request take, if it says so (`USING TIMEOUT`).
-    var timeout: Instant.Span?
-    /// The engine's short way was tried and is not enough (`Shard+PointReads`).
-    var isNotSimple = false
-    /// A statement of our own, whose end is for one of our machines.
-    var place: InternalPlace?
-    /// Who is to be granted what the statement creates.
-    var creator: String?
+    /// What is known of one request.
+    struct State {
+        let connection: ConnectionID
+        let stream: Int16
+        let version: ProtocolVersion
+        var warnings: [String] = []
+        /// Set once: a request is answered exactly once.
+        var isAnswered = false
+        /// Mutations that the client still waits for.
+        var outstandingWrites = 0
+        /// The select in progress.
+        var select: SelectRun?
+        /// The lists that are read before they are written.
+        var modification: ModificationRun?
+        /// Given back with the answer.
+        var latch: LatchKey?
+        /// The batch whose entries are removed when all of its writes are through.
+        var loggedBatch: LoggedBatch?
+        var trace: RequestTrace?
+        /// The statement's text, for whoever looks at what is under way.
+        var statement = ""
+        /// When the frame came in.
+        var began = Instant(nanoseconds: 0)
+        /// What the time until the answer is counted as.
+        var measure: (table: TableID, kind: RequestMeasure)?
+        /// Replicas that had to pass over many tombstones, and the most of one.
+        var tombstoneWarnings = (replicas: 0, most: 0)
+        /// Bytes of the frame, as long as they count as under way.
+        var heldBytes = 0
+        var load: AddressLoad?
+        /// How long the client lets the request take, if it says so (`USING TIMEOUT`).
+        var timeout: Instant.Span?
+        /// The engine's short way was tried and is not enough (`Shard+PointReads`).
+        var isNotSimple = false
+        /// A statement of our own, whose end is for one of our machines.
+        var place: InternalPlace?
+        /// Who is to be granted what the statement creates.
+        var creator: String?
 
-    init(connection: ConnectionID, stream: Int16, version: ProtocolVersion) {
-        self.connection = connection
-        self.stream = stream
-        self.version = version
+        init(connection: ConnectionID, stream: Int16, version: ProtocolVersion) {
+            self.connection = connection
+            self.stream = stream
+            self.version = version
+        }
     }
 
-    /// Makes it another request, as if it had just been made. Only where nobody else has it: all that a
-    /// request has of its own begins anew here.
+    @exclusivity(unchecked) private var state: State
+
+    init(connection: ConnectionID, stream: Int16, version: ProtocolVersion) {
+        state = State(connection: connection, stream: stream, version: version)
+    }
+
+    /// Makes it another request, as if it had just been made. Only where nobody else has it.
     func begin(connection: ConnectionID, stream: Int16, version: ProtocolVersion) {
-        self.connection = connection
-        self.stream = stream
-        self.version = version
-        if !warnings.isEmpty { warnings = [] }
-        isAnswered = false
-        outstandingWrites = 0
-        select = nil
-        modification = nil
-        latch = nil
-        loggedBatch = nil
-        trace = nil
-        statement = ""
-        measure = nil
-        tombstoneWarnings = (0, 0)
-        heldBytes = 0
-        load = nil
-        timeout = nil
-        isNotSimple = false
-        place = nil
-        creator = nil
+        state = State(connection: connection, stream: stream, version: version)
+    }
+
+    // Optimized builds see through the paths: what is left is a load or a store.
+
+    @inline(__always)
+    subscript<Value>(dynamicMember path: KeyPath<State, Value>) -> Value {
+        @inline(__always) get { state[keyPath: path] }
+    }
+
+    @inline(__always)
+    subscript<Value>(dynamicMember path: WritableKeyPath<State, Value>) -> Value {
+        @inline(__always) get { state[keyPath: path] }
+        @inline(__always) _modify { yield &state[keyPath: path] }
     }
 
     var prefix: ResponsePrefix? {
-        let asked = trace?.isAsked == true ? trace : nil
-        if warnings.isEmpty, asked == nil { return nil }
-        return ResponsePrefix(tracingID: asked?.id, warnings: warnings)
+        let asked = state.trace?.isAsked == true ? state.trace : nil
+        if state.warnings.isEmpty, asked == nil { return nil }
+        return ResponsePrefix(tracingID: asked?.id, warnings: state.warnings)
     }
 }
 

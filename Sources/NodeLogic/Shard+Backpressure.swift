@@ -143,7 +143,7 @@ extension Shard {
         case .alone(let client, let timestamp):
             do {
                 try write.mutation.withBytes { raw in
-                    try applyAloneNow(try MutationView(raw), timestamp, client)
+                    try applyAloneNow(try MutationView(raw), nil, timestamp, client)
                 }
             } catch {
                 finishWrite(client, error: .serverError("\(error)"))

@@ -436,23 +436,8 @@ extension Shard {
     }
 
     private func answer(_ client: ClientRequest, _ result: ConditionalRequest.Answer) {
-        answer(client) { encoder in
-            // The columns depend on the outcome, so they are always sent.
-            var writer = RowsWriter(
-                encoder, client.version, stream: client.stream, RowsMetadata(result.columns),
-                prefix: client.prefix)
-            for row in result.rows {
-                for value in row {
-                    if let value {
-                        value.withBytes { writer.append($0) }
-                    } else {
-                        writer.append(nil)
-                    }
-                }
-                writer.endRow()
-            }
-            writer.finish()
-        }
+        // The columns depend on the outcome, so they are always sent.
+        answerRows(client, RowsMetadata(result.columns), result.rows)
     }
 
     // MARK: Latches

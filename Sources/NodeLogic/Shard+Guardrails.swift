@@ -74,7 +74,7 @@ extension Shard {
 
     /// Judges a select before it is bound to its values.
     func checkSelect(_ select: SelectPlan, _ client: ClientRequest) throws(CQLError) {
-        guard !SystemSchema.isSystem(select.table.keyspace) else { return }
+        guard !select.isOfSystem else { return }
         if !rails.readLevelsDisallowed.isEmpty || !rails.readLevelsWarned.isEmpty {
             try check(
                 ["\(parameters.consistency)"], warned: rails.readLevelsWarned,
@@ -142,7 +142,7 @@ extension Shard {
     func checkModification(
         _ plan: ModificationPlan, _ client: ClientRequest
     ) throws(CQLError) {
-        guard !SystemSchema.isSystem(plan.table.keyspace) else { return }
+        guard !plan.isOfSystem else { return }
         if !rails.writeLevelsDisallowed.isEmpty || !rails.writeLevelsWarned.isEmpty {
             try check(
                 ["\(parameters.consistency)"], warned: rails.writeLevelsWarned,

@@ -157,12 +157,12 @@ extension Shard {
         }
         client.outstandingWrites = sink.entries.count
         for entry in sink.entries {
-            let mutation = sink[entry]
-            if isCounter, try isIncrementOrThrow(mutation) {
-                coordinateIncrement(mutation, consistency: order.consistency, client: client)
+            if isCounter, try isIncrementOrThrow(sink[entry]) {
+                coordinateIncrement(
+                    sink[entry], consistency: order.consistency, client: client)
             } else {
                 coordinateWrite(
-                    mutation, consistency: order.consistency,
+                    sink.view(of: entry), facts: entry.facts, consistency: order.consistency,
                     type: order.type(isCounter: isCounter), timestamp: order.timestamp,
                     client: client)
             }

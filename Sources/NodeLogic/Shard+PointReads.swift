@@ -6,9 +6,9 @@
 //     anything else                                    -> a read of one command, and then the answer
 //
 // On the spot the key is looked up where it lies in the frame, and the row's values are copied from the read's
-// result into the answer. That is what most reads of a table without clustering columns are, where one answer is
-// enough and clients ask a replica. Its cost is that of the engine's read, one walk over the row's cells and one copy
-// of its values; nothing is allocated.
+// result into the answer. That is what most reads of one row are, where one answer is enough and clients ask a
+// replica. Its cost is that of the engine's read, one walk over the row's cells and one copy of its values; nothing
+// is allocated.
 
 internal import CQL
 internal import Encoding
@@ -23,45 +23,57 @@ internal import Topology
 struct PointAnswer {
     let select: SelectPlan
     let nowInSeconds: Int64
-    let columns: RowsMetadata
-    let skipsMetadata: Bool
-    /// The id of the columns that the client knows (v5).
-    let knownMetadataID: [UInt8]?
+    let form: RowsForm
+}
+
+/// A point select that is answered later: its key is kept to be held against the replicas' answer.
+struct PointRun {
+    let answer: PointAnswer
+    let key: [UInt8]
+    let clustering: [UInt8]?
+
+    init(_ answer: PointAnswer, _ place: PointPlace) {
+        self.answer = answer
+        key = [UInt8](place.key)
+        clustering = place.clustering.map { [UInt8]($0) }
+    }
 
     /// The read of the row. There is no second one, so that no limit is reached; small ones are short in a message.
-    func command(_ token: Token, _ key: [UInt8]) -> ReadCommand {
+    func command(_ token: Token) -> ReadCommand {
         ReadCommand(
-            table: select.table.id, scope: .partition(token: token.value, key: key),
-            nowInSeconds: nowInSeconds, rowLimit: 2, partitionRowLimit: 2)
+            table: answer.select.table.id, scope: .partition(token: token.value, key: key),
+            slices: clustering.map { [ClusteringSlice(key: $0)] },
+            nowInSeconds: answer.nowInSeconds, rowLimit: 2, partitionRowLimit: 2)
+    }
+
+    func withPlace(_ body: (PointPlace) -> Void) {
+        key.withBytes { key in
+            guard let clustering else { return body(PointPlace(key: key, clustering: nil)) }
+            clustering.withBytes { body(PointPlace(key: key, clustering: $0)) }
+        }
     }
 }
 
 extension Shard {
     /// Carries out the select that is being handled if it is a point select. False: nothing was done.
     func readPoint(
-        _ select: SelectPlan, _ values: BoundValues, columns: RowsMetadata,
-        knownMetadataID: [UInt8]?, _ client: ClientRequest
+        _ select: SelectPlan, _ values: BoundValues, _ form: RowsForm, _ client: ClientRequest
     ) -> Bool {
         guard select.isPoint, parameters.pagingState == nil,
-            let key = select.pointKey(values, pointRow)
+            let place = select.pointPlace(values, pointRow)
         else { return false }
         workDone += Cost.read
         let point = PointAnswer(
             select: select,
-            nowInSeconds: parameters.nowInSeconds.map(Int64.init) ?? now.wall.seconds,
-            columns: columns, skipsMetadata: parameters.skipsMetadata,
-            knownMetadataID: knownMetadataID)
-        let token = Token.of(key)
+            nowInSeconds: parameters.nowInSeconds.map(Int64.init) ?? now.wall.seconds, form: form)
+        let token = Token.of(place.key)
         let placement = enoughPlacement(for: client, parameters.consistency, select.table.id, token)
         let isOurs = owner(of: token) == index
-        if isOurs, placement != nil, readOnSpot(point, token, key, client) { return true }
-        let kept = [UInt8](key)
-        let run = SelectRun(
-            .point(point, key: kept), columns: columns,
-            consistency: parameters.consistency, skipsMetadata: point.skipsMetadata,
-            knownMetadataID: knownMetadataID)
+        if isOurs, placement != nil, readOnSpot(point, token, place, client) { return true }
+        let pointRun = PointRun(point, place)
+        let run = SelectRun(.point(pointRun), form, consistency: parameters.consistency)
         client.select = run
-        let command = point.command(token, kept)
+        let command = pointRun.command(token)
         // Where there are other replicas, they are asked if this node's is slow.
         if !isOurs, let placement, placement.replicaCount <= 1 {
             forward(command, token, client)
@@ -73,15 +85,14 @@ extension Shard {
 
     /// Answers out of this shard's memory; false, with nothing done, if the row is not there, or not simply.
     private func readOnSpot(
-        _ point: PointAnswer, _ token: Token, _ key: UnsafeRawBufferPointer,
-        _ client: ClientRequest
+        _ point: PointAnswer, _ token: Token, _ place: PointPlace, _ client: ClientRequest
     ) -> Bool {
         let table = point.select.table.id
         resultScratch.removeAll()
         guard
             case .done = storage.readSimply(
-                table, token: token.value, key: key, nowInSeconds: point.nowInSeconds,
-                into: resultScratch)
+                table, token: token.value, key: place.key, row: place.clustering,
+                nowInSeconds: point.nowInSeconds, into: resultScratch)
         else {
             client.isNotSimple = true
             return false
@@ -89,7 +100,7 @@ extension Shard {
         noteRead(of: table, .localRead, storage.lastRead, since: now.monotonic)
         noteTombstones(storage.lastRead.tombstones, client)
         do throws(MalformedBytes) {
-            answer(client, point, key, try ReadResultView(resultScratch.bytes))
+            answer(client, point, place, try ReadResultView(resultScratch.bytes))
         } catch {
             preconditionFailure("a result that was just made is malformed: \(error)")
         }
@@ -98,7 +109,7 @@ extension Shard {
 
     /// Answers with what lives of the row.
     func answer(
-        _ client: ClientRequest, _ point: PointAnswer, _ key: UnsafeRawBufferPointer,
+        _ client: ClientRequest, _ point: PointAnswer, _ place: PointPlace,
         _ result: ReadResultView
     ) {
         workDone += Cost.ofResult(bytes: result.bytes.count)
@@ -106,7 +117,7 @@ extension Shard {
         let hasRow: Bool
         do throws(MalformedBytes) {
             hasRow = try select.takePoint(
-                key, result, nowInSeconds: point.nowInSeconds, pointRow)
+                place, result, nowInSeconds: point.nowInSeconds, pointRow)
         } catch {
             answer(client, error: .serverError("malformed read result: \(error)"))
             return
@@ -116,16 +127,10 @@ extension Shard {
             return
         }
         warnOfTombstones(client)
-        answer(client) { encoder in
-            var rows = RowsWriter(
-                encoder, client.version, stream: client.stream, point.columns,
-                skipMetadata: point.skipsMetadata, knownMetadataID: point.knownMetadataID,
-                prefix: client.prefix)
-            if hasRow {
-                select.appendPoint(pointRow, into: rows.frames)
-                rows.endRow()
-            }
-            rows.finish()
+        answer(client, point.form) { rows in
+            guard hasRow else { return }
+            select.appendPoint(pointRow, into: rows.frames)
+            rows.endRow()
         }
     }
 
@@ -167,7 +172,7 @@ extension Shard {
     /// The other shard has answered. What is not the whole row is left to the general way.
     func forwardedAnswered(_ client: ClientRequest, _ response: ReadResponse) {
         guard !client.isAnswered, let run = client.select,
-            case .point(let point, let key) = run.machine
+            case .point(let point) = run.machine
         else { return }
         let bytes: UnsafeRawBufferPointer
         switch response {
@@ -177,19 +182,19 @@ extension Shard {
             bytes = data
         case .digest, .failed:
             startRead(
-                point.command(Token.of(key), key), consistency: run.consistency, client: client)
+                point.command(Token.of(point.key)), consistency: run.consistency, client: client)
             return
         }
         do throws(MalformedBytes) {
             let result = try ReadResultView(bytes)
             guard result.isExhausted else {
                 startRead(
-                    point.command(Token.of(key), key), consistency: run.consistency,
+                    point.command(Token.of(point.key)), consistency: run.consistency,
                     client: client)
                 return
             }
             client.select = nil
-            key.withBytes { answer(client, point, $0, result) }
+            point.withPlace { answer(client, point.answer, $0, result) }
         } catch {
             readFailed(client, .serverError("a replica's answer is malformed: \(error)"))
         }

@@ -79,13 +79,8 @@ extension Shard {
             return
         }
         var mayBeSimple = true
-        if observer == nil, case .partition(let token, let key) = command.scope,
-            command.slices == nil, command.rowLimit > 0, command.partitionRowLimit > 0,
-            !command.showsFragments
-        {
-            if try serveOnSpot(header, request, command, token, key, fromShard: fromShard) {
-                return
-            }
+        if observer == nil {
+            if try serveOnSpot(header, request, command, fromShard: fromShard) { return }
             mayBeSimple = false
         }
         readOwn(
@@ -96,17 +91,10 @@ extension Shard {
 
     /// Answers a coordinator out of memory; false, with nothing done, if that is not simple.
     private func serveOnSpot(
-        _ header: PeerHeader, _ request: ReadRequest, _ command: ReadCommand, _ token: Int64,
-        _ key: [UInt8], fromShard: Bool
+        _ header: PeerHeader, _ request: ReadRequest, _ command: ReadCommand, fromShard: Bool
     ) throws(MalformedBytes) -> Bool {
         resultScratch.removeAll()
-        guard
-            case .done = key.withBytes({
-                storage.readSimply(
-                    command.table, token: token, key: $0, nowInSeconds: command.nowInSeconds,
-                    into: resultScratch)
-            })
-        else { return false }
+        guard case .done = storage.readSimply(command, into: resultScratch) else { return false }
         let figures = storage.lastRead
         noteRead(of: command.table, .localRead, figures, since: now.monotonic)
         try answer(

@@ -57,8 +57,9 @@ extension Shard {
             if pending.operation.hasSpeculated { return }
             span = Instant.Span(nanoseconds: 0)
         case .threshold(let threshold):
-            span = metrics(of: table).readThreshold(
-                threshold, timeout: configuration.requests.readTimeout, now: now.monotonic)
+            span = metrics(of: table).threshold(
+                .coordinatorRead, threshold, timeout: configuration.requests.readTimeout,
+                now: now.monotonic)
         }
         guard span < timeout else { return }
         speculations.add(.read(id), span: span, now: now.monotonic)
@@ -72,8 +73,9 @@ extension Shard {
         case .never: return
         case .always: span = Instant.Span(nanoseconds: 0)
         case .threshold(let threshold):
-            span = metrics(of: route.table.id).writeThreshold(
-                threshold, timeout: configuration.requests.writeTimeout, now: now.monotonic)
+            span = metrics(of: route.table.id).threshold(
+                .coordinatorWrite, threshold, timeout: configuration.requests.writeTimeout,
+                now: now.monotonic)
         }
         speculations.add(.repair(id), span: span, now: now.monotonic)
     }

@@ -13,29 +13,21 @@ final class SelectRun {
     /// What makes the answer.
     enum Machine {
         case execution(SelectExecution)
-        /// One row, which is one read: its key is kept to be held against the replicas' answer.
-        case point(PointAnswer, key: [UInt8])
+        /// One row, which is one read.
+        case point(PointRun)
     }
 
     let machine: Machine
-    let columns: RowsMetadata
+    let form: RowsForm
     let consistency: ConsistencyLevel
-    let skipsMetadata: Bool
-    /// The id of the columns that the client knows (v5).
-    let knownMetadataID: [UInt8]?
     /// The loop over the select's reads is on the stack: a read that ends at once only leaves a note.
     var isDriving = false
     var readEnded = false
 
-    init(
-        _ machine: Machine, columns: RowsMetadata, consistency: ConsistencyLevel,
-        skipsMetadata: Bool, knownMetadataID: [UInt8]?
-    ) {
+    init(_ machine: Machine, _ form: RowsForm, consistency: ConsistencyLevel) {
         self.machine = machine
-        self.columns = columns
+        self.form = form
         self.consistency = consistency
-        self.skipsMetadata = skipsMetadata
-        self.knownMetadataID = knownMetadataID
     }
 
     /// nil for a point select.
@@ -81,7 +73,7 @@ extension Shard {
     func handleStatement(
         _ frame: Frame, _ client: ClientRequest, _ connection: ClientConnection
     ) {
-        defer { canonicalValues.removeAll(keepingCapacity: true) }
+        defer { if !canonicalValues.isEmpty { canonicalValues.removeAll(keepingCapacity: true) } }
         let version = frame.header.version
         do {
             let body = try frame.requestBody()
@@ -140,10 +132,9 @@ extension Shard {
         let (text, plan) = try planned(request.text, keyspace: keyspace)
         client.trace?.describe("Execute CQL3 query", query: text, as: parameters)
         noteParsing(text, client)
-        let values = try checked(parameters.values, plan)
+        let values = try checkedValues(plan)
         statementCounts.regular += 1
-        try execute(
-            plan, values, text: text, columns: nil, knownMetadataID: nil, client, connection)
+        try execute(plan, values, text: text, prepared: nil, columnsID: nil, client, connection)
     }
 
     private func prepare(
@@ -239,7 +230,7 @@ extension Shard {
             // Some client may read by the columns that were; all get those that are.
             parameters.flags.remove(.skipMetadata)
         }
-        let values = try checked(parameters.values, statement.plan)
+        let values = try checkedValues(statement.plan)
         if let trace = client.trace {
             trace.describe(
                 "Execute CQL3 prepared query", query: statement.text, as: parameters)
@@ -247,8 +238,18 @@ extension Shard {
         }
         statementCounts.prepared += 1
         try execute(
-            statement.plan, values, text: statement.text, columns: statement.columns,
-            knownMetadataID: request.resultMetadataID.map { [UInt8]($0) }, client, connection)
+            statement.plan, values, text: statement.text, prepared: statement,
+            columnsID: request.resultMetadataID, client, connection)
+    }
+
+    /// The values of the request's only statement.
+    private func checkedValues(_ plan: PreparedPlan) throws(CQLError) -> BoundValues {
+        // Nearly always they can stay as they are; each copy of them would be counted.
+        guard !parameters.values.isNamed, !plan.ordersValues else {
+            return try checked(parameters.values, plan)
+        }
+        try plan.check(valueCount: parameters.values.count)
+        return parameters.values
     }
 
     /// The values of one statement, as many as it has markers, with sets and maps in order. Like the frame
@@ -256,8 +257,8 @@ extension Shard {
     private func checked(
         _ bound: consuming BoundValues, _ plan: PreparedPlan
     ) throws(CQLError) -> BoundValues {
-        let values = bound.names == nil ? bound : try plan.ordered(bound)
-        try plan.check(values)
+        let values = bound.isNamed ? try plan.ordered(bound) : bound
+        try plan.check(valueCount: values.count)
         guard let canonical = plan.canonical(values) else { return values }
         canonicalValues.append(canonical)
         return canonical.values
@@ -273,26 +274,48 @@ extension Shard {
             random: (UInt64(bitPattern: issued) ^ host.value.high, UInt64(index.value)))
     }
 
+    /// Executes one statement. `prepared`: where it is one that was prepared; `columnsID` is then the id of the
+    /// columns that the client expects in its result (v5).
     private func execute(
-        _ plan: PreparedPlan, _ values: BoundValues, text: String, columns: RowsMetadata?,
-        knownMetadataID: [UInt8]?, _ client: ClientRequest, _ connection: ClientConnection
+        _ plan: PreparedPlan, _ values: BoundValues, text: String, prepared: PreparedStatement?,
+        columnsID: UnsafeRawBufferPointer?, _ client: ClientRequest,
+        _ connection: ClientConnection
     ) throws(CQLError) {
         // A statement about roles may hold a password.
-        if case .roles = plan.plan {} else { client.statement = text }
+        if !plan.isAboutRoles { client.statement = text }
         if connection.wantsNoCompact { try refuseCompact(plan.plan) }
-        try authorize(plan.plan, connection)
-        if let timeout = try plan.timeoutNanoseconds(values) {
+        if configuration.authentication.authorizer == .granted {
+            try authorize(plan.plan, connection)
+        }
+        if plan.timeout != nil, let timeout = try plan.timeoutNanoseconds(values) {
             client.timeout = Instant.Span(nanoseconds: timeout)
         }
-        switch plan.plan {
-        case .modification(let modification):
-            try modification.checkWritable()
-            if SystemSchema.isSettings(modification.table) {
-                try changeSettings(modification, values, client)
-                return
+        // The two that nearly all requests are; to look into the plan itself would copy it.
+        if let modification = plan.modification {
+            if modification.isOfSystem {
+                try modification.checkWritable()
+                if SystemSchema.isSettings(modification.table) {
+                    try changeSettings(modification, values, client)
+                    return
+                }
             }
             try checkModification(modification, client)
             try execute(modification, values, executionContext(), client)
+            return
+        }
+        if let select = plan.select {
+            if let warning = select.aggregationWarning { client.warnings.append(warning) }
+            var form = RowsForm(
+                columns: prepared?.columns ?? RowsMetadata(plan.resultColumns),
+                skipsMetadata: parameters.flags.contains(.skipMetadata))
+            if let columnsID {
+                form.hasOtherColumns = !form.columns.id.withBytes { equalBytes($0, columnsID) }
+            }
+            try startSelect(select, values, form, client)
+            return
+        }
+        switch plan.plan {
+        case .modification, .select: preconditionFailure("a statement that was executed above")
         case .batch(let batch):
             for modification in batch.modifications {
                 try checkBatched(modification)
@@ -302,11 +325,6 @@ extension Shard {
             try execute(
                 batch.modifications.map { BoundModification(plan: $0, values: values) }, batch.kind,
                 try batch.context(values, executionContext()), client)
-        case .select(let select):
-            if let warning = select.aggregationWarning { client.warnings.append(warning) }
-            try startSelect(
-                select, values, columns: columns ?? RowsMetadata(plan.resultColumns),
-                knownMetadataID: knownMetadataID, client)
         case .use(let keyspace):
             answer(client, keyspace: keyspace)
         case .describe(let request): try describe(request, client)
@@ -395,32 +413,21 @@ extension Shard {
     // MARK: Reading
 
     private func startSelect(
-        _ select: SelectPlan, _ values: BoundValues, columns: RowsMetadata,
-        knownMetadataID: [UInt8]?, _ client: ClientRequest
+        _ select: SelectPlan, _ values: BoundValues, _ form: RowsForm, _ client: ClientRequest
     ) throws(CQLError) {
         guard parameters.consistency != .any else {
             throw .invalid("ANY ConsistencyLevel is only supported for writes")
         }
-        if SystemSchema.isSystem(select.table.keyspace), cluster.route(of: select.table.id) == nil {
+        if select.isOfSystem, cluster.route(of: select.table.id) == nil {
             let context = executionContext()
             if let table = select.fragmentsOf { throw SelectPlan.noFragments(of: table) }
             if isGathered(select.table) {
-                gather(
-                    select, values, context, columns: columns, knownMetadataID: knownMetadataID,
-                    client)
+                gather(select, values, context, form, client)
                 return
             }
             let known = systemRows(of: select.table)
             workDone += Cost.ofMadeRows(known.count)
-            let result = try select.execute(overRows: known, values, context)
-            answer(client) { encoder in
-                var writer = RowsWriter(
-                    encoder, client.version, stream: client.stream, columns,
-                    skipMetadata: parameters.skipsMetadata, knownMetadataID: knownMetadataID,
-                    prefix: client.prefix)
-                result.rows.withBytes { writer.appendRows($0, count: result.rowCount) }
-                writer.finish()
-            }
+            answer(client, form, try select.execute(overRows: known, values, context))
             return
         }
         try checkSelect(select, client)
@@ -429,11 +436,7 @@ extension Shard {
             !select.namesPartitions
                 ? .coordinatorScan
                 : parameters.consistency.isSerial ? .conditionalRead : .coordinatorRead)
-        if readPoint(
-            select, values, columns: columns, knownMetadataID: knownMetadataID, client)
-        {
-            return
-        }
+        if readPoint(select, values, form, client) { return }
         let execution = try SelectExecution(
             select, values, executionContext(), pageSize: parameters.pageSize,
             pagingState: parameters.pagingState.map { [UInt8]($0) }, origin: host.value)
@@ -441,9 +444,7 @@ extension Shard {
             execution.limitTombstones(to: configuration.requests.tombstonePageLimit)
         }
         try checkKeys(execution, client)
-        let run = SelectRun(
-            .execution(execution), columns: columns, consistency: parameters.consistency,
-            skipsMetadata: parameters.skipsMetadata, knownMetadataID: knownMetadataID)
+        let run = SelectRun(.execution(execution), form, consistency: parameters.consistency)
         client.select = run
         drive(client, run)
     }
@@ -487,9 +488,9 @@ extension Shard {
         }
         guard let run = client.select else { return }
         switch run.machine {
-        case .point(let point, let key):
+        case .point(let point):
             client.select = nil
-            key.withBytes { answer(client, point, $0, result) }
+            point.withPlace { answer(client, point.answer, $0, result) }
         case .execution(let execution):
             do throws(CQLError) {
                 workDone += Cost.ofResult(bytes: result.bytes.count)
@@ -523,13 +524,8 @@ extension Shard {
             return
         }
         warnOfTombstones(client)
-        answer(client) { encoder in
-            var rows = RowsWriter(
-                encoder, client.version, stream: client.stream, run.columns,
-                skipMetadata: run.skipsMetadata, knownMetadataID: run.knownMetadataID,
-                prefix: client.prefix)
+        answer(client, run.form, pagingState: execution.pagingState) { rows in
             rows.appendRows(execution.rows, count: execution.rowCount)
-            rows.finish(pagingState: execution.pagingState)
         }
     }
 
@@ -540,27 +536,5 @@ extension Shard {
             schema: cluster.schema, cluster: clusterDescription(for: request))
         workDone += Cost.ofMadeRows(rows.count)
         answerRows(client, RowsMetadata(columns), rows)
-    }
-
-    /// Answers with rows that are all there already.
-    func answerRows(
-        _ client: ClientRequest, _ columns: RowsMetadata, _ rows: [SystemRow]
-    ) {
-        answer(client) { encoder in
-            var writer = RowsWriter(
-                encoder, client.version, stream: client.stream, columns,
-                prefix: client.prefix)
-            for row in rows {
-                for value in row {
-                    if let value {
-                        value.withBytes { writer.append($0) }
-                    } else {
-                        writer.append(nil)
-                    }
-                }
-                writer.endRow()
-            }
-            writer.finish()
-        }
     }
 }

@@ -15,8 +15,21 @@ extension Shard {
         _ mutation: UnsafeRawBufferPointer, consistency: ConsistencyLevel, type: WriteType,
         timestamp: Int64, client: ClientRequest
     ) {
+        do throws(MalformedBytes) {
+            coordinateWrite(
+                try MutationView(mutation), consistency: consistency, type: type,
+                timestamp: timestamp, client: client)
+        } catch {
+            finishWrite(client, error: .serverError("\(error)"))
+        }
+    }
+
+    /// The same; `facts`: what is known of its rows by whoever built it.
+    func coordinateWrite(
+        _ view: MutationView, facts: RowSummary? = nil, consistency: ConsistencyLevel,
+        type: WriteType, timestamp: Int64, client: ClientRequest
+    ) {
         do {
-            let view = try MutationView(mutation)
             guard let route = cluster.route(of: view.table) else {
                 throw CQLError.invalid("unconfigured table \(view.table)")
             }
@@ -27,9 +40,9 @@ extension Shard {
             // One node may be the only living place of three replicas: the factor is what levels go by.
             if route.placement.replicationFactor == 1, replicas.count == 1,
                 replicas.first == cluster.ownIndex, owner(of: token) == index,
-                configuration.storage.commitLogSync == .periodic
+                case .periodic = configuration.storage.commitLogSync
             {
-                try applyAlone(view, token, consistency, timestamp, client)
+                try applyAlone(view, facts, token, consistency, timestamp, client)
             } else {
                 try replicate(view, route, token, replicas, consistency, type, timestamp, client)
             }
@@ -51,8 +64,8 @@ extension Shard {
 
     /// The only replica is this very shard: nothing to remember.
     private func applyAlone(
-        _ view: MutationView, _ token: Token, _ consistency: ConsistencyLevel, _ timestamp: Int64,
-        _ client: ClientRequest
+        _ view: MutationView, _ facts: RowSummary?, _ token: Token,
+        _ consistency: ConsistencyLevel, _ timestamp: Int64, _ client: ClientRequest
     ) throws {
         try checkAvailability(
             consistency, required: consistency.fixedCount, alive: 1, for: "write")
@@ -62,14 +75,14 @@ extension Shard {
                     mutation: [UInt8](view.bytes), waiter: .alone(client, timestamp: timestamp)))
             return
         }
-        try applyAloneNow(view, timestamp, client)
+        try applyAloneNow(view, facts, timestamp, client)
     }
 
     /// The same, once storage takes it.
     func applyAloneNow(
-        _ view: MutationView, _ timestamp: Int64, _ client: ClientRequest
+        _ view: MutationView, _ facts: RowSummary?, _ timestamp: Int64, _ client: ClientRequest
     ) throws(StorageError) {
-        try storage.apply(view, clock: now)
+        try storage.apply(view, facts: facts, clock: now)
         noteApplied(view.table)
         observe(
             .mutationApplied(

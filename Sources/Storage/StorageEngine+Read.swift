@@ -28,15 +28,7 @@ extension StorageEngine {
     ) throws(StorageError) -> ReadStatus {
         guard let table = table(command.table) else { throw .unknownTable(command.table) }
         precondition(pinned == nil || pinned?.table == command.table)
-        if mayBeSimple, case .partition(let token, let key) = command.scope,
-            command.slices == nil, command.rowLimit > 0, command.partitionRowLimit > 0,
-            !command.showsFragments,
-            case .done = key.withUnsafeBytes({
-                readSimply(
-                    command.table, token: token, key: $0, nowInSeconds: command.nowInSeconds,
-                    at: pinned, into: writer)
-            })
-        {
+        if mayBeSimple, case .done = readSimply(command, at: pinned, into: writer) {
             return .done
         }
         let view = pinned?.view ?? table.view

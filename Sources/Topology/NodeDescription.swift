@@ -4,15 +4,23 @@ package import Environment
 package import Model
 
 /// A node's place in one snapshot: its position among all nodes sorted by host id. Another snapshot
-/// may give the same node another index, so it never leaves the snapshot's users.
-package struct NodeIndex: Hashable, Comparable, Sendable {
-    package let value: UInt16
-    @inlinable package init(_ value: Int) { self.value = UInt16(value) }
-    @inlinable package static func < (left: NodeIndex, right: NodeIndex) -> Bool {
+/// may give the same node another index, so it never leaves the snapshot's users. `public`, to be inlined where
+/// requests are placed.
+public struct NodeIndex: Hashable, Comparable, Sendable {
+    /// From 0 on.
+    public let value: UInt16
+    /// The node of that number, which is below `maximumCount`.
+    @inlinable public init(_ value: Int) { self.value = UInt16(value) }
+    /// Whether both are the same node, if they are of one snapshot.
+    @inlinable public static func == (left: NodeIndex, right: NodeIndex) -> Bool {
+        left.value == right.value
+    }
+    /// Whether the left one has the smaller number.
+    @inlinable public static func < (left: NodeIndex, right: NodeIndex) -> Bool {
         left.value < right.value
     }
     /// For indexing arrays.
-    @inlinable package var index: Int { Int(value) }
+    @inlinable public var index: Int { Int(value) }
 
     /// More nodes than this are refused.
     package static let maximumCount = 1 << 12

@@ -1,7 +1,7 @@
 // Who holds which keys of a keyspace, computed once for each snapshot: one replica list for each
 // virtual node's range, laid out flat.
 //
-// Cost: a lookup is the ring's binary search and a slice of an array; nothing is allocated.
+// Cost: a lookup is the ring's binary search, unless there is one node, and a slice of an array; nothing is allocated.
 // Building walks the ring once from each virtual node, until enough replicas are found.
 //
 // Invariant: all ranges of one placement have equally many replicas (a strategy takes what is
@@ -22,6 +22,8 @@ package final class Placement: Sendable {
     /// How many replicas each range really has.
     @usableFromInline let stride: Int
     @usableFromInline let replicas: [NodeIndex]
+    /// Whether all ranges have the same list: in a ring of one node.
+    @usableFromInline let isUniform: Bool
 
     /// Places a keyspace. `datacenters` are the names behind `Site.datacenter`.
     init(strategy: ReplicationStrategy, ring: TokenRing, sites: [Site], datacenters: [String]) {
@@ -47,6 +49,7 @@ package final class Placement: Sendable {
         precondition(lists.allSatisfy { $0.count == stride }, "ranges with unequal replica counts")
         self.stride = stride
         replicas = lists.flatMap { $0 }
+        isUniform = lists.allSatisfy { $0 == lists.first }
     }
 
     /// Whether the keyspace is every node's own; it then has no replica lists.
@@ -60,6 +63,7 @@ package final class Placement: Sendable {
     @inlinable
     package func replicas(of token: Token) -> ArraySlice<NodeIndex> {
         guard stride > 0 else { return [] }
+        if isUniform { return replicas[0..<stride] }
         return replicas(at: ring.position(of: token))
     }
 

@@ -255,7 +255,7 @@ struct Bench {
             let sink = MutationSink()
             let context = context
             try BoundValues.withValues(values) { bound in
-                try prepared.check(bound)
+                try prepared.check(valueCount: bound.count)
                 try plan.build(bound, context, into: sink)
             }
             try store.apply(sink)
@@ -279,7 +279,7 @@ struct Bench {
         let context = context
         var store = store
         let result = try BoundValues.withValues(values) { bound in
-            try prepared.check(bound)
+            try prepared.check(valueCount: bound.count)
             let execution = try SelectExecution(
                 plan, bound, context, pageSize: pageSize, pagingState: state)
             var rounds = 0
@@ -314,14 +314,16 @@ extension Bench {
         _ plan: SelectPlan, _ bound: BoundValues, _ store: inout TinyStore
     ) throws -> [UInt8] {
         let row = PointRow()
-        let key = try #require(plan.pointKey(bound, row))
+        let place = try #require(plan.pointPlace(bound, row))
         let bytes = try store.read(
             ReadCommand(
                 table: plan.table.id,
-                scope: .partition(token: Token.of(key).value, key: Array(key)), nowInSeconds: now))
+                scope: .partition(token: Token.of(place.key).value, key: Array(place.key)),
+                slices: place.clustering.map { [ClusteringSlice(key: Array($0))] },
+                nowInSeconds: now))
         let output = ByteWriter()
         try bytes.withUnsafeBytes {
-            if try plan.takePoint(key, try ReadResultView($0), nowInSeconds: now, row) {
+            if try plan.takePoint(place, try ReadResultView($0), nowInSeconds: now, row) {
                 plan.appendPoint(row, into: output)
             }
         }

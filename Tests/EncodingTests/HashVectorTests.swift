@@ -1,9 +1,10 @@
 // Hashes and checksums against values that others computed: a deviation would route drivers'
 // requests to wrong nodes, or make them drop the connection.
 
-import Encoding
 import Foundation
 import Testing
+
+@testable import Encoding
 
 /// The repository's fixtures, found from this file.
 private let fixtures = URL(filePath: #filePath)
@@ -48,6 +49,40 @@ private func bytes(hex: Substring) -> [UInt8] {
         #expect(high.0 != high.1)
         let wholeBlock = both([UInt8](repeating: 0xFF, count: 16))
         #expect(wholeBlock.0 == wholeBlock.1)
+    }
+
+    /// The bytes behind the last block one by one, as Cassandra's loop takes them.
+    private static func tail(_ bytes: [UInt8]) -> (UInt64, UInt64) {
+        var parts: (UInt64, UInt64) = (0, 0)
+        for (index, byte) in bytes.enumerated() {
+            let wide = UInt64(bitPattern: Int64(Int8(bitPattern: byte)))
+            if index < 8 {
+                parts.0 ^= wide << (index * 8)
+            } else {
+                parts.1 ^= wide << ((index - 8) * 8)
+            }
+        }
+        return parts
+    }
+
+    @Test func tailsOfEachLengthAreTakenAsByteByByte() {
+        var state: UInt64 = 1
+        for length in 1..<16 {
+            for _ in 0..<40 {
+                var bytes: [UInt8] = []
+                for _ in 0..<length {
+                    state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+                    bytes.append(UInt8(truncatingIfNeeded: state >> 56))
+                }
+                let found = bytes.withUnsafeBytes { Murmur3.tail($0, from: 0, signExtends: true) }
+                #expect(found == Self.tail(bytes), "\(bytes)")
+                let block = [UInt8](repeating: 7, count: 16)
+                let behind = (block + bytes).withUnsafeBytes {
+                    Murmur3.tail($0, from: 16, signExtends: true)
+                }
+                #expect(behind == Self.tail(bytes), "\(bytes)")
+            }
+        }
     }
 
     @Test func theReferenceHashMatchesItsPublishedValue() {

@@ -142,7 +142,7 @@ import Testing
             let metadata = RowsMetadata(Self.columns([.int]))
             var rows = RowsWriter(
                 encoder, version, stream: 3, metadata, skipMetadata: true,
-                knownMetadataID: [UInt8](repeating: 0, count: 16))
+                hasOtherColumns: true)
             rows.append(nil)
             rows.endRow()
             rows.finish(pagingState: [1])
@@ -302,21 +302,20 @@ import Testing
 
     @Test func columnsAreLeftOutOnlyIfTheClientHasTheRightOnes() throws {
         let metadata = RowsMetadata(Self.columns([.int]))
-        func rows(_ version: ProtocolVersion, known: [UInt8]) throws -> ResultRows? {
+        func rows(_ version: ProtocolVersion, hasOtherColumns: Bool) throws -> ResultRows? {
             let (response, _) = try response(version) { encoder in
                 var rows = RowsWriter(
                     encoder, version, stream: 1, metadata, skipMetadata: true,
-                    knownMetadataID: known)
+                    hasOtherColumns: hasOtherColumns)
                 rows.finish()
             }
             guard case .rows(let rows) = response.message else { return nil }
             return rows
         }
-        let stale = [UInt8](repeating: 9, count: 16)
-        #expect(try rows(.v5, known: metadata.id)?.columns == nil)
-        #expect(try rows(.v5, known: stale)?.columns == metadata.columns)
-        #expect(try rows(.v5, known: stale)?.newMetadataID == metadata.id)
-        #expect(try rows(.v4, known: stale)?.columns == nil)
+        #expect(try rows(.v5, hasOtherColumns: false)?.columns == nil)
+        #expect(try rows(.v5, hasOtherColumns: true)?.columns == metadata.columns)
+        #expect(try rows(.v5, hasOtherColumns: true)?.newMetadataID == metadata.id)
+        #expect(try rows(.v4, hasOtherColumns: true)?.columns == nil)
     }
 
     @Test func metadataIDChangesWithNameTypeAndOrder() {

@@ -17,6 +17,8 @@ import Testing
     private static let statements = [
         "CREATE KEYSPACE ks WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}",
         "CREATE TABLE ks.t (k int PRIMARY KEY, v text)",
+        "CREATE TABLE ks.w (k int, c int, v text, s text static, PRIMARY KEY (k, c))"
+            + " WITH CLUSTERING ORDER BY (c DESC)",
     ]
     private static let select = "SELECT v FROM ks.t WHERE k = ?"
 
@@ -58,6 +60,112 @@ import Testing
                 QueryOptions(consistency: level, values: [.bytes(key)]))
         }
         try bench.step()
+    }
+
+    /// Executes a statement in a step of its own; its values are four bytes each.
+    private static func run(
+        _ bench: ShardBench, _ text: String, _ values: [[UInt8]] = []
+    ) throws {
+        bench.send(1) {
+            $0.query(
+                .v4, stream: 1, text, QueryOptions(values: values.map { .bytes($0) }))
+        }
+        try bench.step()
+    }
+
+    private static func int(_ value: Int32) -> [UInt8] {
+        withUnsafeBytes(of: value.bigEndian) { Array($0) }
+    }
+
+    /// All values of the answer to a select that its step answers.
+    private static func rows(
+        _ bench: ShardBench, _ text: String, _ values: [[UInt8]]
+    ) throws -> [[[UInt8]?]] {
+        clear(bench)
+        try run(bench, text, values)
+        guard case .rows(let rows)? = bench.responses[1]?.first else {
+            Issue.record("no rows: \(String(describing: bench.responses[1]))")
+            return []
+        }
+        return (0..<rows.rowCount).map { row in
+            (0..<rows.columnCount).map { rows.value(row: row, column: $0) }
+        }
+    }
+
+    @Test func aRowAmongOthersIsAnsweredInTheStepThatAsks() throws {
+        let bench = try Self.bench()
+        let key = try Self.key(ofShard: 0)
+        let select = "SELECT v FROM ks.w WHERE k = ? AND c = ?"
+        for place in Int32(1)...40 {
+            try Self.run(
+                bench, "INSERT INTO ks.w (k, c, v) VALUES (?, ?, 'v\(place)')",
+                [key, Self.int(place)])
+        }
+        let before = bench.shard.completedCounts
+        #expect(try Self.rows(bench, select, [key, Self.int(17)]) == [[Array("v17".utf8)]])
+        #expect(try Self.rows(bench, select, [key, Self.int(41)]) == [])
+        #expect(bench.shard.completedCounts.reads == before.reads + 2)
+        #expect(Self.questions(bench).isEmpty)
+        #expect(bench.shard.requestBytes == 0)
+    }
+
+    /// What the short way says is what the general one does, which answers IN.
+    @Test(arguments: 1...4)
+    func aRowAmongOthersIsAnsweredAsByTheGeneralWay(seed: Int) throws {
+        let bench = try Self.bench()
+        let key = try Self.key(ofShard: 0)
+        var random = RandomStream(seed: UInt64(seed), name: "rows")
+        for _ in 0..<150 {
+            let place = Self.int(Int32(random.below(4)))
+            let row = "WHERE k = ? AND c = ?"
+            switch random.below(9) {
+            case 0, 1:
+                try Self.run(
+                    bench, "INSERT INTO ks.w (k, c, v) VALUES (?, ?, 'v\(random.below(100))')",
+                    [key, place])
+            case 2:
+                try Self.run(
+                    bench, "UPDATE ks.w USING TTL 2 SET v = 't\(random.below(9))' \(row)",
+                    [key, place])
+            case 3: try Self.run(bench, "DELETE v FROM ks.w \(row)", [key, place])
+            case 4: try Self.run(bench, "DELETE FROM ks.w \(row)", [key, place])
+            case 5 where random.below(4) == 0:
+                try Self.run(bench, "DELETE FROM ks.w WHERE k = ? AND c > ?", [key, place])
+            case 6 where random.below(4) == 0:
+                try Self.run(
+                    bench, "UPDATE ks.w SET s = 's\(random.below(100))' WHERE k = ?", [key])
+            case 7 where random.below(8) == 0:
+                try Self.run(bench, "DELETE FROM ks.w WHERE k = ?", [key])
+            default: bench.pass(.milliseconds(700))
+            }
+            let asked = Self.int(Int32(random.below(4)))
+            for columns in ["v", "s, c, v, k"] {
+                let select = "SELECT \(columns) FROM ks.w WHERE k = ? AND c"
+                let found = try Self.rows(bench, select + " = ?", [key, asked])
+                #expect(try found == Self.rows(bench, select + " IN (?, ?)", [key, asked, asked]))
+            }
+        }
+    }
+
+    @Test func aRowAmongOthersOfAnotherShardIsAskedForAloneAndOnce() throws {
+        let bench = try Self.bench()
+        let key = try Self.key(ofShard: 1)
+        try Self.run(bench, "SELECT v FROM ks.w WHERE k = ? AND c = ?", [key, Self.int(2)])
+        #expect(bench.responses[1] == nil)
+        #expect(bench.shard.forwarded.count == 1)
+        let asked = try #require(Self.questions(bench).last)
+        let command = try asked.withUnsafeBytes { raw in
+            let (_, body) = try PeerEnvelope.decode(raw)
+            var reader = ByteReader(try ReadRequest(body).command)
+            return try ReadCommand(from: &reader)
+        }
+        let row = try #require(command.onlyRow)
+        try Self.result(bench, key, "there", table: "w", row: row).withUnsafeBytes {
+            try Self.answer(bench, .data($0))
+        }
+        #expect(Self.values(bench) == [[Array("there".utf8)]])
+        #expect(Self.questions(bench).count == 1)
+        #expect(bench.shard.forwarded.isEmpty)
     }
 
     /// The values of the only column of the answers so far.
@@ -121,10 +229,11 @@ import Testing
 
     /// A read result with the row of that key.
     private static func result(
-        _ bench: ShardBench, _ key: [UInt8], _ value: String
+        _ bench: ShardBench, _ key: [UInt8], _ value: String, table name: String = "t",
+        row place: [UInt8]? = nil
     ) throws -> [UInt8] {
         let table = try #require(
-            bench.shard.cluster.schema.keyspaces.first { $0.name == "ks" }?.table(named: "t"))
+            bench.shard.cluster.schema.keyspaces.first { $0.name == "ks" }?.table(named: name))
         let column = table.regulars[0].id.value
         let writer = ByteWriter()
         let start = ReadResultWriter.begin(into: writer)
@@ -137,7 +246,8 @@ import Testing
             rowWriter.append(Cell(column: column, flags: [], timestamp: 5, value: $0), into: row)
         }
         let clustering = ByteWriter()
-        ClusteringKey.appendTerminator(into: clustering)
+        if let place { clustering.append(place) }
+        if place == nil { ClusteringKey.appendTerminator(into: clustering) }
         let partition = ByteWriter()
         PartitionWriter.begin(into: partition)
         PartitionWriter.append(key: clustering.bytes, row: row.bytes, into: partition)

@@ -38,6 +38,19 @@ struct BoundSource: Sendable {
         }
     }
 
+    /// The components of a whole clustering key; nil unless all are markers.
+    static func clusteringKey(
+        _ restrictions: [ClusteringRestriction], of table: TableSchema
+    ) -> [BoundSource]? {
+        guard restrictions.count == table.clustering.count else { return nil }
+        var components: [BoundSource] = []
+        for (restriction, column) in zip(restrictions, table.clustering) {
+            guard case .equal(.marker(let marker, _)) = restriction else { return nil }
+            components.append(BoundSource(marker: marker, column: column))
+        }
+        return components
+    }
+
     /// Whether the value is surely well-formed.
     @inline(__always)
     func accepts(_ value: UnsafeRawBufferPointer) throws(CQLError) -> Bool {
@@ -132,15 +145,11 @@ struct BoundRow: Sendable {
         table: TableSchema, effect: ModificationPlan.Effect, partition: [KeyRestriction],
         clustering: [ClusteringRestriction], cells: [ModificationPlan.CellSource]
     ) {
-        guard case .write(let marksRow) = effect, clustering.count == table.clustering.count,
-            table.compact == nil, let key = BoundKey(partition, of: table)
+        guard case .write(let marksRow) = effect, table.compact == nil,
+            let key = BoundKey(partition, of: table),
+            let rowKey = BoundSource.clusteringKey(clustering, of: table)
         else { return nil }
         self.marksRow = marksRow
-        var rowKey: [BoundSource] = []
-        for (restriction, column) in zip(clustering, table.clustering) {
-            guard case .equal(.marker(let marker, _)) = restriction else { return nil }
-            rowKey.append(BoundSource(marker: marker, column: column))
-        }
         var values: [BoundSource] = []
         for cell in cells {
             guard case .set(.marker(let marker, _)) = cell.operation, !cell.column.isStatic,
@@ -174,6 +183,7 @@ extension ModificationPlan {
             liveness: bound.marksRow ? stamp.liveness : .none, deletion: .none,
             baseTimestamp: stamp.timestamp, originalKey: sink.originalKey.bytes, into: row)
         var wroteAny = bound.marksRow
+        var hasTombstones = false
         let isExpiring = stamp.timeToLive > 0
         let flags = Cell.Flags(rawValue: isExpiring ? Cell.Flags.expiring.rawValue : 0)
         let localTime = isExpiring ? stamp.expiresAt : 0
@@ -188,6 +198,7 @@ extension ModificationPlan {
                         localDeletionTime: localTime, timeToLive: stamp.timeToLive, value: value),
                     into: row)
             case .null:
+                hasTombstones = true
                 writer.append(
                     Cell(
                         column: source.column, flags: .tombstone, timestamp: stamp.timestamp,
@@ -206,7 +217,8 @@ extension ModificationPlan {
         PartitionWriter.append(key: clusteringKey.bytes, row: row.bytes, into: sink.bytes)
         sink.add(
             table: table.id, token: token,
-            key: ByteRange(offset: keyEnd - key.count, count: key.count), start: start)
+            key: ByteRange(offset: keyEnd - key.count, count: key.count), start: start,
+            facts: hasTombstones ? nil : stamp.facts(ofRowWithOriginal: sink.originalKey.count > 0))
     }
 
     private func appendClustering(

@@ -52,6 +52,9 @@ package final class ModificationPlan: Sendable {
     /// Whether it says how long its cells live.
     package var expires: Bool { timeToLive != nil }
 
+    /// Whether the table is one of the system's.
+    package let isOfSystem: Bool
+
     /// Refuses to write tables of the system, and of a node's views all but the settings.
     package func checkWritable() throws(CQLError) {
         guard SystemSchema.isProtected(table.keyspace) else { return }
@@ -93,6 +96,7 @@ package final class ModificationPlan: Sendable {
     ) {
         self.json = json
         self.table = table
+        isOfSystem = SystemSchema.isSystem(table.keyspace)
         self.condition = condition
         self.requiresRead = cells.contains { $0.operation.requiresRead }
         self.isIncrement = cells.contains {
@@ -194,6 +198,17 @@ package final class ModificationPlan: Sendable {
         }
         var deletion: Deletion {
             Deletion(timestamp: timestamp, localDeletionTime: localDeletionTime)
+        }
+
+        /// What is known of a row all of whose parts are written with this stamp, none of them a deletion.
+        func facts(ofRowWithOriginal hasOriginalKey: Bool) -> RowSummary {
+            var facts = RowSummary()
+            facts.oldestTimestamp = timestamp
+            facts.newestTimestamp = timestamp
+            facts.isPlain = timeToLive == 0
+            facts.hasLasting = timeToLive == 0
+            facts.hasOriginalKeys = hasOriginalKey
+            return facts
         }
     }
 

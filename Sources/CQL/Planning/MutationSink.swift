@@ -13,6 +13,8 @@ package final class MutationSink {
         package let key: ByteRange
         /// The whole mutation, to be read by `MutationView`.
         package let range: ByteRange
+        /// What a walk over its rows would find, if whoever built it knew.
+        package var facts: RowSummary?
     }
 
     /// The mutations' bytes; `entries` says where each lies.
@@ -38,20 +40,27 @@ package final class MutationSink {
     /// Forgets the mutations and keeps the memory.
     package func removeAll() {
         bytes.removeAll()
-        entries.removeAll(keepingCapacity: true)
+        // Mostly there is one; `removeAll(keepingCapacity:)` costs more than to take it out.
+        while entries.popLast() != nil {}
         listPlaces = ListPlaces()
-        current = nil
+        if current != nil { current = nil }
     }
 
     /// The mutation's bytes, valid until the next one is built.
     package subscript(_ entry: Entry) -> UnsafeRawBufferPointer { bytes[entry.range] }
 
+    /// The mutation as it is read, without reading its head again. Valid as long as its bytes.
+    package func view(of entry: Entry) -> MutationView {
+        MutationView(
+            table: entry.table, token: entry.token, key: bytes[entry.key], of: bytes[entry.range])
+    }
+
     /// Notes the mutation that was written from `start` on, with its key at `key`.
-    func add(table: TableID, token: Int64, key: ByteRange, start: Int) {
+    func add(table: TableID, token: Int64, key: ByteRange, start: Int, facts: RowSummary? = nil) {
         entries.append(
             Entry(
                 table: table, token: token, key: key,
-                range: ByteRange(offset: start, count: bytes.count - start)))
+                range: ByteRange(offset: start, count: bytes.count - start), facts: facts))
     }
 
     /// Makes one mutation of all those of the same partition, so that they are applied together.

@@ -21,6 +21,13 @@ package final class PreparedPlan: Sendable {
     package let dependsOnKeyspace: Bool
     /// The markers whose values have sets or maps in them.
     let orderedMarkers: [Int]
+    /// Whether there are such.
+    package let ordersValues: Bool
+    /// The plan, if it is a modification or a select: the two kinds that are executed all the time.
+    package let modification: ModificationPlan?
+    package let select: SelectPlan?
+    /// Whether it is a statement about roles.
+    package let isAboutRoles: Bool
 
     init(
         plan: Plan, bindMarkers: [ColumnSpecification], partitionKeyBindIndexes: [Int],
@@ -36,6 +43,10 @@ package final class PreparedPlan: Sendable {
         self.timeout = timeout
         self.dependsOnKeyspace = dependsOnKeyspace
         orderedMarkers = bindMarkers.indices.filter { bindMarkers[$0].type.hasNormalForm }
+        ordersValues = !orderedMarkers.isEmpty
+        modification = if case .modification(let modification) = plan { modification } else { nil }
+        select = if case .select(let select) = plan { select } else { nil }
+        isAboutRoles = if case .roles = plan { true } else { false }
     }
 
     /// How long the request may take, if the statement says so.
@@ -57,11 +68,10 @@ package final class PreparedPlan: Sendable {
     }
 
     /// Refuses another number of values than there are markers.
-    package func check(_ values: BoundValues) throws(CQLError) {
-        guard values.count == bindMarkers.count else {
+    package func check(valueCount count: Int) throws(CQLError) {
+        guard count == bindMarkers.count else {
             throw .invalid(
-                "Invalid amount of bind variables: expected \(bindMarkers.count), got \(values.count)"
-            )
+                "Invalid amount of bind variables: expected \(bindMarkers.count), got \(count)")
         }
     }
 }

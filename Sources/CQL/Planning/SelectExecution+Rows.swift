@@ -133,26 +133,10 @@ extension SelectExecution {
 
     func readClustering(
         _ encoded: UnsafeRawBufferPointer, _ row: RowView
-    ) throws {
-        let columns = plan.table.clustering
-        guard plan.needsClustering, !columns.isEmpty else { return }
-        let first = plan.table.partitionKey.count
-        if row.originalKey.count > 0 {
-            var reader = ByteReader(row.originalKey)
-            for slot in columns.indices {
-                let length = Int(try reader.readLittleEndian(Int32.self))
-                output.slots[first + slot].value =
-                    length < 0 ? nil : try reader.readBytes(length)
-            }
-            return
-        }
-        clusteringValues.removeAll()
-        clusteringRanges.removeAll(keepingCapacity: true)
-        try ClusteringKey.decode(
-            encoded, columns: columns, into: clusteringValues, ranges: &clusteringRanges)
-        for (slot, range) in clusteringRanges.enumerated() {
-            output.slots[first + slot].value = range.count < 0 ? nil : clusteringValues[range]
-        }
+    ) throws(MalformedBytes) {
+        guard plan.needsClustering, !plan.table.clustering.isEmpty else { return }
+        try clusteringValues.read(
+            encoded, row, plan.table, from: plan.table.partitionKey.count, into: &output.slots)
     }
 }
 

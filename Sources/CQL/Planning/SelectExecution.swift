@@ -65,8 +65,7 @@ package final class SelectExecution {
     var remainingInPage: Int
     var isFinished = false
     var sortedRows: [(clustering: [UInt8], row: [UInt8])] = []
-    lazy var clusteringValues = ByteWriter()
-    var clusteringRanges: [ByteRange] = []
+    lazy var clusteringValues = ClusteringValues()
     /// What tells the current group from the next; nil outside of groups.
     var group: [[UInt8]?]?
     /// The clustering keys of the group's first and last row.

@@ -40,7 +40,9 @@ package final class SelectPlan: Sendable {
     /// Whether the table has columns with a cell for each element.
     let hasCollections: Bool
     /// The key of a point select (`PointSelect`); nil if it is none.
-    let pointKey: BoundKey?
+    let pointKey: PointKey?
+    /// Whether the table is one of the system's.
+    package let isOfSystem: Bool
 
     /// The table that the statement is about.
     package var subject: TableSchema { fragmentsOf ?? table }
@@ -121,14 +123,9 @@ package final class SelectPlan: Sendable {
         let isPlain =
             plain != nil && !isJSON && grouping == nil && !isDistinct && !hasOrdering
             && limit == nil && perPartitionLimit == nil && fragmentsOf == nil
-        if isPlain, table.clustering.isEmpty, table.compact == nil, !table.isCounter,
-            !hasCollections, restrictions.filters.isEmpty, restrictions.keyTokens == nil,
-            case .keys(let keys) = restrictions.partition
-        {
-            pointKey = BoundKey(keys, of: table)
-        } else {
-            pointKey = nil
-        }
+        let isSimple = table.compact == nil && !table.isCounter && !hasCollections
+        pointKey = isPlain && isSimple ? PointKey(restrictions, of: table) : nil
+        isOfSystem = SystemSchema.isSystem(table.keyspace)
     }
 
     /// Whether several rows become one.

@@ -96,8 +96,8 @@ extension Shard {
                 try SelectExecution(select, values, context)
             }
             let run = SelectRun(
-                .execution(execution), columns: RowsMetadata(plan.resultColumns),
-                consistency: consistency, skipsMetadata: false, knownMetadataID: nil)
+                .execution(execution), RowsForm(columns: RowsMetadata(plan.resultColumns)),
+                consistency: consistency)
             client.select = run
             drive(client, run)
         case .modification(let modification):

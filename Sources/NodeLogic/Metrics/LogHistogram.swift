@@ -10,9 +10,17 @@
 final class LogHistogram {
     static let bucketCount = 252
 
-    @exclusivity(unchecked) private var buckets = [UInt64](repeating: 0, count: bucketCount)
+    // Not an array, whose owners would be counted with each value.
+    private let buckets: UnsafeMutablePointer<UInt64>
     @exclusivity(unchecked) private(set) var count: UInt64 = 0
     @exclusivity(unchecked) private(set) var maximum: UInt64 = 0
+
+    init() {
+        buckets = .allocate(capacity: Self.bucketCount)
+        buckets.initialize(repeating: 0, count: Self.bucketCount)
+    }
+
+    deinit { buckets.deallocate() }
 
     /// Takes in a value; a negative one counts as 0.
     @inline(__always)
@@ -39,15 +47,18 @@ final class LogHistogram {
     }
 
     /// How many values of a bucket were counted.
-    func count(inBucket bucket: Int) -> UInt64 { buckets[bucket] }
+    func count(inBucket bucket: Int) -> UInt64 {
+        precondition(bucket >= 0 && bucket < Self.bucketCount)
+        return buckets[bucket]
+    }
 
     /// What has been counted, to be sent to another shard.
     var figures: HistogramFigures {
         var figures = HistogramFigures()
         figures.count = count
         figures.maximum = maximum
-        for (bucket, count) in buckets.enumerated() where count > 0 {
-            figures.buckets[bucket] = count
+        for bucket in 0..<Self.bucketCount where buckets[bucket] > 0 {
+            figures.buckets[bucket] = buckets[bucket]
         }
         return figures
     }

@@ -22,61 +22,64 @@ enum RequestMeasure: Int, CaseIterable {
     case conditionalRead
 }
 
+/// The figures of one kind of request to one table.
+final class RequestFigures {
+    let times = LogHistogram()
+    @exclusivity(unchecked) private(set) var rate = RateMeter()
+
+    /// A request took that long.
+    @inline(__always)
+    func record(_ span: Instant.Span, now: Instant) {
+        rate.mark(now: now)
+        times.record(span.nanoseconds)
+    }
+}
+
 /// The figures of one table on one shard.
 final class TableMetrics {
-    @exclusivity(unchecked) private var histograms = [LogHistogram?](
+    /// By the kind; of the kinds that there were.
+    @exclusivity(unchecked) private var requests = [RequestFigures?](
         repeating: nil, count: RequestMeasure.allCases.count)
-    @exclusivity(unchecked) private(set) var rates = [RateMeter](
-        repeating: RateMeter(), count: RequestMeasure.allCases.count)
     let rows = LogHistogram()
     let tombstones = LogHistogram()
     var speculation = SpeculationCounts()
-    private var readTimer = SpeculationTimer()
-    private var writeTimer = SpeculationTimer()
+    /// By the kind of request whose times they go by; of the kinds that were asked for.
+    private var timers: [RequestMeasure: SpeculationTimer] = [:]
 
-    /// How long a read waits before it asks one replica more.
-    func readThreshold(
-        _ policy: SpeculativeRetry.Threshold, timeout: Instant.Span, now: Instant
+    /// How long requests of that kind wait before they ask one replica more: reads, and by the times of
+    /// writes the repairs of reads.
+    func threshold(
+        _ measure: RequestMeasure, _ policy: SpeculativeRetry.Threshold, timeout: Instant.Span,
+        now: Instant
     ) -> Instant.Span {
-        readTimer.threshold(
-            policy, of: histograms[RequestMeasure.coordinatorRead.rawValue], timeout: timeout,
-            now: now)
-    }
-
-    /// How long a read's repairs wait before others get them too.
-    func writeThreshold(
-        _ policy: SpeculativeRetry.Threshold, timeout: Instant.Span, now: Instant
-    ) -> Instant.Span {
-        writeTimer.threshold(
-            policy, of: histograms[RequestMeasure.coordinatorWrite.rawValue], timeout: timeout,
-            now: now)
+        timers[measure, default: SpeculationTimer()].threshold(
+            policy, of: requests[measure.rawValue]?.times, timeout: timeout, now: now)
     }
 
     /// A request took that long.
     func record(_ measure: RequestMeasure, _ span: Instant.Span, now: Instant) {
-        rates[measure.rawValue].mark(now: now)
-        if let histogram = histograms[measure.rawValue] {
-            histogram.record(span.nanoseconds)
+        if let figures = requests[measure.rawValue] {
+            figures.record(span, now: now)
             return
         }
-        let made = LogHistogram()
-        made.record(span.nanoseconds)
-        histograms[measure.rawValue] = made
+        let figures = RequestFigures()
+        figures.record(span, now: now)
+        requests[measure.rawValue] = figures
     }
 
     func figures(_ measure: RequestMeasure) -> HistogramFigures {
-        histograms[measure.rawValue]?.figures ?? HistogramFigures()
+        requests[measure.rawValue]?.times.figures ?? HistogramFigures()
     }
 
     func rate(_ measure: RequestMeasure, now: Instant) -> Double {
-        rates[measure.rawValue].perSecond(now: now)
+        requests[measure.rawValue]?.rate.perSecond(now: now) ?? 0
     }
 }
 
 /// Events for each second, averaged over about the last five minutes (exponentially, as load averages
 /// are). Cost of an event: a comparison and an addition.
 struct RateMeter {
-    private static let interval = Instant.Span.seconds(5)
+    private static var interval: Instant.Span { .seconds(5) }
     /// 1 - e^(-5/300).
     private static let weight = 0.016529301951210582
 

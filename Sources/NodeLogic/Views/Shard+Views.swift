@@ -19,9 +19,7 @@ struct PendingView {
     let select: SelectPlan
     let values: RetainedValues
     let context: ExecutionContext
-    let columns: RowsMetadata
-    let knownMetadataID: [UInt8]?
-    let skipsMetadata: Bool
+    let form: RowsForm
     /// Shards that have not told yet.
     var waiting: Int
     var facts = AdminValue.null
@@ -44,13 +42,12 @@ extension Shard {
     /// Answers a select of such a table.
     func gather(
         _ select: SelectPlan, _ values: BoundValues, _ context: ExecutionContext,
-        columns: RowsMetadata, knownMetadataID: [UInt8]?, _ client: ClientRequest
+        _ form: RowsForm, _ client: ClientRequest
     ) {
         nextView += 1
         pendingViews[nextView] = PendingView(
             client: client, select: select, values: RetainedValues(copying: values),
-            context: context, columns: columns, knownMetadataID: knownMetadataID,
-            skipsMetadata: parameters.skipsMetadata, waiting: shardCount)
+            context: context, form: form, waiting: shardCount)
         let table = select.table.keyspace + "." + select.table.name
         for shard in 0..<shardCount {
             sendShard(.viewTask(nextView, table), to: ShardIndex(shard))
@@ -83,14 +80,7 @@ extension Shard {
         do throws(CQLError) {
             let result = try view.select.execute(
                 overRows: Self.sorted(rows, keyCount), view.values.values, view.context)
-            answer(view.client) { encoder in
-                var writer = RowsWriter(
-                    encoder, view.client.version, stream: view.client.stream, view.columns,
-                    skipMetadata: view.skipsMetadata, knownMetadataID: view.knownMetadataID,
-                    prefix: view.client.prefix)
-                result.rows.withBytes { writer.appendRows($0, count: result.rowCount) }
-                writer.finish()
-            }
+            answer(view.client, view.form, result)
         } catch {
             answer(view.client, error: error)
         }

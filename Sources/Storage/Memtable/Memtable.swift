@@ -142,6 +142,12 @@ final class Memtable {
             mayHoldLargeRows = true
             return try WideRow.merge(record, try RowView(row), in: arena, spaceForWideRows())
         }
+        // A row that is put again replaces the one before.
+        if let isNewer = try RowMerge.isNewer(row, than: record.row),
+            !isNewer || record.replaceInPlace(row)
+        {
+            return record
+        }
         scratch.removeAll()
         guard try RowMerge.merge(try RowView(record.row), try RowView(row), into: scratch) else {
             return record

@@ -189,6 +189,33 @@ struct PartitionNode {
         }
     }
 
+    /// What there is of one row.
+    enum Found {
+        case absent
+        /// The row, in one piece, with nothing around the rows of its partition.
+        case plain(RowRecord)
+        /// There is a deletion or a static row around it, or it lies in pieces.
+        case notPlain
+    }
+
+    /// Looks for a row where nothing lies around the rows.
+    func find(_ key: UnsafeRawBufferPointer) -> Found {
+        guard extras == nil else { return .notPlain }
+        let record: RowRecord
+        switch rows {
+        case .none: return .absent
+        case .one(let only):
+            guard equalBytes(only.key, key) else { return .absent }
+            record = only
+        case .tree(let root):
+            guard let slot = RowTree.find(key, root: root),
+                let base = UnsafeMutableRawPointer(bitPattern: slot.pointee)
+            else { return .absent }
+            record = RowRecord(base)
+        }
+        return record.isWide ? .notPlain : .plain(record)
+    }
+
     func set(rows: Rows) {
         var bits: UInt64
         switch rows {

@@ -295,10 +295,7 @@ final class ReadRunner {
         _ command: ReadCommand, _ reading: TableReading
     ) -> (lower: [UInt8], upper: [UInt8])? {
         guard let slices = command.slices else { return reading.hasSingleRows ? ([], [0]) : nil }
-        guard slices.count == 1, let slice = slices.first,
-            slice.upper.count == slice.lower.count + 1, slice.upper.last == 0,
-            slice.upper.starts(with: slice.lower)
-        else { return nil }
+        guard command.onlyRow != nil, let slice = slices.first else { return nil }
         return (slice.lower, slice.upper)
     }
 

@@ -1,13 +1,14 @@
-// The short way of a point read: of a table whose partitions are one row each, where all that is known of
-// the partition is plain versions of that row, in memtables and blocks that are in memory. That is what
-// nearly all reads of a table without clustering columns meet.
+// The short way of a point read, where all that is known of the row is plain versions of it, in memtables and
+// blocks that are in memory. That is what nearly all reads of a table without clustering columns meet, whose
+// partitions are one row each, and of one row among others those that find its partition in memtables alone, or in
+// files that have no other row of it.
 //
 //     memtables' places, filters' lines: asked for together
 //         -> versions, wherever they lie -> one: copied as it lies; several: merged
 //
 // No run is begun, no command kept and no object's references are counted, except of files that have the
-// partition. Whatever is not so simple (several missing blocks, a deletion around the row, damage) is left to
-// the general way, which begins anew; a table counts only the way that answers, the cache both.
+// partition. Whatever is not so simple (several missing blocks, a static row or a deletion around the row, damage)
+// is left to the general way, which begins anew; a table counts only the way that answers, the cache both.
 //
 // Cost: one lookup for each memtable; for each file a comparison of tokens and a filter probe, and where
 // it passes a walk over what is known of the row already, and two searches by interpolation.
@@ -41,19 +42,46 @@ package struct WantedBlock {
 }
 
 extension StorageEngine {
-    /// Answers a read of a whole partition if that is simple: the bytes of a `ReadResultView` were
-    /// appended. Else nothing was, and `read` says what there is to say.
+    /// Answers a read of a whole partition, or of its row of that clustering key, if that is simple: the bytes of
+    /// a `ReadResultView` were appended. Else nothing was, and `read` says what there is to say.
     package func readSimply(
-        _ id: TableID, token: Int64, key: UnsafeRawBufferPointer, nowInSeconds: Int64,
-        at pinned: PinnedView? = nil, into writer: ByteWriter
+        _ id: TableID, token: Int64, key: UnsafeRawBufferPointer,
+        row: UnsafeRawBufferPointer? = nil, nowInSeconds: Int64, at pinned: PinnedView? = nil,
+        into writer: ByteWriter
     ) -> SimpleRead {
-        guard let table = table(id), table.reading.hasSingleRows else { return .notSimple }
+        // All that there is of a partition is one row where no row is named.
+        guard let table = table(id), table.reading.hasSingleRows == (row == nil) else {
+            return .notSimple
+        }
         precondition(pinned == nil || pinned?.table == id)
         let rule = table.purgeRule(nowInSeconds: nowInSeconds)
         if let pinned {
-            return runner.readSimply(pinned.view, token: token, key: key, rule, into: writer)
+            return runner.readSimply(
+                pinned.view, token: token, key: key, row: row, rule, into: writer)
         }
-        return runner.readSimply(table.view, token: token, key: key, rule, into: writer)
+        return runner.readSimply(table.view, token: token, key: key, row: row, rule, into: writer)
+    }
+
+    /// The same for a command.
+    package func readSimply(
+        _ command: ReadCommand, at pinned: PinnedView? = nil, into writer: ByteWriter
+    ) -> SimpleRead {
+        guard case .partition(let token, let key) = command.scope, command.rowLimit > 0,
+            command.partitionRowLimit > 0, !command.showsFragments
+        else { return .notSimple }
+        return key.withBytes { key in
+            guard command.slices != nil else {
+                return readSimply(
+                    command.table, token: token, key: key, nowInSeconds: command.nowInSeconds,
+                    at: pinned, into: writer)
+            }
+            guard let row = command.onlyRow else { return .notSimple }
+            return row.withBytes { row in
+                readSimply(
+                    command.table, token: token, key: key, row: row,
+                    nowInSeconds: command.nowInSeconds, at: pinned, into: writer)
+            }
+        }
     }
 
     /// Takes in a block that was read at once, by the thread that steps the engine. It is in the cache
@@ -87,8 +115,8 @@ extension ReadRunner {
     }
 
     func readSimply(
-        _ view: borrowing TableView, token: Int64, key: UnsafeRawBufferPointer, _ rule: PurgeRule,
-        into output: ByteWriter
+        _ view: borrowing TableView, token: Int64, key: UnsafeRawBufferPointer,
+        row wantedRow: UnsafeRawBufferPointer?, _ rule: PurgeRule, into output: ByteWriter
     ) -> SimpleRead {
         let probes = view.probes.list
         let hash = BloomFilter.hash(token)
@@ -99,8 +127,16 @@ extension ReadRunner {
         var rowKey = UnsafeRawBufferPointer(start: nil, count: 0)
         for index in view.memtables.indices {
             guard let node = view.memtables[index].find(token: token, key: key) else { continue }
-            guard let record = node.plainRecord, takeVersion(record.key, record.row, &rowKey)
-            else { return .notSimple }
+            if let wantedRow {
+                switch node.find(wantedRow) {
+                case .absent: continue
+                case .notPlain: return .notSimple
+                case .plain(let record): _ = takeVersion(record.key, record.row, &rowKey)
+                }
+            } else {
+                guard let record = node.plainRecord, takeVersion(record.key, record.row, &rowKey)
+                else { return .notSimple }
+            }
             if !view.memtables[index].isPlain { seen.isPlain = false }
         }
         var wanted: WantedBlock?
@@ -130,6 +166,7 @@ extension ReadRunner {
                 if mayEnd(view, at: index) { return .missing(next) }
                 wanted = next
             case .row(let single):
+                if let wantedRow, !equalBytes(single.key, wantedRow) { continue }
                 guard takeVersion(single.key, single.row, &rowKey) else { return .notSimple }
                 if !view.sstables[index].metadata.statistics.isPlain { seen.isPlain = false }
             }

@@ -114,7 +114,7 @@ let package = Package(
             dependencies: [
                 "Server", "CoterieEngine", "NativeClient", "NativeProtocol",
                 "ConsistencyLab", "NodeLogic", "Simulation", "SQLiteMetadata", "Storage", "Model",
-                "Environment", "Encoding",
+                "Environment", "Encoding", "CMemory",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ] + nio,
             swiftSettings: settings),

@@ -110,6 +110,7 @@ extension StorageEngine {
         stepMaintenance(outbox)
         startRetirements(outbox)
         tickCompactions(clock, outbox)
+        if cache.isReleasing { cache.release() }
         if mayReleaseSegments {
             mayReleaseSegments = false
             obsoleteFiles += log.release(before: firstNeededSegment)
@@ -144,8 +145,12 @@ extension StorageEngine {
         consider(manifestRetry)
         consider(nextUsageCheck)
         consider(nextCompactionWake)
+        if cache.isReleasing { consider(lastTick + Self.releasePause) }
         return wake
     }
+
+    /// Between two portions of blocks that nobody needs, in an engine that has nothing else to do.
+    private static let releasePause = Instant.Span.milliseconds(1)
 
     func start(_ job: any Job, _ running: RunningJob, _ outbox: Outbox) {
         let id = effectIDs.next()

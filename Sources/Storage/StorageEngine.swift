@@ -244,7 +244,7 @@ package final class StorageEngine {
     /// No job is running, no read is parked, nothing waits to be flushed.
     package var isIdle: Bool {
         jobs.isEmpty && blockReads.isEmpty && obsoleteFiles.isEmpty && manifest.isIdle
-            && !log.isPreparing && maintenance.isEmpty
+            && !log.isPreparing && maintenance.isEmpty && !cache.isReleasing
             && tableList.allSatisfy { $0.frozen.isEmpty }
     }
 

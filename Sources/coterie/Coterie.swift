@@ -1,6 +1,7 @@
 // The command line: one program for the node, the local ring, the shell, the lab and the benchmarks.
 
 internal import ArgumentParser
+internal import CMemory
 
 /// The root command.
 @main
@@ -16,6 +17,8 @@ struct Coterie: ParsableCommand {
     /// Runs the command of the process's arguments. Of a command line that makes no sense the shell
     /// ends with the code that cqlsh has for it, other commands with the system's.
     static func main() {
+        // Filters and indexes of files, foremost: they are often larger, and go with their files.
+        coterie_keep_apart(1 << 20)
         do {
             var command = try parseAsRoot()
             try command.run()

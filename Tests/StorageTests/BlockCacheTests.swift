@@ -8,8 +8,8 @@ import Testing
 @testable import Storage
 
 @Suite struct BlockCacheTests {
-    /// A file of several hundred small blocks, and its blocks.
-    private func blocks() throws -> (SSTable, [Block]) {
+    /// A file of several hundred small blocks, and its bytes.
+    private func file() throws -> (SSTable, [UInt8]) {
         var configuration = Configuration.Storage()
         configuration.blockBytes = 64
         let harness = Harness(
@@ -22,16 +22,21 @@ import Testing
         harness.engine?.flush(table: nil)
         try harness.settle()
         let sstable = try #require(harness.engine?.tables[testTable]?.sstables.first)
-        let bytes = try #require(harness.files.names[sstable.metadata.file]).bytes
-        var list: [Block] = []
-        for entry in sstable.metadata.blocks {
-            let stored = Array(bytes[entry.offset..<(entry.offset + entry.length)])
-            list.append(
-                try stored.withBytes { (raw) throws(StorageError) in
-                    try Block.decode(raw, entry, sstable.metadata)
-                })
+        return (sstable, try #require(harness.files.names[sstable.metadata.file]).bytes)
+    }
+
+    private func block(_ bytes: [UInt8], _ sstable: SSTable, _ index: Int) throws -> Block {
+        let entry = sstable.metadata.blocks[index]
+        let stored = Array(bytes[entry.offset..<(entry.offset + entry.length)])
+        return try stored.withBytes { (raw) throws(StorageError) in
+            try Block.decode(raw, entry, sstable.metadata)
         }
-        return (sstable, list)
+    }
+
+    /// A file of several hundred small blocks, and its blocks.
+    private func blocks() throws -> (SSTable, [Block]) {
+        let (sstable, bytes) = try file()
+        return (sstable, try sstable.metadata.blocks.indices.map { try block(bytes, sstable, $0) })
     }
 
     @Test func scansDoNotDriveOutWhatIsReadAgain() throws {
@@ -77,7 +82,8 @@ import Testing
         for index in blocks.indices { cache.insert(blocks[index], sstable, index) }
         #expect(cache.bytes > 0)
         cache.forget(sstable)
-        #expect(cache.bytes == 0)
+        while cache.isReleasing { cache.release() }
+        #expect(cache.bytes == 0 && cache.count == 0)
         #expect(sstable.cached.allSatisfy { $0.block == nil })
     }
 
@@ -94,6 +100,48 @@ import Testing
         #expect(living == cache.count, "\(living) blocks are in memory, \(cache.count) cached")
         #expect(living < all.count / 2)
         _ = sstable
+    }
+
+    @Test func blocksOfFilesThatWentGoAFewAtATimeAndOthersStay() throws {
+        let (kept, bytes) = try file()
+        let count = kept.metadata.blocks.count
+        let cache = BlockCache(limitBytes: kept.metadata.statistics.plainBytes * 3 / 2)
+        var random = RandomStream(seed: 8, name: "leaving")
+        var all: [WeakBlock] = []
+        for round in 0..<20 {
+            let leaving = SSTable(
+                ManifestEntry(
+                    number: UInt64(100 + round), table: testTable, position: .zero, createdAt: 0),
+                kept.metadata)
+            for _ in 0..<count * 2 {
+                let index = Int(random.below(UInt64(count)))
+                for sstable in [leaving, kept] where random.chance(1, outOf: 2) {
+                    if cache.find(sstable, index, isScan: false) != nil { continue }
+                    let block = try block(bytes, kept, index)
+                    all.append(WeakBlock(block: block))
+                    cache.insert(block, sstable, index)
+                }
+                let before = cache.count
+                cache.release()
+                #expect(before - cache.count <= 32)
+                #expect(cache.bytes <= cache.limitBytes)
+            }
+            leaving.isObsolete = true
+            cache.forget(leaving)
+            let inside = kept.cached.count { $0.block != nil }
+            var calls = 0
+            while cache.isReleasing {
+                cache.release()
+                calls += 1
+            }
+            #expect(calls > 2)
+            #expect(kept.cached.count { $0.block != nil } == inside)
+            #expect(leaving.cached.allSatisfy { $0.block == nil })
+            let held = kept.cached.reduce(0) { $0 + ($1.block?.bytes.count ?? 0) }
+            #expect(held == cache.bytes && cache.count == inside)
+            #expect(cache.names <= 2 * cache.count + 128)
+        }
+        #expect(all.count { $0.block != nil } == cache.count)
     }
 
     private struct WeakBlock { weak var block: Block? }

@@ -32,7 +32,7 @@ final class RunningCompaction {
     /// Of the outputs.
     let entry: ManifestEntry
     let tokens: ClosedRange<Int64>
-    /// What the job had after its last slice.
+    /// What the job has had after its last slice.
     let memory: MemoryReservation
     var isInFlight = false
     var isStopping = false
@@ -50,7 +50,7 @@ final class RunningCompaction {
         self.job = job
         self.entry = entry
         self.tokens = tokens
-        memory = MemoryReservation(0, of: cache)
+        memory = MemoryReservation(job.memoryBytes, of: cache)
         generation = table.generation
     }
 }

@@ -63,7 +63,13 @@ final class Block {
         self.fileOffset = fileOffset
     }
 
-    deinit { free(memory) }
+    /// Nothing will take its memory soon: it is not kept by the allocator when the block goes.
+    var givesPagesBack = false
+
+    deinit {
+        if givesPagesBack { Self.givePagesBack(memory, view.bytes.count) }
+        free(memory)
+    }
 
     /// Blocks larger than this are not believed.
     static let maximumPlainBytes = 1 << 30
@@ -122,6 +128,19 @@ final class Block {
             guard let base = UnsafeMutableRawPointer(bitPattern: start) else { return }
             // MADV_POPULATE_WRITE, which older headers do not have; where it fails they come one by one.
             _ = madvise(base, Int(end - start), 23)
+        #endif
+    }
+
+    /// Has the kernel take whole pages of memory that is about to be freed; the allocator's own notes lie
+    /// at the ends.
+    private static func givePagesBack(_ memory: UnsafeMutableRawPointer, _ count: Int) {
+        #if os(Linux)
+            let page: UInt = 4_095
+            let notes: UInt = 64
+            let start = (UInt(bitPattern: memory) + notes + page) & ~page
+            let end = (UInt(bitPattern: memory) + UInt(count) - min(UInt(count), notes)) & ~page
+            guard start < end, let base = UnsafeMutableRawPointer(bitPattern: start) else { return }
+            _ = madvise(base, Int(end - start), Int32(MADV_DONTNEED))
         #endif
     }
 

@@ -15,6 +15,15 @@
 //
 // Hits of scans do not count as found again. Flush and compaction read past the cache altogether.
 //
+// A file that goes away leaves its blocks to the cache, which lets them go a few at a time (`release`): a
+// cache of gigabytes that drops half of its blocks in one step would keep all requests of the step waiting. The
+// queues do not hold blocks but name them; names of blocks that are gone are passed over, and thrown out when
+// they have become the half.
+//
+// Memory that the cache gives up for others (a reservation, a smaller limit, a file that went) goes back to the
+// kernel page by page: the allocator would keep it, in holes between the blocks that stay, and the process
+// would have both.
+//
 // Cost: finding a block is an index into its SSTable's array, without hashing; a hit raises a count.
 // Why not the simpler GCLOCK that was here before: modelled with 200,000 Zipf (0.99) reads of 20,000 blocks
 // and a cache of a tenth of them, GCLOCK finds 70.9 % and this 74.3 %; with a scan over all blocks after
@@ -22,49 +31,89 @@
 
 internal import Environment
 
-/// Decompressed blocks. Owned by the engine of one shard.
-final class BlockCache {
-    private struct Slot {
-        let block: Block
-        let sstable: SSTable
-        let index: Int
+/// The cache's place for a block of a file.
+struct CachedBlock {
+    /// Nil: it is not in the cache.
+    var block: Block?
+    /// The block's, so that a look-up does not touch the object: its count of references is a cache miss.
+    var view = BlockView(bytes: UnsafeRawBufferPointer(start: nil, count: 0), count: 0)
+    /// How often it was found since its queue came by.
+    var hits: UInt8 = 0
+    /// Which queue names it.
+    var isMain = false
+}
 
-        var hits: UInt8 { sstable.cached[index].hits }
+/// The places of one file's blocks, by their number. Only the cache changes them; they outlive the file until
+/// the last is empty.
+final class CachedFile {
+    let number: UInt64
+    let places: UnsafeMutableBufferPointer<CachedBlock>
+
+    init(number: UInt64, blocks: Int) {
+        self.number = number
+        places = .allocate(capacity: blocks)
+        places.initialize(repeating: CachedBlock())
     }
 
-    /// A queue of slots in an array. A place whose slot was taken is empty, so that it keeps no block
-    /// alive, and the empty ones at the head are cut off now and then.
+    deinit {
+        places.deinitialize()
+        places.deallocate()
+    }
+}
+
+/// Decompressed blocks. Owned by the engine of one shard.
+final class BlockCache {
+    /// The name of a block that was put in; it may be gone by now.
+    private struct Slot {
+        let file: CachedFile
+        let index: Int
+    }
+
+    /// Slots in the order in which they came.
     private struct Queue {
-        private var slots: [Slot?] = []
+        private var slots: [Slot] = []
         private var head = 0
+        /// Of the blocks that are still there, and how many there are.
         private(set) var bytes = 0
+        private(set) var count = 0
 
-        var isEmpty: Bool { head == slots.count }
-        var count: Int { slots.count - head }
-
-        mutating func append(_ slot: Slot) {
+        mutating func append(_ slot: Slot, bytes: Int) {
             slots.append(slot)
-            bytes += slot.block.bytes.count
+            self.bytes += bytes
+            count += 1
         }
 
+        /// Slots, those of blocks that are gone among them.
+        var names: Int { slots.count - head }
+
+        /// The oldest block that is still there; there must be one.
         mutating func removeFirst() -> Slot {
-            guard let slot = slots[head] else { preconditionFailure("a slot was taken twice") }
-            slots[head] = nil
-            head += 1
-            bytes -= slot.block.bytes.count
-            if head >= 64, head * 2 >= slots.count {
-                slots.removeFirst(head)
-                head = 0
+            while true {
+                let slot = slots[head]
+                head += 1
+                if head >= 64, head * 2 >= slots.count {
+                    slots.removeFirst(head)
+                    head = 0
+                }
+                if let block = slot.file.places[slot.index].block {
+                    left(block.bytes.count)
+                    return slot
+                }
             }
-            return slot
         }
 
-        /// Removes the blocks of a file.
-        mutating func removeAll(of sstable: SSTable) {
+        /// A block goes of which the slot stays.
+        mutating func left(_ bytes: Int) {
+            self.bytes -= bytes
+            count -= 1
+        }
+
+        /// Throws slots out whose blocks are gone, when they are as many as the others.
+        mutating func clean() {
+            guard names >= 2 * count + 64 else { return }
             slots.removeFirst(head)
             head = 0
-            slots.removeAll { $0?.sstable === sstable }
-            bytes = slots.reduce(0) { $0 + ($1?.block.bytes.count ?? 0) }
+            slots.removeAll { $0.file.places[$0.index].block == nil }
         }
     }
 
@@ -98,6 +147,8 @@ final class BlockCache {
     private var small = Queue()
     private var main = Queue()
     private var ghost = Ghost()
+    /// Files that went, and the next of their blocks to let go.
+    private var leaving: [(file: CachedFile, next: Int)] = []
     @exclusivity(unchecked) private(set) var hits = 0
     @exclusivity(unchecked) private(set) var misses = 0
 
@@ -112,6 +163,8 @@ final class BlockCache {
     /// Of the blocks themselves.
     var bytes: Int { small.bytes + main.bytes }
     var count: Int { small.count + main.count }
+    /// Of the queues: more than there are blocks by those that are gone.
+    var names: Int { small.names + main.names }
 
     /// The cached block, which earns credit unless a scan asks.
     @inline(__always)
@@ -150,63 +203,108 @@ final class BlockCache {
         let room = roomBytes
         guard size <= room else { return }
         while bytes + size > room { evictOne() }
-        sstable.cached[index] = CachedBlock(block: block, view: block.view)
-        let slot = Slot(block: block, sstable: sstable, index: index)
-        if ghost.remove(BlockKey(number: sstable.number, index: index)) {
-            main.append(slot)
+        let isMain = ghost.remove(BlockKey(number: sstable.number, index: index))
+        sstable.cached[index] = CachedBlock(block: block, view: block.view, isMain: isMain)
+        append(Slot(file: sstable.places, index: index), bytes: size, isMain: isMain)
+    }
+
+    private func append(_ slot: Slot, bytes: Int, isMain: Bool) {
+        if isMain {
+            main.append(slot, bytes: bytes)
+            main.clean()
         } else {
-            small.append(slot)
+            small.append(slot, bytes: bytes)
+            small.clean()
         }
     }
 
     /// Changes the limit; blocks go at once if it is lower.
     func resize(to limitBytes: Int) {
         self.limitBytes = limitBytes
-        while bytes > roomBytes { evictOne() }
+        while bytes > roomBytes { evictOne(givesBack: true) }
     }
 
     /// So many bytes are held outside of the cache, and count against its limit from now on; a negative number
     /// takes that back.
     func reserve(_ bytes: Int) {
         reservedBytes += bytes
-        while self.bytes > roomBytes { evictOne() }
+        while self.bytes > roomBytes { evictOne(givesBack: true) }
     }
 
     /// Lets one block go; there must be one. Ends because each turn takes credit from a block, moves one
-    /// to the main queue, or evicts one.
-    private func evictOne() {
+    /// to the main queue, or evicts one. `givesBack`: no other block takes its memory.
+    private func evictOne(givesBack: Bool = false) {
         while true {
-            if !small.isEmpty, main.isEmpty || small.bytes * 10 > roomBytes {
+            if small.count > 0, main.count == 0 || small.bytes * 10 > roomBytes {
                 let slot = small.removeFirst()
-                if slot.hits > 0 {
-                    slot.sstable.cached[slot.index].hits = 0
-                    main.append(slot)
+                let place = slot.file.places[slot.index]
+                if place.hits > 0, let block = place.block {
+                    slot.file.places[slot.index].hits = 0
+                    slot.file.places[slot.index].isMain = true
+                    append(slot, bytes: block.bytes.count, isMain: true)
                     continue
                 }
                 ghost.insert(
-                    BlockKey(number: slot.sstable.number, index: slot.index),
+                    BlockKey(number: slot.file.number, index: slot.index),
                     limit: main.count + small.count)
-                slot.sstable.cached[slot.index] = CachedBlock()
-                return
+                return empty(slot, givesBack)
             }
-            precondition(!main.isEmpty, "evicting from an empty cache")
+            precondition(main.count > 0, "evicting from an empty cache")
             let slot = main.removeFirst()
-            if slot.hits > 0 {
-                slot.sstable.cached[slot.index].hits -= 1
-                main.append(slot)
+            let place = slot.file.places[slot.index]
+            if place.hits > 0, let block = place.block {
+                slot.file.places[slot.index].hits -= 1
+                append(slot, bytes: block.bytes.count, isMain: true)
                 continue
             }
-            slot.sstable.cached[slot.index] = CachedBlock()
-            return
+            return empty(slot, givesBack)
         }
     }
 
-    /// Forgets the blocks of a file that is no longer read.
-    func forget(_ sstable: SSTable) {
-        small.removeAll(of: sstable)
-        main.removeAll(of: sstable)
-        for index in sstable.cached.indices { sstable.cached[index] = CachedBlock() }
+    private func empty(_ slot: Slot, _ givesBack: Bool) {
+        if givesBack { slot.file.places[slot.index].block?.givesPagesBack = true }
+        slot.file.places[slot.index] = CachedBlock()
     }
+
+    // MARK: Files that go
+
+    /// Nobody reads that file any more: its blocks go with the next calls of `release`.
+    func forget(_ sstable: SSTable) { leaving.append((sstable.places, 0)) }
+
+    /// Blocks of files that went are still there.
+    var isReleasing: Bool { !leaving.isEmpty }
+
+    /// Lets a few blocks go of files that went. Cost: some 50 us at most.
+    func release() {
+        var blocks = Self.releasedBlocks
+        var places = Self.releasedPlaces
+        while let (file, start) = leaving.last {
+            var next = start
+            while next < file.places.count, blocks > 0, places > 0 {
+                if let block = file.places[next].block {
+                    blocks -= 1
+                    if file.places[next].isMain {
+                        main.left(block.bytes.count)
+                    } else {
+                        small.left(block.bytes.count)
+                    }
+                    empty(Slot(file: file, index: next), true)
+                }
+                places -= 1
+                next += 1
+            }
+            guard next == file.places.count else {
+                leaving[leaving.count - 1].next = next
+                return
+            }
+            leaving.removeLast()
+        }
+        main.clean()
+        small.clean()
+    }
+
+    private static let releasedBlocks = 32
+    private static let releasedPlaces = 4_096
 }
 
 /// What a job works with: it takes the room of blocks as long as this lives. Owned and let go by the shard.

@@ -4,16 +4,6 @@ internal import Encoding
 internal import Environment
 internal import Model
 
-/// The cache's place for a block of a file.
-struct CachedBlock {
-    /// Nil: it is not in the cache.
-    var block: Block?
-    /// The block's, so that a look-up does not touch the object: its count of references is a cache miss.
-    var view = BlockView(bytes: UnsafeRawBufferPointer(start: nil, count: 0), count: 0)
-    /// How often it was found since its queue came by.
-    var hits: UInt8 = 0
-}
-
 /// One open SSTable. Owned by its table; used only by the shard.
 final class SSTable {
     let number: UInt64
@@ -23,7 +13,9 @@ final class SSTable {
     var entry: ManifestEntry
     /// All mutations of the table up to here that it was made of.
     var position: LogPosition { entry.position }
-    /// Blocks that are in the cache, by their number; only the cache changes it.
+    /// Those of its blocks that are in the cache.
+    let places: CachedFile
+    /// The same, where they lie.
     let cached: UnsafeMutableBufferPointer<CachedBlock>
     /// Parked reads and jobs that still need the file.
     var pins = 0
@@ -40,12 +32,7 @@ final class SSTable {
         table = entry.table
         self.entry = entry
         self.metadata = metadata
-        cached = .allocate(capacity: metadata.blocks.count)
-        cached.initialize(repeating: CachedBlock())
-    }
-
-    deinit {
-        cached.deinitialize()
-        cached.deallocate()
+        places = CachedFile(number: number, blocks: metadata.blocks.count)
+        cached = places.places
     }
 }

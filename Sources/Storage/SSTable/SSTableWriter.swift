@@ -89,10 +89,13 @@ final class SSTableWriter {
 
     var isEmpty: Bool { statistics.partitions == 0 }
 
-    /// What grows with the file.
+    /// What grows with the file, and the filter also before it is there.
     var memoryBytes: Int {
-        partitionTokens.heldBytes + entries.byteCount
-            + (tail?.filter.byteCount ?? filter?.byteCount ?? 0)
+        let filterBytes =
+            tail?.filter.byteCount ?? filter?.byteCount
+            ?? BloomFilter.byteCount(
+                count: expectedPartitions, falsePositiveChance: layout.falsePositiveChance)
+        return partitionTokens.heldBytes + entries.byteCount + filterBytes
     }
 
     /// About what a file of so many partitions takes at most while it is written, without its index.

@@ -129,6 +129,7 @@ final class Harness {
             rounds += 1
             precondition(rounds < 1_000_000, "the engine never rests")
         }
+        while engine?.cache.isReleasing == true { try endTick() }
         checkReservations()
     }
 

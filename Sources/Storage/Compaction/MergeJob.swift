@@ -80,6 +80,7 @@ final class MergeJob: Job {
     private var writer: SSTableWriter
     /// In one file, at most or about.
     private let expectedPartitions: Int
+    private let expectedBlocks: Int
     private var targetIndex = 0
     private var splitIndex = 0
     private var hasFile = false
@@ -137,21 +138,25 @@ final class MergeJob: Job {
         queue = []
         rule = purge.rule
         partitionsBySources = Array(repeating: 0, count: scans.count + 1)
-        let partitions = scans.reduce(0) { $0 + $1.partitions }
-        switch split {
-        case .bytes(let limit):
+        var share = 1.0
+        if case .bytes(let limit) = split {
             // Twice the share that a file of that size has of the inputs.
-            let share = Double(limit) / Double(max(1, neededBytes ?? limit))
-            expectedPartitions = Int((Double(partitions) * min(1, share * 2)).rounded(.up))
-        case .never, .halves, .tokens: expectedPartitions = partitions
+            share = min(1, 2 * Double(limit) / Double(max(1, neededBytes ?? limit)))
         }
-        writer = Self.writer(targets[0], expectedPartitions)
+        func expected(_ count: (PartitionScan) -> Int) -> Int {
+            Int((Double(scans.reduce(0) { $0 + count($1) }) * share).rounded(.up))
+        }
+        expectedPartitions = expected(\.partitions)
+        expectedBlocks = expected(\.blocks)
+        writer = Self.writer(targets[0], expectedPartitions, expectedBlocks)
     }
 
-    private static func writer(_ target: Target, _ expectedPartitions: Int) -> SSTableWriter {
+    private static func writer(
+        _ target: Target, _ expectedPartitions: Int, _ expectedBlocks: Int
+    ) -> SSTableWriter {
         SSTableWriter(
             file: target.file, identity: target.identity, layout: target.layout,
-            expectedPartitions: expectedPartitions)
+            expectedPartitions: expectedPartitions, expectedBlocks: expectedBlocks)
     }
 
     /// What it has in memory between two steps, and a new file's index and filter until its table has them.
@@ -417,7 +422,7 @@ final class MergeJob: Job {
         else { return }
         try finishFile(files)
         targetIndex += 1
-        writer = Self.writer(targets[targetIndex], expectedPartitions)
+        writer = Self.writer(targets[targetIndex], expectedPartitions, expectedBlocks)
         hasFile = false
     }
 

@@ -31,11 +31,14 @@ class PartitionScan {
     final let isPlain: Bool
     /// How many there are in the source.
     final let partitions: Int
+    /// Blocks of its file; 0 for a memtable.
+    final let blocks: Int
 
-    init(rows: RowSource, isPlain: Bool, partitions: Int) {
+    init(rows: RowSource, isPlain: Bool, partitions: Int, blocks: Int = 0) {
         self.rows = rows
         self.isPlain = isPlain
         self.partitions = partitions
+        self.blocks = blocks
     }
 
     /// Tells where to read from in this step.
@@ -120,7 +123,7 @@ final class SSTableScan: PartitionScan {
         source = SSTableScanRows(metadata, from: slice.lowerBound)
         super.init(
             rows: source, isPlain: metadata.statistics.isPlain,
-            partitions: metadata.statistics.partitions)
+            partitions: metadata.statistics.partitions, blocks: metadata.blocks.count)
     }
 
     override var bytesRead: Int { source.bytesRead }

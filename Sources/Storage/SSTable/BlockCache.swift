@@ -154,6 +154,8 @@ final class BlockCache {
 
     init(limitBytes: Int) { self.limitBytes = limitBytes }
 
+    deinit { resize(to: 0) }
+
     /// For blocks. A quarter of the limit stays for them, whatever is reserved.
     private var roomBytes: Int { max(limitBytes - reservedBytes, limitBytes / 4) }
 

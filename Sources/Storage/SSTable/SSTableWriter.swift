@@ -72,9 +72,10 @@ final class SSTableWriter {
     private let lastKey = ByteWriter(capacity: 64)
 
     /// `expectedPartitions`: about as many as may come; if there are more the filter errs more often.
+    /// `expectedBlocks` get room in the index before they come, so that it does not have to move as it grows.
     init(
         file: FileName, identity: UInt64, layout: SSTableLayout, expectedPartitions: Int,
-        tokenLimit: Int = usualTokenLimit
+        expectedBlocks: Int = 0, tokenLimit: Int = usualTokenLimit
     ) {
         self.file = file
         self.expectedPartitions = expectedPartitions
@@ -82,6 +83,7 @@ final class SSTableWriter {
         self.identity = identity
         self.layout = layout
         compressor = BlockCompressor(layout.compression)
+        entries.reserveCapacity(expectedBlocks)
         output.appendLittleEndian(SSTableMetadata.magic)
         output.appendLittleEndian(SSTableMetadata.formatVersion)
         output.appendLittleEndian(identity)

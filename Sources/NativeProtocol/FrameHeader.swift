@@ -135,11 +135,13 @@ package struct FrameHeader: Equatable, Sendable {
     /// Appends the nine bytes as `side` sends them.
     @inlinable
     package func encode(into writer: ByteWriter, sentBy side: ConnectionSide) {
-        writer.append(version.rawValue | (side == .server ? 0x80 : 0))
-        writer.append(flags.rawValue)
-        writer.appendBigEndian(stream)
-        writer.append(opcode.rawValue)
-        writer.appendBigEndian(Int32(truncatingIfNeeded: bodyLength))
+        let versionByte = version.rawValue | (side == .server ? 0x80 : 0)
+        let length = UInt32(truncatingIfNeeded: bodyLength)
+        // Eight of them at once, and the last one.
+        var head = UInt64(versionByte) << 56 | UInt64(flags.rawValue) << 48
+        head |= UInt64(UInt16(bitPattern: stream)) << 32 | UInt64(opcode.rawValue) << 24
+        writer.appendBigEndian(head | UInt64(length >> 8))
+        writer.append(UInt8(truncatingIfNeeded: length))
     }
 }
 

@@ -14,8 +14,9 @@ struct BlockKey: Hashable {
     let index: Int
 }
 
-/// The sources of a table at one moment.
-struct TableView {
+/// The sources of a table at one moment. Immutable; a class, because each read takes one, and a copy of it counts
+/// four references.
+final class TableView {
     /// Any order; the live one among them.
     let memtables: [Memtable]
     /// In the order in which reads should look: `newestFirst`. Any other is right too, but slower.

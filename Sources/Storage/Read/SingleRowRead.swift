@@ -115,14 +115,15 @@ extension ReadRunner {
     }
 
     func readSimply(
-        _ view: borrowing TableView, token: Int64, key: UnsafeRawBufferPointer,
+        _ view: TableView, token: Int64, key: UnsafeRawBufferPointer,
         row wantedRow: UnsafeRawBufferPointer?, _ rule: PurgeRule, into output: ByteWriter
     ) -> SimpleRead {
         let probes = view.probes.list
         let hash = BloomFilter.hash(token)
         for index in view.memtables.indices { view.memtables[index].prefetchSlot(token) }
         for probe in probes where probe.spans(token) { probe.filter.prefetch(hash) }
-        versions.removeAll(keepingCapacity: true)
+        // One at most, mostly: cheaper than `removeAll(keepingCapacity:)`.
+        while versions.popLast() != nil {}
         var seen = Seen()
         var rowKey = UnsafeRawBufferPointer(start: nil, count: 0)
         for index in view.memtables.indices {
@@ -192,7 +193,7 @@ extension ReadRunner {
     /// Whether all that is in files behind that one is older than what it has, so that it may turn out to
     /// need no other.
     @inline(__always)
-    private func mayEnd(_ view: borrowing TableView, at index: Int) -> Bool {
+    private func mayEnd(_ view: TableView, at index: Int) -> Bool {
         guard view.reading?.columns != nil else { return false }
         if index + 1 == view.sstables.count { return true }
         // By falling newest timestamp: the next one's is that of all.

@@ -155,8 +155,12 @@ extension Shard {
         let known = planned?[request.text]
         let text = if let known { known.text } else { try request.text.string() }
         client.trace?.describe("Preparing CQL3 query", query: text)
-        let id = known?.id ?? PreparedStatements.id(text: text, keyspace: keyspace)
-        let former = id.withBytes { prepared.find($0) }
+        let former =
+            if let known {
+                known.id.withBytes { prepared.find($0) }
+            } else {
+                prepared.find(text, keyspace: keyspace)
+            }
         if let former, former.plan.epoch == cluster.schema.epoch, !former.isOutdated {
             if request.keyspace == nil { warnOfUse(former, client, connection) }
             answer(client, prepared: former.answer)
@@ -165,6 +169,7 @@ extension Shard {
         try prepared.check(text)
         noteParsing(text, client)
         let (_, plan) = try planned(request.text, keyspace: keyspace)
+        let id = known?.id ?? PreparedStatements.id(text: text, keyspace: keyspace, plan: plan)
         let statement = PreparedStatement(
             id: id, text: text, keyspace: keyspace, plan: plan, former: former)
         keep(statement)
@@ -539,12 +544,17 @@ extension Shard {
         let (columns, rows) = try request.answer(
             schema: cluster.schema, cluster: clusterDescription(for: request))
         workDone += Cost.ofMadeRows(rows.count)
-        answerRows(client, RowsMetadata(columns), rows)
+        let page = try DescribePage(
+            of: rows.count, size: parameters.pageSize, state: parameters.pagingState,
+            schema: cluster.schema.version)
+        answerRows(
+            client, RowsMetadata(columns), rows[page.rows], pagingState: page.pagingState)
     }
 
     /// Answers with rows that are all there already.
     func answerRows(
-        _ client: ClientRequest, _ columns: RowsMetadata, _ rows: [SystemRow]
+        _ client: ClientRequest, _ columns: RowsMetadata, _ rows: ArraySlice<SystemRow>,
+        pagingState: [UInt8]? = nil
     ) {
         answer(client) { encoder in
             var writer = RowsWriter(
@@ -560,7 +570,7 @@ extension Shard {
                 }
                 writer.endRow()
             }
-            writer.finish()
+            writer.finish(pagingState: pagingState)
         }
     }
 }

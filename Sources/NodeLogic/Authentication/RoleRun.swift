@@ -159,7 +159,7 @@ extension Shard {
                 if rows.isEmpty, case .listPermissions = statement {
                     answerVoid(run.client)
                 } else {
-                    answerRows(run.client, RowsMetadata(statement.resultColumns), rows)
+                    answerRows(run.client, RowsMetadata(statement.resultColumns), rows[...])
                 }
             case .change(let change):
                 run.client.warnings += change.warnings

@@ -1,4 +1,5 @@
-// The prepared statements of a shard. The id is the MD5 of keyspace and text, as in Cassandra. All shards of
+// The prepared statements of a shard. The id is the MD5 of the text, behind the keyspace of USE where the text
+// leaves that out, as in Cassandra: who prepares again after another USE gets the id that it had. All shards of
 // a node know the same ones, and a node keeps them over restarts (`Shard+PreparedStatements`); where one is
 // not known the answer is UNPREPARED, and drivers prepare anew by themselves.
 
@@ -136,9 +137,23 @@ struct PreparedStatements {
 
     var count: Int { statements.count }
 
-    /// The id of a statement.
+    /// The id of a text that means something else in each keyspace, or that was not planned.
     static func id(text: String, keyspace: String?) -> [UInt8] {
         MD5.digest(Array((keyspace ?? "").utf8) + Array(text.utf8))
+    }
+
+    /// The id of a statement.
+    static func id(text: String, keyspace: String?, plan: PreparedPlan) -> [UInt8] {
+        id(text: text, keyspace: plan.namesItsKeyspaces ? nil : keyspace)
+    }
+
+    /// The statement that a client means who prepares `text` after USE of `keyspace`.
+    mutating func find(_ text: String, keyspace: String?) -> PreparedStatement? {
+        let alone = Self.id(text: text, keyspace: nil)
+        let found = alone.withBytes { find($0) }
+        guard let keyspace, found?.plan.namesItsKeyspaces != true else { return found }
+        let id = Self.id(text: text, keyspace: keyspace)
+        return id.withBytes { find($0) }
     }
 
     fileprivate static func key(_ id: UnsafeRawBufferPointer) -> UniqueID? {

@@ -39,8 +39,11 @@ extension Shard {
     }
 
     /// Answers with rows that are all there already.
-    func answerRows(_ client: ClientRequest, _ columns: RowsMetadata, _ rows: [SystemRow]) {
-        answer(client, RowsForm(columns: columns)) { writer in
+    func answerRows(
+        _ client: ClientRequest, _ columns: RowsMetadata, _ rows: some Collection<SystemRow>,
+        pagingState: [UInt8]? = nil
+    ) {
+        answer(client, RowsForm(columns: columns), pagingState: pagingState) { writer in
             for row in rows {
                 for value in row {
                     if let value {

@@ -8,6 +8,7 @@ internal import Encoding
 internal import Environment
 internal import Model
 internal import NativeProtocol
+internal import Topology
 
 extension Shard {
     private var rails: Configuration.Guardrails { configuration.guardrails }
@@ -308,6 +309,32 @@ extension Shard {
                     Self.violated(
                         "minimum_replication_factor", sentence("below", true, minimum.warn)))
             }
+        }
+        warnOfMissingNodes(keyspace, client)
+    }
+
+    /// Tells who asks for more replicas than there are nodes. No guardrail: it can't be switched off.
+    private func warnOfMissingNodes(_ keyspace: KeyspaceSchema, _ client: ClientRequest) {
+        let topology = cluster.topology
+        guard !topology.nodes.isEmpty,
+            // Parameters that are none were refused before.
+            let strategy = try? ReplicationStrategy(keyspace.replication)
+        else { return }
+        func warn(_ factor: Int, above count: Int, _ place: String) {
+            guard factor > count else { return }
+            self.warn(
+                client,
+                "Your replication factor \(factor) for keyspace \(keyspace.name) is higher than the "
+                    + "number of nodes \(count)\(place)")
+        }
+        switch strategy {
+        case .simple(let factor): warn(factor, above: topology.nodes.count, "")
+        case .networkTopology(let factors):
+            for wanted in factors {
+                let count = topology.nodes.count { $0.datacenter == wanted.datacenter }
+                warn(wanted.factor, above: count, " for datacenter \(wanted.datacenter)")
+            }
+        case .local: break
         }
     }
 }

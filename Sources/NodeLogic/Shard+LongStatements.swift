@@ -20,7 +20,7 @@ internal import Topology
 struct PlannedText {
     let text: String
     let plan: Result<PreparedPlan, CQLError>
-    /// What PREPARE answers with; empty for others.
+    /// What PREPARE answers with; empty for others, and where there is no plan.
     let id: [UInt8]
 }
 
@@ -94,9 +94,12 @@ final class PlanningJob: Job {
             return PlannedText(text: "", plan: .failure(StatementText.notUTF8), id: [])
         }
         let plan = plan(bytes, keyspace: request.keyspace)
-        let id =
-            request.header.opcode == .prepare
-            ? PreparedStatements.id(text: text, keyspace: request.keyspace) : []
+        let id: [UInt8] =
+            if request.header.opcode == .prepare, case .success(let plan) = plan {
+                PreparedStatements.id(text: text, keyspace: request.keyspace, plan: plan)
+            } else {
+                []
+            }
         return PlannedText(text: text, plan: plan, id: id)
     }
 }

@@ -63,15 +63,15 @@ extension Shard {
     /// A statement that another shard knows. With another schema it may mean other columns: then this
     /// shard answers UNPREPARED.
     func statementPrepared(_ keyspace: String?, _ text: String, _ epoch: UInt64) {
-        let id = PreparedStatements.id(text: text, keyspace: keyspace)
-        let known = id.withBytes { prepared.find($0) }
+        let known = prepared.find(text, keyspace: keyspace)
         guard epoch == cluster.schema.epoch, known?.plan.epoch != epoch || known?.isOutdated == true
         else { return }
         do throws(CQLError) {
+            let plan = try plan(text, keyspace: keyspace)
             insert(
                 PreparedStatement(
-                    id: id, text: text, keyspace: keyspace,
-                    plan: try plan(text, keyspace: keyspace), former: known))
+                    id: PreparedStatements.id(text: text, keyspace: keyspace, plan: plan),
+                    text: text, keyspace: keyspace, plan: plan, former: known))
         } catch {
             report("a statement that another shard has planned is refused: \(error.message)")
         }

@@ -146,8 +146,12 @@ extension Shard {
         let known = planned?[request.text]
         let text = if let known { known.text } else { try request.text.string() }
         client.trace?.describe("Preparing CQL3 query", query: text)
-        let id = known?.id ?? PreparedStatements.id(text: text, keyspace: keyspace)
-        let former = id.withBytes { prepared.find($0) }
+        let former =
+            if let known {
+                known.id.withBytes { prepared.find($0) }
+            } else {
+                prepared.find(text, keyspace: keyspace)
+            }
         if let former, former.plan.epoch == cluster.schema.epoch, !former.isOutdated {
             if request.keyspace == nil { warnOfUse(former, client, connection) }
             answer(client, prepared: former.answer)
@@ -156,6 +160,7 @@ extension Shard {
         try prepared.check(text)
         noteParsing(text, client)
         let (_, plan) = try planned(request.text, keyspace: keyspace)
+        let id = known?.id ?? PreparedStatements.id(text: text, keyspace: keyspace, plan: plan)
         let statement = PreparedStatement(
             id: id, text: text, keyspace: keyspace, plan: plan, former: former)
         keep(statement)
@@ -535,6 +540,10 @@ extension Shard {
         let (columns, rows) = try request.answer(
             schema: cluster.schema, cluster: clusterDescription(for: request))
         workDone += Cost.ofMadeRows(rows.count)
-        answerRows(client, RowsMetadata(columns), rows)
+        let page = try DescribePage(
+            of: rows.count, size: parameters.pageSize, state: parameters.pagingState,
+            schema: cluster.schema.version)
+        answerRows(
+            client, RowsMetadata(columns), rows[page.rows], pagingState: page.pagingState)
     }
 }

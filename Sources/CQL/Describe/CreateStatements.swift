@@ -96,6 +96,18 @@ package enum CreateStatements {
         return name
     }
 
+    /// The key, then static columns, then others, and of both kinds those of several cells last: the order that
+    /// Cassandra writes, where SELECT * has all of a kind by name.
+    private static func inOrderOfCreation(_ columns: [ColumnSchema]) -> [ColumnSchema] {
+        func place(_ column: ColumnSchema) -> Int {
+            if column.isPrimaryKey { return 0 }
+            return (column.kind == .static ? 1 : 3) + (column.type.isMultiCell ? 1 : 0)
+        }
+        return columns.enumerated().sorted {
+            (place($0.element), $0.offset) < (place($1.element), $1.offset)
+        }.map(\.element)
+    }
+
     private static func columnLines(_ table: TableSchema, withInternals: Bool) -> [String] {
         let dropped = withInternals ? table.latestDropped : []
         let clustering = table.visibleClustering
@@ -104,7 +116,7 @@ package enum CreateStatements {
             withInternals ? createdName(column, table) : column.name
         }
         var lines: [String] = []
-        for column in table.visibleColumns {
+        for column in inOrderOfCreation(table.visibleColumns) {
             // A column that came back is added by its own statement after the drop.
             if !column.isPrimaryKey, dropped.contains(where: { $0.column.name == column.name }) {
                 continue

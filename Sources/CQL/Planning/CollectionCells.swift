@@ -382,6 +382,7 @@ struct CollectionAssembly {
             start = writer.count
             count = 0
             nextField = 0
+            fieldCount = 0
             if type.isCollection { writer.appendBigEndian(Int32(0)) }
         }
         count += 1
@@ -397,15 +398,22 @@ struct CollectionAssembly {
             guard field >= nextField, field < definition.fields.count else {
                 throw MalformedBytes("cell of field \(field)", offset: 0)
             }
-            for _ in nextField..<field { writer.appendBigEndian(Int32(-1)) }
+            Self.appendNulls(field - nextField, into: writer)
             Self.append(cell.value, into: writer)
             nextField = field + 1
+            fieldCount = definition.fields.count
         default: throw MalformedBytes("cell with a path in a column without", offset: 0)
         }
         isCollection = type.isCollection
     }
 
     private var isCollection = false
+    /// How many fields the type has whose cells are being taken: those behind the last cell are null.
+    private var fieldCount = 0
+
+    private static func appendNulls(_ count: Int, into writer: ByteWriter) {
+        for _ in 0..<max(count, 0) { writer.appendBigEndian(Int32(-1)) }
+    }
 
     private static func append(_ value: UnsafeRawBufferPointer, into writer: ByteWriter) {
         writer.appendBigEndian(Int32(clamping: value.count))
@@ -436,6 +444,7 @@ struct CollectionAssembly {
     private mutating func close(into writer: ByteWriter) {
         guard slot >= 0 else { return }
         if isCollection { writer.overwriteBigEndian(at: start, Int32(clamping: count)) }
+        Self.appendNulls(fieldCount - nextField, into: writer)
         finished.append((slot, ByteRange(offset: start, count: writer.count - start)))
         slot = -1
     }

@@ -146,32 +146,10 @@ indirect enum PlannedTerm: Sendable {
     }
 
     static func vectorElement(_ element: CQLType, _ value: [UInt8]) -> [UInt8] {
-        switch element {
-        case .int, .float, .bigint, .double, .boolean, .timestamp, .uuid, .timeuuid, .vector:
-            return value
-        default:
-            // A length in Cassandra's variable form goes before elements of other types.
-            return UnsignedVariableInteger.bytes(UInt64(value.count)) + value
-        }
-    }
-}
-
-/// Cassandra's unsigned variable-length integer, as vectors hold it.
-enum UnsignedVariableInteger {
-    static func bytes(_ value: UInt64) -> [UInt8] {
-        let bits = 64 - (value | 1).leadingZeroBitCount
-        let extra = min((bits - 1) / 7, 8)
+        guard element.vectorElementLength == nil else { return value }
         var bytes: [UInt8] = []
-        if extra == 8 {
-            bytes.append(0xFF)
-        } else {
-            let mark = ~(UInt8(0xFF) >> UInt8(extra))
-            bytes.append(mark | UInt8(truncatingIfNeeded: value >> UInt64(extra * 8)))
-        }
-        for index in stride(from: extra - 1, through: 0, by: -1) {
-            bytes.append(UInt8(truncatingIfNeeded: value >> UInt64(index * 8)))
-        }
-        return bytes
+        VariableInteger.appendUnsigned(UInt64(value.count), to: &bytes)
+        return bytes + value
     }
 }
 

@@ -19,6 +19,13 @@ package final class PreparedPlan: Sendable {
     package let timeout: PlannedTimeout?
     /// Whether it reads or writes a table that it names without a keyspace, so that USE decides.
     package let dependsOnKeyspace: Bool
+    /// Whether it reads or writes tables, and names each with its keyspace.
+    package var namesItsKeyspaces: Bool {
+        switch plan {
+        case .select, .modification, .batch: !dependsOnKeyspace
+        case .schemaChange, .use, .describe, .truncate, .roles: false
+        }
+    }
     /// The markers whose values have sets or maps in them.
     let orderedMarkers: [Int]
     /// Whether there are such.

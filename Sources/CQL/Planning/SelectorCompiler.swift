@@ -398,7 +398,8 @@ struct SelectorCompiler {
                 "Invalid number of arguments in call to function system.\(kind.rawValue): 1 required"
                     + " but \(arguments.count) provided")
         }
-        if kind == .count, argument == .term(.literal(Literal(kind: .integer, text: "1"))) {
+        // No constant is null, so that counting one counts rows.
+        if kind == .count, case .term(.literal) = argument {
             return aggregate(.countRows, nil, .bigint, "count")
         }
         let before = aggregates.count

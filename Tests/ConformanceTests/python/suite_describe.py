@@ -1,7 +1,7 @@
 """DESCRIBE and back over the wire: what is described, dropped, and run again statement by statement gives the same
 texts and the same rows of system_schema."""
 
-from cassandra import ConsistencyLevel
+from cassandra import ConsistencyLevel, InvalidRequest
 from cassandra.query import SimpleStatement
 
 from harness import behaviour, equal, eventually, needs, true
@@ -162,6 +162,38 @@ def what_DESCRIBE_SCHEMA_says_makes_all_of_it_again(env):
     equal([row for row in described(env, "DESCRIBE SCHEMA WITH INTERNALS") if row[0] in quoted], texts)
     equal(rows(env, names), before)
     drop(env, *names)
+
+
+@behaviour
+def columns_of_several_cells_are_described_last(env):
+    """SELECT * has all columns of a kind by name."""
+    table = env.table(
+        "k int, c int, a list<int>, b int, d frozen<list<int>>, e map<int, int>, f text, st set<int> static, "
+        "su int static, PRIMARY KEY (k, c)")
+    text = env.rows(f"DESCRIBE TABLE {table}")[0][3]
+    equal([line.split()[0] for line in text.split("\n") if line.startswith("    ")][:9],
+          ["k", "c", "su", "st", "b", "d", "f", "a", "e"])
+    equal(list(env.session.execute(f"SELECT * FROM {table}").column_names), [
+        "k", "c", "st", "su", "a", "b", "d", "e", "f"])
+
+
+@behaviour
+def what_is_described_has_pages_and_the_schema_may_not_change_between_them(env):
+    env.table("k int PRIMARY KEY")
+    for text in ("DESCRIBE KEYSPACES", "DESCRIBE TABLES", "DESCRIBE FULL SCHEMA WITH INTERNALS"):
+        whole = env.rows(SimpleStatement(text, fetch_size=None))
+        for size in (1, 2, len(whole), len(whole) + 1):
+            answer = env.session.execute(SimpleStatement(text, fetch_size=size))
+            equal(len(answer.current_rows), min(size, len(whole)), text)
+            equal(answer.has_more_pages, size < len(whole), text)
+            equal(list(answer), whole, text)
+    answer = env.session.execute(SimpleStatement("DESCRIBE TABLES", fetch_size=1))
+    state = answer.paging_state
+    env.table("k int PRIMARY KEY")
+    env.refused(InvalidRequest, "The schema has changed since the previous page", lambda: answer.fetch_next_page())
+    for wrong in (state[:-1], state + b"x", b"\0" + state[1:], b""):
+        env.refused(InvalidRequest, "Invalid value for the paging state", lambda: env.session.execute(
+            SimpleStatement("DESCRIBE TABLES", fetch_size=1), paging_state=wrong))
 
 
 ROW = ["keyspace_name", "type", "name"]

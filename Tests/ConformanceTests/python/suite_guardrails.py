@@ -46,6 +46,28 @@ def warnings(env, statement, level=ConsistencyLevel.QUORUM, page=5000):
     return future.warnings or []
 
 
+@behaviour
+def more_replicas_than_there_are_nodes_are_warned_of(env):
+    nodes = len(env.ring.addresses)
+    name = f"{env.keyspace}_wide"
+    datacenter = env.rows("SELECT data_center FROM system.local")[0][0]
+    env.at_end(lambda: env.execute(f"DROP KEYSPACE IF EXISTS {name}"))
+
+    def told(verb, replication):
+        return warnings(env, f"{verb} KEYSPACE {name} WITH replication = {replication}")
+
+    def text(factor, place=""):
+        return [f"Your replication factor {factor} for keyspace {name} is higher than the number of nodes {nodes}{place}"]
+    simple = "{{'class': 'SimpleStrategy', 'replication_factor': {}}}".format
+    topology = ("{{'class': 'NetworkTopologyStrategy', '" + datacenter + "': {}}}").format
+    equal(told("CREATE", simple(nodes + 1)), text(nodes + 1))
+    equal(warnings(env, f"CREATE TABLE {name}.t (k int PRIMARY KEY)"), [])
+    equal(told("ALTER", simple(nodes)), [])
+    equal(told("ALTER", topology(nodes + 2)), text(nodes + 2, f" for datacenter {datacenter}"))
+    equal(warnings(env, f"ALTER KEYSPACE {name} WITH durable_writes = true"), text(nodes + 2, f" for datacenter {datacenter}"))
+    equal(told("ALTER", topology(nodes)), [])
+
+
 def refused(env, phrase, statement, level=ConsistencyLevel.QUORUM, page=5000):
     return env.refused(
         InvalidRequest, phrase, lambda: node(env).execute(

@@ -1,5 +1,6 @@
 """Prepared statements: what is known of them, and how they outlive changes and restarts."""
 
+import hashlib
 import struct
 
 import wire
@@ -242,6 +243,35 @@ def a_table_made_again_takes_a_statement_prepared_before(env):
     for k in range(2, 8):
         env.execute(statement, (k, k))
     equal(sorted(env.rows(f"SELECT k, v FROM {name}")), [(k, k) for k in range(2, 8)])
+
+
+@behaviour
+def an_id_is_that_of_the_text_where_it_names_its_keyspaces(env):
+    """Otherwise USE is part of it. Drivers refuse to go on when a statement that they prepare again gets another id,
+    which it must not because of a USE that came between."""
+    table = env.table("k int PRIMARY KEY, v int")
+    full = f"{env.keyspace}.{table}"
+    texts = [f"SELECT v FROM {{}} WHERE k = ? AND v > {'0' * length} ALLOW FILTERING" for length in (1, 40_000)] + [
+        "INSERT INTO {} (k, v) VALUES (?, 1)", "UPDATE {} SET v = 1 WHERE k = ?", "DELETE FROM {} WHERE k = ? IF EXISTS",
+        "BEGIN BATCH INSERT INTO {0} (k) VALUES (?); DELETE v FROM {0} WHERE k = 1; APPLY BATCH"]
+    for version in (4, 5):
+        cluster = env.cluster(protocol_version=version, schema_metadata_enabled=False, token_metadata_enabled=False)
+        without, within = cluster.connect(), cluster.connect(env.keyspace)
+        elsewhere = cluster.connect("system")
+        for text in texts:
+            named, short = text.format(full), text.format(table)
+            for session in (within, without, elsewhere):
+                equal(session.prepare(named).query_id, hashlib.md5(named.encode()).digest(), text[:40])
+            equal(within.prepare(short).query_id, hashlib.md5((env.keyspace + short).encode()).digest(), text[:40])
+        mixed = f"BEGIN BATCH INSERT INTO {full} (k) VALUES (?); INSERT INTO {table} (k) VALUES (?); APPLY BATCH"
+        equal(within.prepare(mixed).query_id, hashlib.md5((env.keyspace + mixed).encode()).digest())
+        # What was prepared without a keyspace is executed after USE, and prepared again there.
+        insert = without.prepare(texts[2].format(full))
+        without.execute(insert, (7,))
+        without.execute(f"USE {env.keyspace}")
+        without.execute(insert, (8,))
+        equal(sorted(env.rows(f"SELECT k FROM {table} WHERE k IN (7, 8)")), [(7,), (8,)])
+        env.execute(f"TRUNCATE {table}")
 
 
 @behaviour

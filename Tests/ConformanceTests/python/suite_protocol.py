@@ -280,11 +280,13 @@ def the_id_depends_on_text_and_keyspace(env, connection):
 
 
 @each_version
-def an_id_is_the_digest_of_keyspace_and_text(env, connection):
+def an_id_is_the_digest_of_the_text_and_of_the_keyspace_that_it_leaves_out(env, connection):
     text = f"SELECT v FROM {table(env)} WHERE k = ?"
+    short = text.replace(table(env), table(env).split(".")[1])
     equal(Prepared(connection, text).id, hashlib.md5(text.encode()).digest())
     ask(connection, f"USE {env.keyspace}")
-    equal(Prepared(connection, text).id, hashlib.md5((env.keyspace + text).encode()).digest())
+    equal(Prepared(connection, text).id, hashlib.md5(text.encode()).digest())
+    equal(Prepared(connection, short).id, hashlib.md5((env.keyspace + short).encode()).digest())
 
 
 @in_version_5

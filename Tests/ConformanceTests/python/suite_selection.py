@@ -157,6 +157,7 @@ for _case in CASES:
 # Aggregates over 1..4 and over nothing: (expression, over four rows, over no row)
 AGGREGATES = [
     ("count(*)", 4, 0), ("count(1)", 4, 0), ("count(v)", 3, 0), ("COUNT(k)", 4, 0),
+    ("count(2)", 4, 0), ("count('a')", 4, 0), ("count(true)", 4, 0), ("count((int) 2)", 4, 0),
     ("min(i)", 1, None), ("max(i)", 4, None), ("sum(i)", 10, 0), ("avg(i)", 2, 0),
     ("sum(t)", -112, 0), ("avg(t)", 100, 0), ("sum(sm)", 10, 0), ("avg(sm)", 2, 0), ("sum(b)", 10, 0),
     ("avg(b)", 2, 0), ("sum(f)", 5.0, 0.0), ("avg(f)", 1.25, 0.0), ("sum(d)", 5.0, 0.0), ("avg(d)", 1.25, 0.0),

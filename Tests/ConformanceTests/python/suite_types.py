@@ -2,8 +2,10 @@
 
 import datetime
 import decimal
+import hashlib
 import ipaddress
 import math
+import struct
 import uuid
 
 from cassandra import InvalidRequest
@@ -323,6 +325,40 @@ def durations_are_read_in_every_form(env):
         equal(
             env.rows(f"SELECT v FROM {name} WHERE k = {800 + number}"),
             [(Duration(months, days, nanoseconds),)], text)
+
+
+@behaviour
+def vectors_in_vectors_come_back_however_long_their_elements_are(env):
+    for kind, value, literal in (
+            ("vector<vector<text, 2>, 2>", [["a", "bcd"], ["", "e" * 200]], f"[['a', 'bcd'], ['', '{'e' * 200}']]"),
+            ("vector<vector<text, 1>, 1>", [["a"]], "[['a']]"),
+            ("vector<vector<decimal, 1>, 2>", [[decimal.Decimal("1.5")], [decimal.Decimal("-20")]], "[[1.5], [-20]]"),
+            ("vector<vector<int, 2>, 2>", [[1, 2], [3, 4]], "[[1, 2], [3, 4]]"),
+            ("vector<vector<vector<varint, 1>, 2>, 1>", [[[1], [2**80]]], f"[[[1], [{2**80}]]]")):
+        name = env.table(f"k int PRIMARY KEY, v {kind}")
+        env.execute(f"INSERT INTO {name} (k, v) VALUES (1, {literal})")
+        env.execute(env.session.prepare(f"INSERT INTO {name} (k, v) VALUES (2, ?)"), (value,))
+        env.execute(f"INSERT INTO {name} JSON '" + '{"k": 3, "v": ' + literal.replace("'", '"') + "}'")
+        for k in (1, 2, 3):
+            equal(env.rows(f"SELECT v FROM {name} WHERE k = {k}"), [(value,)], f"{kind} {k}")
+        found = env.session.prepare(f"SELECT k FROM {name} WHERE v = ? ALLOW FILTERING")
+        equal(sorted(env.rows(found, (value,))), [(1,), (2,), (3,)], kind)
+
+
+@behaviour
+def the_last_fields_of_a_type_are_null_and_not_left_out(env):
+    """Seen by the hash of the value's bytes."""
+    env.execute("CREATE TYPE IF NOT EXISTS three (a int, b text, c int)")
+    table = env.table("k int PRIMARY KEY, u three, f frozen<three>")
+    whole = struct.pack(">ii", 4, 7) + struct.pack(">i", -1) * 2
+    env.execute(f"INSERT INTO {table} (k, u, f) VALUES (1, {{a: 7}}, {{a: 7}})")
+    env.execute(f"UPDATE {table} SET u.a = 7 WHERE k = 2")
+    digest = hashlib.sha256(whole).digest()
+    equal(env.rows(f"SELECT mask_hash(u), mask_hash(f) FROM {table} WHERE k = 1"), [(digest, digest)])
+    equal(env.rows(f"SELECT mask_hash(u) FROM {table} WHERE k = 2"), [(digest,)])
+    env.execute(f"UPDATE {table} SET u.b = '' WHERE k = 2")
+    middle = struct.pack(">ii", 4, 7) + struct.pack(">i", 0) + struct.pack(">i", -1)
+    equal(env.rows(f"SELECT mask_hash(u) FROM {table} WHERE k = 2"), [(hashlib.sha256(middle).digest(),)])
 
 
 @behaviour

@@ -1,0 +1,295 @@
+// Reads of replicas that hold different things: each of them was given some of the statements only, while it saw
+// no other. What a level sees must be what a table shows whose replicas were given all of them.
+//
+// The table's twin is in the same ring: the same statements, with the same timestamps, on all replicas.
+
+import Environment
+import Model
+import NativeProtocol
+import Testing
+
+@testable import Simulation
+
+/// Three nodes with one client each, and tables with a replica on every node.
+final class DivergentRing {
+    let world: SimulatedWorld
+    let clients: [SimulatedClient]
+    private(set) var problems: [String] = []
+
+    init(seed: UInt64, _ adjust: (inout WorldSettings) -> Void = { _ in }) {
+        var settings = WorldSettings(seed: seed, configuration: .simulation(seed: seed))
+        settings.configuration.requests.hintedHandoffEnabled = false
+        adjust(&settings)
+        world = SimulatedRing.makeWorld(settings)
+        clients = (0..<3).map { [world] in
+            SimulatedClient(world: world, name: "c\($0)", node: $0)
+        }
+        world.startAll()
+        for client in clients { client.open() }
+        _ = world.run(until: world.now + .seconds(20)) { [clients] in
+            clients.allSatisfy(\.isReady)
+        }
+        world.run(until: world.now + .seconds(4))
+        prepare([
+            "CREATE KEYSPACE k WITH replication = "
+                + "{'class': 'SimpleStrategy', 'replication_factor': 3}"
+        ])
+    }
+
+    /// What became of the statements, which go out together.
+    func ask(
+        _ statements: [(node: Int, text: String)], _ level: ConsistencyLevel,
+        pageSize: Int? = nil, pagingState: [UInt8]? = nil
+    ) -> [ResponseMessage?] {
+        var results: [ResponseMessage??] = statements.map { _ in nil }
+        for (index, statement) in statements.enumerated() {
+            let options = QueryOptions(
+                consistency: level, pageSize: pageSize, pagingState: pagingState)
+            clients[statement.node].query(statement.text, options, timeout: .seconds(8)) {
+                if case .answer(let message) = $0 {
+                    results[index] = message
+                } else {
+                    results[index] = .some(nil)
+                }
+            }
+        }
+        _ = world.run(until: world.now + .seconds(10)) { results.allSatisfy { $0 != nil } }
+        return results.map { $0 ?? nil }
+    }
+
+    /// Carries out statements of which none may fail, one after the other.
+    func prepare(_ statements: [String], _ level: ConsistencyLevel = .all) {
+        for text in statements { check(text, ask([(0, text)], level)[0]) }
+    }
+
+    private func check(_ text: String, _ answer: ResponseMessage?) {
+        switch answer {
+        case .error(let error)?: problems.append("\(text): \(error.error.message)")
+        case nil: problems.append("\(text): no answer")
+        default: break
+        }
+    }
+
+    /// Statements that only their node carries out, all at once: no node sees another meanwhile.
+    func apart(_ statements: [(node: Int, text: String)]) {
+        world.install((0..<3).map { Fault(at: world.now, .isolate(node: $0)) })
+        world.run(until: world.now + .milliseconds(5))
+        for (statement, answer) in zip(statements, ask(statements, .one)) {
+            check("n\(statement.node): \(statement.text)", answer)
+        }
+        world.run(until: world.now + .seconds(1))
+        world.install((0..<3).map { Fault(at: world.now, .rejoin(node: $0)) })
+        world.run(until: world.now + .seconds(5))
+    }
+
+    /// Waits until every node counts all replicas of a table as alive.
+    func settle(_ table: String) {
+        for node in 0..<3 {
+            for _ in 0..<60 {
+                if case .rows? = ask([(node, "SELECT * FROM \(table) WHERE p = 99")], .all)[0] {
+                    break
+                }
+                world.run(until: world.now + .milliseconds(500))
+            }
+        }
+    }
+
+    /// The rows of a query on all its pages, each as a text, or the error.
+    func rows(
+        _ text: String, _ level: ConsistencyLevel = .all, node: Int = 0, pageSize: Int? = nil
+    ) -> [String] {
+        var all: [String] = []
+        var state: [UInt8]?
+        repeat {
+            let answer = ask([(node, text)], level, pageSize: pageSize, pagingState: state)[0]
+            guard case .rows(let page)? = answer else {
+                if case .error(let error)? = answer { return all + [error.error.message] }
+                return all + ["\(String(describing: answer))"]
+            }
+            for row in 0..<page.rowCount {
+                let values = (0..<page.columnCount).map { Self.text(page.value(row: row, column: $0)) }
+                all.append(values.joined(separator: "|"))
+            }
+            state = page.pagingState
+        } while state != nil && all.count < 10_000
+        return all
+    }
+
+    /// Integers as such, and other values as bytes.
+    private static func text(_ value: [UInt8]?) -> String {
+        guard let value else { return "null" }
+        guard value.count == 4 || value.count == 8 else { return "\(value)" }
+        let number = value.reduce(value[0] >= 128 ? -1 : 0) { $0 << 8 | Int64($1) }
+        return "\(number)"
+    }
+}
+
+@Suite struct DivergentReplicasTests {
+    private static let columns =
+        "(p int, a int, b int, s int static, v int, w int, m set<int>, PRIMARY KEY (p, a, b))"
+
+    /// Statements and queries as a seed draws them.
+    private struct Draw {
+        var stream: RandomStream
+
+        init(seed: UInt64, _ name: String) { stream = RandomStream(seed: seed, name: name) }
+
+        mutating func below(_ bound: Int) -> Int { Int(stream.below(UInt64(bound))) }
+
+        mutating func pick(_ choices: [String]) -> String { choices[below(choices.count)] }
+
+        /// A modification of the table that `$t` stands for.
+        mutating func statement(timestamp: Int) -> String {
+            let using = "USING TIMESTAMP \(timestamp)"
+            let partition = "p = \(below(4))"
+            let row = "\(partition) AND a = \(below(4)) AND b = \(below(3))"
+            switch below(20) {
+            case 0..<9:
+                let values = "\(below(4)), \(below(4)), \(below(3)), \(below(9))"
+                return "INSERT INTO $t (p, a, b, v) VALUES (\(values)) \(using)"
+            case 9: return "UPDATE $t \(using) SET v = \(below(9)), w = 1 WHERE \(row)"
+            case 10: return "UPDATE $t \(using) SET m = m + {\(below(3))} WHERE \(row)"
+            case 11: return "UPDATE $t \(using) SET m = {\(below(3))} WHERE \(row)"
+            case 12: return "UPDATE $t \(using) SET s = \(below(9)) WHERE \(partition)"
+            case 13: return "DELETE v, m FROM $t \(using) WHERE \(row)"
+            case 14: return "DELETE s FROM $t \(using) WHERE \(partition)"
+            case 15, 16: return "DELETE FROM $t \(using) WHERE \(row)"
+            case 17: return "DELETE FROM $t \(using) WHERE \(partition) AND a = \(below(4))"
+            case 18:
+                let low = below(4)
+                let high = "\(pick(["<", "<="])) \(low + 1 + below(2))"
+                return "DELETE FROM $t \(using) WHERE \(partition) AND a > \(low) AND a \(high)"
+            default:
+                if below(3) > 0 {
+                    return "DELETE FROM $t \(using) WHERE \(partition) AND a <= \(below(3))"
+                }
+                return "DELETE FROM $t \(using) WHERE \(partition)"
+            }
+        }
+
+        private mutating func limits() -> String {
+            (below(2) == 0 ? " PER PARTITION LIMIT \(1 + below(4))" : "")
+                + (below(2) == 0 ? " LIMIT \(1 + below(7))" : "")
+        }
+
+        private mutating func slice() -> String {
+            switch below(6) {
+            case 0: return " AND a = \(below(4))"
+            case 1: return " AND a > \(below(3))"
+            case 2: return " AND a <= \(below(4))"
+            case 3: return " AND a IN (\(below(2)), \(2 + below(2)))"
+            case 4: return " AND (a, b) > (\(below(3)), \(below(3)))"
+            default: return ""
+            }
+        }
+
+        /// A query of the table that `$t` stands for.
+        mutating func query() -> String {
+            let partition = "p = \(below(4))"
+            let order = pick(["", " ORDER BY a DESC, b DESC"])
+            switch below(12) {
+            case 0, 1, 2: return "SELECT * FROM $t WHERE \(partition)\(slice())\(order)\(limits())"
+            case 3: return "SELECT * FROM $t WHERE p IN (0, 2, 3)\(limits())"
+            case 4, 5, 6: return "SELECT * FROM $t\(limits())"
+            case 7: return "SELECT DISTINCT p, s FROM $t" + pick(["", " LIMIT 2", " LIMIT 1"])
+            case 8:
+                let key = pick(["p", "p, a"])
+                return "SELECT \(key), count(*), max(v) FROM $t GROUP BY \(key)\(limits())"
+            case 9:
+                return "SELECT * FROM $t WHERE token(p) > \(below(2) == 0 ? 0 : -3_000_000_000)"
+                    + limits()
+            case 10: return "SELECT * FROM $t WHERE v > \(below(8))\(limits()) ALLOW FILTERING"
+            default:
+                return "SELECT * FROM $t WHERE a >= \(below(3)) PER PARTITION LIMIT 1 ALLOW FILTERING"
+            }
+        }
+
+        /// Some of three nodes, at least so many.
+        mutating func nodes(atLeast least: Int) -> [Int] {
+            while true {
+                let chosen = (0..<3).filter { _ in below(2) == 0 }
+                if chosen.count >= least { return chosen }
+            }
+        }
+    }
+
+    /// A ring with `k.d`, whose replicas differ, and `k.r`, whose replicas do not. Each statement is on so many at
+    /// least.
+    private func ring(
+        seed: UInt64, statements: Int, atLeast least: Int, _ options: String
+    ) -> DivergentRing {
+        let ring = DivergentRing(seed: seed)
+        ring.prepare([
+            "CREATE TABLE k.d \(Self.columns) WITH \(options)",
+            "CREATE TABLE k.r \(Self.columns) WITH \(options)",
+        ])
+        var draw = Draw(seed: seed, "statements")
+        var given: [(node: Int, text: String)] = []
+        var whole: [String] = []
+        var timestamps = Array(1...statements)
+        while !timestamps.isEmpty {
+            let timestamp = timestamps.remove(at: draw.below(timestamps.count))
+            let text = draw.statement(timestamp: timestamp)
+            whole.append(text.replacing("$t", with: "k.r"))
+            for node in draw.nodes(atLeast: least) {
+                given.append((node, text.replacing("$t", with: "k.d")))
+            }
+        }
+        ring.apart(given)
+        ring.settle("k.r")
+        ring.prepare(whole)
+        if draw.below(2) == 0 {
+            for node in 0..<3 { ring.world.command(["flush"], node: node) { _ in } }
+            ring.world.run(until: ring.world.now + .seconds(3))
+        }
+        return ring
+    }
+
+    private func compare(
+        _ ring: DivergentRing, _ draw: inout Draw, queries: Int, _ level: ConsistencyLevel,
+        seed: UInt64
+    ) {
+        for _ in 0..<queries {
+            let query = draw.query()
+            let pageSize = draw.below(2) == 0 ? nil : 1 + draw.below(5)
+            let node = draw.below(3)
+            let expected = ring.rows(query.replacing("$t", with: "k.r"), .all, node: node)
+            let actual = ring.rows(
+                query.replacing("$t", with: "k.d"), level, node: node, pageSize: pageSize)
+            #expect(
+                actual == expected,
+                "seed \(seed), page \(String(describing: pageSize)), n\(node): \(query)")
+        }
+    }
+
+    @Test(arguments: 1...12 as ClosedRange<UInt64>)
+    func allSeesWhatEveryReplicaWasGiven(_ seed: UInt64) {
+        let ring = ring(seed: seed, statements: 60, atLeast: 1, "read_repair = 'NONE'")
+        var draw = Draw(seed: seed, "queries")
+        compare(ring, &draw, queries: 60, .all, seed: seed)
+        #expect(ring.problems.isEmpty && ring.world.failures.isEmpty, "\(ring.problems)")
+    }
+
+    @Test(arguments: 21...28 as ClosedRange<UInt64>)
+    func quorumSeesWhatAQuorumWasGiven(_ seed: UInt64) {
+        let ring = ring(seed: seed, statements: 60, atLeast: 2, "read_repair = 'NONE'")
+        var draw = Draw(seed: seed, "queries")
+        compare(ring, &draw, queries: 60, .quorum, seed: seed)
+        #expect(ring.problems.isEmpty && ring.world.failures.isEmpty, "\(ring.problems)")
+    }
+
+    @Test(arguments: 41...48 as ClosedRange<UInt64>)
+    func whatWasReadAtAllIsOnEveryReplica(_ seed: UInt64) {
+        let ring = ring(seed: seed, statements: 60, atLeast: 1, "gc_grace_seconds = 864000")
+        var draw = Draw(seed: seed, "queries")
+        compare(ring, &draw, queries: 20, .all, seed: seed)
+        let whole = ring.rows("SELECT * FROM k.r")
+        #expect(ring.rows("SELECT * FROM k.d", pageSize: 3) == whole)
+        ring.world.install((0..<3).map { Fault(at: ring.world.now, .isolate(node: $0)) })
+        ring.world.run(until: ring.world.now + .seconds(1))
+        for node in 0..<3 {
+            #expect(ring.rows("SELECT * FROM k.d", .one, node: node) == whole, "seed \(seed), n\(node)")
+        }
+        #expect(ring.problems.isEmpty && ring.world.failures.isEmpty, "\(ring.problems)")
+    }
+}

@@ -95,6 +95,7 @@ extension Shard {
     /// later. Committed before an entry that makes one can be.
     func forgetRecords(of tables: [TableID]) {
         guard !tables.isEmpty else { return }
+        for table in tables { truncatedAt[table] = now.wall }
         let position = storage.logPosition.description
         commit(
             tables.sorted().map { table in

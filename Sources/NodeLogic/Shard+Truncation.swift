@@ -54,6 +54,7 @@ extension Shard {
     func truncateOwn(
         _ table: UniqueID, _ timestamp: Int64, _ sender: HostID, _ request: RequestID
     ) {
+        truncatedAt[TableID(table)] = now.wall
         do {
             let snapshot = automaticSnapshot(
                 "truncated-\(timestamp)", of: TableID(table), in: cluster.schema)
@@ -65,14 +66,15 @@ extension Shard {
     }
 
     /// The manifest no longer names the table's files: now the position is kept, so that the log's
-    /// mutations up to it stay away too.
+    /// mutations up to it stay away too, and the time, for hints and logged batches.
     func truncatedOwn(
         _ table: UniqueID, _ completed: CompletedMaintenance, _ sender: HostID, _ request: RequestID
     ) {
+        let time = truncatedAt[TableID(table)] ?? now.wall
         commit(
             [
                 .putTruncation(
-                    table: table, shard: index.value, microseconds: now.wall.microseconds,
+                    table: table, shard: index.value, microseconds: time.microseconds,
                     position: completed.position.description)
             ], then: .truncated(sender: sender, request: request))
     }

@@ -107,7 +107,9 @@ final class DivergentRing {
                 return all + ["\(String(describing: answer))"]
             }
             for row in 0..<page.rowCount {
-                let values = (0..<page.columnCount).map { Self.text(page.value(row: row, column: $0)) }
+                let values = (0..<page.columnCount).map {
+                    Self.text(page.value(row: row, column: $0))
+                }
                 all.append(values.joined(separator: "|"))
             }
             state = page.pagingState
@@ -200,7 +202,8 @@ final class DivergentRing {
                     + limits()
             case 10: return "SELECT * FROM $t WHERE v > \(below(8))\(limits()) ALLOW FILTERING"
             default:
-                return "SELECT * FROM $t WHERE a >= \(below(3)) PER PARTITION LIMIT 1 ALLOW FILTERING"
+                return "SELECT * FROM $t WHERE a >= \(below(3)) PER PARTITION LIMIT 1 "
+                    + "ALLOW FILTERING"
             }
         }
 
@@ -288,7 +291,8 @@ final class DivergentRing {
         ring.world.install((0..<3).map { Fault(at: ring.world.now, .isolate(node: $0)) })
         ring.world.run(until: ring.world.now + .seconds(1))
         for node in 0..<3 {
-            #expect(ring.rows("SELECT * FROM k.d", .one, node: node) == whole, "seed \(seed), n\(node)")
+            let own = ring.rows("SELECT * FROM k.d", .one, node: node)
+            #expect(own == whole, "seed \(seed), n\(node)")
         }
         #expect(ring.problems.isEmpty && ring.world.failures.isEmpty, "\(ring.problems)")
     }

@@ -1,0 +1,266 @@
+// Hints: what a replica missed is handed to it, and what has become useless or harmful meanwhile is not.
+
+import Environment
+import Model
+import NativeProtocol
+import Testing
+
+@testable import Simulation
+
+@Suite struct HintTests {
+    /// A ring with hints, of which one is sent at a time.
+    private func ring(
+        seed: UInt64, tables: [String], _ adjust: (inout Configuration) -> Void = { _ in }
+    ) -> DivergentRing {
+        let ring = DivergentRing(seed: seed) { settings in
+            settings.configuration.requests.hintedHandoffEnabled = true
+            settings.configuration.requests.hintReplayBatch = 1
+            adjust(&settings.configuration)
+        }
+        ring.prepare(tables.map { "CREATE TABLE k.\($0)" })
+        return ring
+    }
+
+    private func run(_ ring: DivergentRing, seconds: Int64) {
+        ring.world.run(until: ring.world.now + .seconds(seconds))
+    }
+
+    private func isolate(_ node: Int, of ring: DivergentRing) {
+        ring.world.install([Fault(at: ring.world.now, .isolate(node: node))])
+        ring.world.run(until: ring.world.now + .milliseconds(1))
+    }
+
+    private func rejoin(_ node: Int, of ring: DivergentRing) {
+        ring.world.install([Fault(at: ring.world.now, .rejoin(node: node))])
+        ring.world.run(until: ring.world.now + .milliseconds(1))
+    }
+
+    /// The values of `p` that a node has by itself.
+    private func own(_ node: Int, _ table: String, of ring: DivergentRing) -> [String] {
+        isolate(node, of: ring)
+        defer {
+            rejoin(node, of: ring)
+            run(ring, seconds: 3)
+        }
+        return ring.rows("SELECT p FROM k.\(table)", .one, node: node).sorted()
+    }
+
+    private func command(_ words: [String], on nodes: ClosedRange<Int>, of ring: DivergentRing) {
+        for node in nodes { ring.world.command(words, node: node) { _ in } }
+        ring.world.run(until: ring.world.now + .milliseconds(10))
+    }
+
+    /// A statement at a node other than the first, and whether it was carried out.
+    private func succeeds(
+        _ text: String, _ level: ConsistencyLevel, node: Int = 0, of ring: DivergentRing
+    ) -> Bool {
+        switch ring.ask([(node, text)], level)[0] {
+        case .error, nil: false
+        default: true
+        }
+    }
+
+    private func expectSound(_ ring: DivergentRing) {
+        #expect(ring.problems.isEmpty && ring.world.failures.isEmpty, "\(ring.problems)")
+    }
+
+    @Test(arguments: [false, true])
+    func whatWasWrittenBeforeATruncationIsNotHandedOver(_ restarts: Bool) {
+        let ring = ring(
+            seed: 1, tables: ["t (p int PRIMARY KEY)", "u (p int PRIMARY KEY)"])
+        isolate(2, of: ring)
+        ring.prepare(
+            ["INSERT INTO k.t (p) VALUES (1)", "INSERT INTO k.u (p) VALUES (1)"], .quorum)
+        run(ring, seconds: 2)
+        command(["pausehandoff"], on: 0...1, of: ring)
+        rejoin(2, of: ring)
+        ring.settle("k.u")
+        ring.prepare(["TRUNCATE k.t"])
+        if restarts {
+            for node in 0...1 { ring.world.kill(node) }
+            for node in 0...1 { ring.world.start(node) }
+        } else {
+            command(["resumehandoff"], on: 0...1, of: ring)
+        }
+        run(ring, seconds: 10)
+        #expect(own(2, "u", of: ring) == ["1"])
+        #expect(own(2, "t", of: ring) == [])
+        ring.settle("k.u")
+        ring.prepare(["INSERT INTO k.t (p) VALUES (2)"])
+        #expect(own(2, "t", of: ring) == ["2"])
+        expectSound(ring)
+    }
+
+    @Test func hintsOfATableThatIsGoneAreNotInTheWayOfOthers() {
+        let ring = ring(
+            seed: 2, tables: ["t (p int PRIMARY KEY)", "u (p int PRIMARY KEY)"])
+        isolate(2, of: ring)
+        ring.prepare(
+            ["INSERT INTO k.t (p) VALUES (1)", "INSERT INTO k.u (p) VALUES (1)"], .quorum)
+        run(ring, seconds: 2)
+        ring.prepare(["DROP TABLE k.t"], .quorum)
+        rejoin(2, of: ring)
+        run(ring, seconds: 10)
+        #expect(own(2, "u", of: ring) == ["1"])
+        expectSound(ring)
+    }
+
+    @Test func aHintHasTheGraceOfItsTableToArrive() {
+        let ring = ring(
+            seed: 3,
+            tables: [
+                "short (p int PRIMARY KEY) WITH gc_grace_seconds = 4",
+                "none (p int PRIMARY KEY) WITH gc_grace_seconds = 0",
+                "lowered (p int PRIMARY KEY)",
+                "raised (p int PRIMARY KEY) WITH gc_grace_seconds = 4",
+                "usual (p int PRIMARY KEY)",
+                "kept (p int PRIMARY KEY) WITH gc_grace_seconds = 4 "
+                    + "AND tombstone_gc = {'mode': 'disabled'}",
+            ])
+        isolate(2, of: ring)
+        let tables = ["short", "none", "lowered", "raised", "usual", "kept"]
+        ring.prepare(tables.map { "INSERT INTO k.\($0) (p) VALUES (1)" }, .quorum)
+        run(ring, seconds: 2)
+        ring.prepare(
+            [
+                "ALTER TABLE k.lowered WITH gc_grace_seconds = 4",
+                "ALTER TABLE k.raised WITH gc_grace_seconds = 100",
+            ], .quorum)
+        run(ring, seconds: 6)
+        rejoin(2, of: ring)
+        run(ring, seconds: 10)
+        for table in tables {
+            let isHanded = table == "usual" || table == "kept"
+            #expect(own(2, table, of: ring) == (isHanded ? ["1"] : []), "\(table)")
+        }
+        expectSound(ring)
+    }
+
+    @Test func aReplicaThatIsAwayForLongerThanTheWindowGetsWhatItMissedUntilThen() {
+        let ring = ring(seed: 4, tables: ["t (p int PRIMARY KEY)"]) {
+            $0.requests.maximumHintWindow = .seconds(12)
+        }
+        isolate(2, of: ring)
+        ring.prepare(["INSERT INTO k.t (p) VALUES (1)"], .quorum)
+        run(ring, seconds: 8)
+        ring.prepare(["INSERT INTO k.t (p) VALUES (2)"], .quorum)
+        run(ring, seconds: 30)
+        ring.prepare(["INSERT INTO k.t (p) VALUES (3)"], .quorum)
+        // That it has no hint of its own does not make a coordinator think otherwise.
+        #expect(succeeds("INSERT INTO k.t (p) VALUES (4)", .quorum, node: 1, of: ring))
+        // Nor does a restart, after which it never heard the replica.
+        ring.world.kill(0)
+        ring.world.start(0)
+        run(ring, seconds: 4)
+        ring.prepare(["INSERT INTO k.t (p) VALUES (5)"], .quorum)
+        rejoin(2, of: ring)
+        run(ring, seconds: 10)
+        #expect(own(2, "t", of: ring) == ["1", "2"])
+        // Once all is delivered, the next absence has a window of its own.
+        isolate(2, of: ring)
+        ring.prepare(["INSERT INTO k.t (p) VALUES (6)"], .quorum)
+        run(ring, seconds: 4)
+        rejoin(2, of: ring)
+        run(ring, seconds: 10)
+        #expect(own(2, "t", of: ring) == ["1", "2", "6"])
+        expectSound(ring)
+    }
+
+    @Test func anyIsNotAcknowledgedWithoutAReplicaAndWithoutAHint() {
+        let ring = ring(seed: 5, tables: [])
+        ring.prepare([
+            "CREATE KEYSPACE one WITH replication = "
+                + "{'class': 'SimpleStrategy', 'replication_factor': 1}",
+            "CREATE TABLE one.t (p int PRIMARY KEY)",
+            "CREATE TABLE one.u (p int PRIMARY KEY) WITH gc_grace_seconds = 0",
+        ])
+        ring.world.kill(2)
+        run(ring, seconds: 20)
+        func write(_ table: String) -> [Bool] {
+            (0..<20).map { succeeds("INSERT INTO one.\(table) (p) VALUES (\($0))", .any, of: ring) }
+        }
+        #expect(write("t").allSatisfy { $0 })
+        let useless = write("u")
+        #expect(useless.contains(true) && useless.contains(false))
+        command(["disablehandoff"], on: 0...0, of: ring)
+        #expect(write("t") == useless)
+        command(["enablehandoff"], on: 0...0, of: ring)
+        ring.world.start(2)
+        run(ring, seconds: 20)
+        #expect(ring.rows("SELECT p FROM one.t", .one).count == 20)
+        expectSound(ring)
+    }
+
+    @Test func whatAReplicaRefusedIsHandedToItWhenItCanTakeIt() {
+        let ring = ring(seed: 8, tables: ["t (p int PRIMARY KEY)"]) {
+            $0.storage.diskUsageFailPercentage = 50
+            $0.storage.diskUsageCheckInterval = .seconds(1)
+        }
+        let disk = ring.world.nodes[2].disk
+        disk.capacityBytes = disk.usedBytes + (1 << 16)
+        run(ring, seconds: 3)
+        #expect(!succeeds("INSERT INTO k.t (p) VALUES (0)", .all, of: ring))
+        ring.prepare(["INSERT INTO k.t (p) VALUES (1)"], .quorum)
+        #expect(own(2, "t", of: ring) == [])
+        disk.capacityBytes = .max
+        run(ring, seconds: 10)
+        #expect(own(2, "t", of: ring) == ["0", "1"])
+        expectSound(ring)
+    }
+
+    /// The bytes of hints that a node keeps.
+    private func hintBytes(_ node: Int, of ring: DivergentRing) -> Int {
+        var bytes: Int?
+        ring.world.command(["listpendinghints"], node: node) { answer in
+            guard case .value(let value) = answer else { return }
+            bytes = value.elements.reduce(0) { $0 + Int($1["bytes"].integer) }
+        }
+        _ = ring.world.run(until: ring.world.now + .seconds(5)) { bytes != nil }
+        return bytes ?? -1
+    }
+
+    private static let batch =
+        "BEGIN BATCH "
+        + (0..<20).map { "INSERT INTO one.t (p) VALUES (\($0)); " }.joined() + "APPLY BATCH"
+
+    /// A ring with a table of one replica, and node 2 away while a batch is logged: it is on node 1 alone then.
+    private func ringWithABatch(seed: UInt64, interval: Int64) -> DivergentRing {
+        let ring = ring(seed: seed, tables: []) {
+            $0.requests.batchlogReplayInterval = .seconds(interval)
+        }
+        ring.prepare([
+            "CREATE KEYSPACE one WITH replication = "
+                + "{'class': 'SimpleStrategy', 'replication_factor': 1}",
+            "CREATE TABLE one.t (p int PRIMARY KEY)",
+        ])
+        isolate(2, of: ring)
+        #expect(!succeeds(Self.batch, .one, of: ring))
+        return ring
+    }
+
+    @Test func aBatchWhoseReplicasAreDownIsHintedOnce() {
+        let ring = ringWithABatch(seed: 6, interval: 1)
+        run(ring, seconds: 20)
+        let bytes = hintBytes(1, of: ring)
+        #expect(bytes > 0)
+        run(ring, seconds: 20)
+        #expect(hintBytes(1, of: ring) == bytes)
+        #expect(ring.rows("SELECT id FROM system.batches", .one, node: 1) == [])
+        rejoin(2, of: ring)
+        run(ring, seconds: 60)
+        #expect(ring.rows("SELECT p FROM one.t", .one).count == 20)
+        expectSound(ring)
+    }
+
+    @Test func aBatchThatWasLoggedBeforeATruncationIsNotCarriedOut() {
+        let ring = ringWithABatch(seed: 7, interval: 30)
+        rejoin(2, of: ring)
+        ring.settle("one.t")
+        ring.prepare(["TRUNCATE one.t"])
+        #expect(ring.rows("SELECT id FROM system.batches", .one, node: 1).count == 1)
+        run(ring, seconds: 65)
+        #expect(ring.rows("SELECT id FROM system.batches", .one, node: 1) == [])
+        #expect(ring.rows("SELECT p FROM one.t", .one) == [])
+        expectSound(ring)
+    }
+}

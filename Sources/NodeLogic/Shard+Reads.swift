@@ -427,7 +427,12 @@ extension Shard {
             pausedAt = position
         }
         if isDone || session.isFull || pausedAt != nil {
-            session.finish(isExhausted: isDone)
+            // A select that is told where it was paused knows what is whole.
+            var inside: [UInt8]?
+            if !isDone, pausedAt == nil, case .position(let last) = stop, last.clustering != nil {
+                inside = last.key
+            }
+            session.finish(isExhausted: isDone, inside: inside)
             do throws(MalformedBytes) {
                 readFinished(
                     session.client, try ReadResultView(session.output.bytes), pausedAt: pausedAt,

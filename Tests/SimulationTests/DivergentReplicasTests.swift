@@ -154,7 +154,10 @@ final class DivergentRing {
             case 11: return "UPDATE $t \(using) SET m = {\(below(3))} WHERE \(row)"
             case 12: return "UPDATE $t \(using) SET s = \(below(9)) WHERE \(partition)"
             case 13: return "DELETE v, m FROM $t \(using) WHERE \(row)"
-            case 14: return "DELETE s FROM $t \(using) WHERE \(partition)"
+            case 14:
+                if below(2) == 0 { return "DELETE s FROM $t \(using) WHERE \(partition)" }
+                let values = "\(below(4)), \(below(4)), \(below(3)), \(below(9))"
+                return "INSERT INTO $t (p, a, b, v) VALUES (\(values)) \(using) AND TTL 5000"
             case 15, 16: return "DELETE FROM $t \(using) WHERE \(row)"
             case 17: return "DELETE FROM $t \(using) WHERE \(partition) AND a = \(below(4))"
             case 18:
@@ -221,7 +224,9 @@ final class DivergentRing {
     private func ring(
         seed: UInt64, statements: Int, atLeast least: Int, _ options: String
     ) -> DivergentRing {
-        let ring = DivergentRing(seed: seed)
+        let ring = DivergentRing(seed: seed) {
+            if seed % 3 == 0 { $0.configuration.requests.tombstonePageLimit = Int(2 + seed % 5) }
+        }
         ring.prepare([
             "CREATE TABLE k.d \(Self.columns) WITH \(options)",
             "CREATE TABLE k.r \(Self.columns) WITH \(options)",
@@ -295,5 +300,87 @@ final class DivergentRing {
             #expect(own == whole, "seed \(seed), n\(node)")
         }
         #expect(ring.problems.isEmpty && ring.world.failures.isEmpty, "\(ring.problems)")
+    }
+
+    // MARK: By hand
+
+    private static let simple = "(p int, a int, s int static, PRIMARY KEY (p, a))"
+
+    /// A ring with a table, rows of partitions on all nodes, and what one node alone was given then.
+    private func ring(
+        tombstonePageLimit: Int = 10_000, rows: [(p: Int, a: Range<Int>)], s: [Int] = [],
+        alone: [(node: Int, text: String)]
+    ) -> DivergentRing {
+        let ring = DivergentRing(seed: 3) {
+            $0.configuration.requests.tombstonePageLimit = tombstonePageLimit
+        }
+        ring.prepare(["CREATE TABLE k.t \(Self.simple) WITH read_repair = 'NONE'"])
+        for (p, a) in rows {
+            ring.prepare(a.map { "INSERT INTO k.t (p, a) VALUES (\(p), \($0))" })
+        }
+        ring.prepare(s.map { "UPDATE k.t SET s = 7 WHERE p = \($0)" })
+        if !alone.isEmpty { ring.apart(alone) }
+        ring.settle("k.t")
+        return ring
+    }
+
+    // Partitions lie in the order 1, 0, 2, 3.
+
+    @Test func rowsThatOneReplicaDeletedDoNotHideThoseBehindALimit() {
+        let ring = ring(
+            rows: [(1, 0..<4), (0, 0..<4)],
+            alone: [
+                (0, "DELETE FROM k.t WHERE p = 1 AND a = 0"),
+                (1, "DELETE FROM k.t WHERE p = 1 AND a = 1"),
+                (2, "DELETE FROM k.t WHERE p = 1 AND a = 2"),
+                (2, "DELETE FROM k.t WHERE p = 0 AND a < 3"),
+            ])
+        let queries = [
+            "": ["1|3", "0|3"], "WHERE p = 0 LIMIT 1": ["0|3"], "LIMIT 1": ["1|3"],
+            "PER PARTITION LIMIT 1": ["1|3", "0|3"], "PER PARTITION LIMIT 2": ["1|3", "0|3"],
+            "PER PARTITION LIMIT 1 LIMIT 1": ["1|3"],
+            "WHERE p IN (0, 1) PER PARTITION LIMIT 1": ["0|3", "1|3"],
+        ]
+        for (query, expected) in queries.sorted(by: { $0.key < $1.key }) {
+            for pageSize in [nil, 1, 2] {
+                let rows = ring.rows("SELECT p, a FROM k.t \(query)", pageSize: pageSize)
+                #expect(rows == expected, "\(query), page \(String(describing: pageSize))")
+            }
+        }
+        #expect(ring.rows("SELECT DISTINCT p FROM k.t") == ["1", "0"])
+        #expect(ring.problems.isEmpty, "\(ring.problems)")
+    }
+
+    @Test func aRowThatIsDeletedBehindALimitIsNotShown() {
+        let ring = ring(
+            rows: [(1, 0..<3)],
+            alone: [
+                (0, "DELETE FROM k.t WHERE p = 1 AND a = 2"),
+                (1, "DELETE FROM k.t WHERE p = 1 AND a = 0"),
+            ])
+        #expect(ring.rows("SELECT p, a FROM k.t PER PARTITION LIMIT 2") == ["1|1"])
+        #expect(ring.rows("SELECT p, a FROM k.t WHERE p = 1 LIMIT 2") == ["1|1"])
+        #expect(ring.problems.isEmpty, "\(ring.problems)")
+    }
+
+    @Test func aPartitionWhoseFirstRowIsDeletedElsewhereIsPagedToItsEnd() {
+        let ring = ring(
+            rows: [(2, 0..<1), (3, 0..<3)], s: [2, 3],
+            alone: [(1, "DELETE FROM k.t WHERE p = 3 AND a = 0")])
+        let rows = ring.rows("SELECT p, a, s FROM k.t", pageSize: 1)
+        #expect(rows == ["2|0|7", "3|1|7", "3|2|7"])
+        #expect(ring.problems.isEmpty, "\(ring.problems)")
+    }
+
+    @Test(arguments: [ConsistencyLevel.one, .all])
+    func aPartitionThatBeginsWithDeletionsIsPagedToItsEnd(_ level: ConsistencyLevel) {
+        let ring = ring(
+            tombstonePageLimit: 3, rows: [(2, 0..<1), (3, 0..<9)], s: [2, 3], alone: [])
+        ring.prepare((0..<7).map { "DELETE FROM k.t WHERE p = 3 AND a = \($0)" })
+        for pageSize in 1...4 {
+            let rows = ring.rows("SELECT p, a, s FROM k.t", level, pageSize: pageSize)
+            #expect(rows == ["2|0|7", "3|7|7", "3|8|7"], "pages of \(pageSize)")
+        }
+        #expect(ring.problems.isEmpty, "\(ring.problems)")
     }
 }

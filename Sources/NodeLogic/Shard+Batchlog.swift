@@ -176,7 +176,7 @@ extension Shard {
         _ client: ClientRequest
     ) throws(CQLError) {
         for mutation in mutations { try checkAvailable(mutation, consistency) }
-        let keepers = batchKeepers()
+        let keepers = try batchKeepers(consistency)
         let id = timeUUID()
         let batch = LoggedBatch(
             client: client, id: id, keepers: keepers, mutations: mutations,
@@ -222,16 +222,21 @@ extension Shard {
         }
     }
 
-    /// Two other living nodes of our datacenter, of two other racks where there are; only ourselves if
-    /// there is nobody else.
-    private func batchKeepers() -> [HostID] {
+    /// Two other living nodes of our datacenter, of two other racks where there are, or the only one. Ourselves
+    /// if we are its only node, or at ANY: otherwise the batch would be lost with us.
+    private func batchKeepers(_ consistency: ConsistencyLevel) throws(CQLError) -> [HostID] {
         let topology = cluster.topology
         let ownRack = topology.node(host)?.rack
-        let others = topology.nodes.indices.map { NodeIndex($0) }.filter {
-            topology.host(at: $0) != host && isAlive($0, topology)
-                && topology.datacenter(of: $0) == cluster.ownDatacenter
+        let neighbours = topology.nodes.indices.map { NodeIndex($0) }.filter {
+            topology.host(at: $0) != host && topology.datacenter(of: $0) == cluster.ownDatacenter
         }
-        guard !others.isEmpty else { return [host] }
+        let others = neighbours.filter { isAlive($0, topology) }
+        guard !others.isEmpty else {
+            if neighbours.isEmpty || consistency == .any { return [host] }
+            throw .unavailable(
+                "Cannot achieve consistency level TWO for the batch log", consistency: .two,
+                required: 2, alive: 0)
+        }
         nextKeeper += 1
         let turn = others.indices.map { others[($0 + nextKeeper) % others.count] }
         var chosen: [NodeIndex] = []

@@ -199,7 +199,7 @@ extension Shard {
     }
 
     /// Living replicas of a token, ourselves first, then those of our datacenter; for local levels only
-    /// those.
+    /// those, for EACH_QUORUM a quorum of each.
     private func preferredReplicas(of token: Token, _ session: ReadSession) -> [NodeIndex] {
         let topology = session.topology
         let own = cluster.ownDatacenter
@@ -220,7 +220,20 @@ extension Shard {
         where node != ownIndex && topology.datacenter(of: node) != own && isAlive(node, topology) {
             living.append(node)
         }
+        if session.consistency == .eachQuorum, session.placement.knowsDatacenters {
+            return quorums(of: living, session)
+        }
         return living
+    }
+
+    /// Of each datacenter as many as make a quorum, or as are there: nobody stands in for another datacenter's.
+    private func quorums(of living: [NodeIndex], _ session: ReadSession) -> [NodeIndex] {
+        var missing = session.placement.datacenterFactors.map { BlockFor.quorum(of: $0) }
+        return living.filter { node in
+            let datacenter = session.topology.datacenter(of: node)
+            missing[datacenter] -= 1
+            return missing[datacenter] >= 0
+        }
     }
 
     /// How far neighbouring ranges have the same replicas.

@@ -265,8 +265,10 @@ extension Shard {
         guard let write = writes[id], let node = write.topology.index(of: replica) else { return }
         let address = write.topology.nodes[node.index].clientAddress.address
         // It may be able to later: its disk is full, or it does not know the table yet.
-        if write.isForEveryReplica, write.operation.waiting.contains(node) {
+        if write.isForEveryReplica, write.operation.waiting.contains(node),
             storeHint(for: replica, write)
+        {
+            settle(id, write, write.operation.hintStored())
         }
         settle(id, write, write.operation.refused(by: node, address: address, reason: reason))
     }
@@ -317,8 +319,11 @@ extension Shard {
         guard let write = writes.removeValue(forKey: id) else { return }
         if case .repair(let read, _) = write.completion { readExpired(read) }
         guard write.isForEveryReplica else { return }
+        for node in write.operation.waiting
+        where storeHint(for: write.topology.host(at: node), write) {
+            settle(id, write, write.operation.hintStored())
+        }
         let (silent, error) = write.operation.timedOut()
-        for node in silent { storeHint(for: write.topology.host(at: node), write) }
         defer { ended(write) }
         guard let error else { return }
         observe(

@@ -10,18 +10,21 @@ import Testing
 
 @testable import Simulation
 
-/// Three nodes with one client each, and tables with a replica on every node.
+/// Nodes with one client each, three of them or as many as are asked for, and a keyspace with a replica on every node.
 final class DivergentRing {
     let world: SimulatedWorld
     let clients: [SimulatedClient]
     private(set) var problems: [String] = []
 
-    init(seed: UInt64, _ adjust: (inout WorldSettings) -> Void = { _ in }) {
+    /// `factors`: of each datacenter, where there are several.
+    init(
+        seed: UInt64, factors: String? = nil, _ adjust: (inout WorldSettings) -> Void = { _ in }
+    ) {
         var settings = WorldSettings(seed: seed, configuration: .simulation(seed: seed))
         settings.configuration.requests.hintedHandoffEnabled = false
         adjust(&settings)
         world = SimulatedRing.makeWorld(settings)
-        clients = (0..<3).map { [world] in
+        clients = (0..<settings.nodeCount).map { [world] in
             SimulatedClient(world: world, name: "c\($0)", node: $0)
         }
         world.startAll()
@@ -30,10 +33,10 @@ final class DivergentRing {
             clients.allSatisfy(\.isReady)
         }
         world.run(until: world.now + .seconds(4))
-        prepare([
-            "CREATE KEYSPACE k WITH replication = "
-                + "{'class': 'SimpleStrategy', 'replication_factor': 3}"
-        ])
+        let replication =
+            factors.map { "'NetworkTopologyStrategy', \($0)" }
+            ?? "'SimpleStrategy', 'replication_factor': 3"
+        prepare(["CREATE KEYSPACE k WITH replication = {'class': \(replication)}"])
     }
 
     /// What became of the statements, which go out together.
@@ -72,19 +75,19 @@ final class DivergentRing {
 
     /// Statements that only their node carries out, all at once: no node sees another meanwhile.
     func apart(_ statements: [(node: Int, text: String)]) {
-        world.install((0..<3).map { Fault(at: world.now, .isolate(node: $0)) })
+        world.install(clients.indices.map { Fault(at: world.now, .isolate(node: $0)) })
         world.run(until: world.now + .milliseconds(5))
         for (statement, answer) in zip(statements, ask(statements, .one)) {
             check("n\(statement.node): \(statement.text)", answer)
         }
         world.run(until: world.now + .seconds(1))
-        world.install((0..<3).map { Fault(at: world.now, .rejoin(node: $0)) })
+        world.install(clients.indices.map { Fault(at: world.now, .rejoin(node: $0)) })
         world.run(until: world.now + .seconds(5))
     }
 
     /// Waits until every node counts all replicas of a table as alive.
     func settle(_ table: String) {
-        for node in 0..<3 {
+        for node in clients.indices {
             for _ in 0..<60 {
                 if case .rows? = ask([(node, "SELECT * FROM \(table) WHERE p = 99")], .all)[0] {
                     break
@@ -322,6 +325,35 @@ final class DivergentRing {
         if !alone.isEmpty { ring.apart(alone) }
         ring.settle("k.t")
         return ring
+    }
+
+    @Test func eachQuorumReadsAQuorumOfEveryDatacenter() {
+        let ring = DivergentRing(seed: 6, factors: "'near': 3, 'far': 1") {
+            $0.nodeCount = 4
+            $0.datacenters = ["near", "near", "near", "far"]
+        }
+        ring.prepare(["CREATE TABLE k.t \(Self.simple) WITH read_repair = 'NONE'"])
+        ring.apart([(3, "INSERT INTO k.t (p, a) VALUES (1, 1)")])
+        ring.settle("k.t")
+        for node in 0..<4 {
+            for query in ["SELECT p FROM k.t WHERE p = 1", "SELECT p FROM k.t"] {
+                #expect(ring.rows(query, .eachQuorum, node: node) == ["1"], "n\(node): \(query)")
+                let near = ring.rows(query, .localQuorum, node: node)
+                #expect(near == (node == 3 ? ["1"] : []), "n\(node): \(query)")
+            }
+        }
+        ring.world.kill(3)
+        ring.world.run(until: ring.world.now + .seconds(20))
+        ring.prepare(["SELECT p FROM k.t", "INSERT INTO k.t (p, a) VALUES (2, 1)"], .localQuorum)
+        for text in ["SELECT p FROM k.t", "INSERT INTO k.t (p, a) VALUES (2, 1)"] {
+            guard case .error(let answer)? = ring.ask([(0, text)], .eachQuorum)[0],
+                case .unavailable(_, .eachQuorum, required: 1, alive: 0) = answer.error
+            else {
+                Issue.record("\(text) was not refused")
+                continue
+            }
+        }
+        #expect(ring.problems.isEmpty, "\(ring.problems)")
     }
 
     // Partitions lie in the order 1, 0, 2, 3.

@@ -208,6 +208,60 @@ import Testing
         expectSound(ring)
     }
 
+    @Test func anyIsAcknowledgedByAHintForAReplicaThatIsSilentOrRefuses() {
+        let ring = ring(seed: 9, tables: []) {
+            $0.storage.diskUsageFailPercentage = 50
+            $0.storage.diskUsageCheckInterval = .seconds(1)
+        }
+        ring.prepare([
+            "CREATE KEYSPACE one WITH replication = "
+                + "{'class': 'SimpleStrategy', 'replication_factor': 1}",
+            "CREATE TABLE one.t (p int PRIMARY KEY)",
+        ])
+        func write(_ keys: Range<Int>, _ level: ConsistencyLevel) -> [Bool] {
+            keys.map { succeeds("INSERT INTO one.t (p) VALUES (\($0))", level, of: ring) }
+        }
+        func fails(_ outcomes: [Bool]) -> Bool {
+            outcomes.contains(true) && outcomes.contains(false)
+        }
+        let disk = ring.world.nodes[2].disk
+        disk.capacityBytes = disk.usedBytes + (1 << 16)
+        run(ring, seconds: 3)
+        #expect(fails(write(0..<10, .one)))
+        #expect(write(10..<20, .any).allSatisfy { $0 })
+        disk.capacityBytes = .max
+        run(ring, seconds: 3)
+        isolate(2, of: ring)
+        #expect(write(20..<24, .any).allSatisfy { $0 })
+        rejoin(2, of: ring)
+        run(ring, seconds: 20)
+        #expect(ring.rows("SELECT p FROM one.t", .one).count == 24)
+        expectSound(ring)
+    }
+
+    @Test func aLoggedBatchThatNobodyElseCouldFinishIsRefused() throws {
+        let ring = ring(seed: 10, tables: ["t (p int PRIMARY KEY)"])
+        for node in 1...2 { ring.world.kill(node) }
+        run(ring, seconds: 20)
+        let insert = "INSERT INTO k.t (p) VALUES"
+        func batch(_ keys: (Int, Int)) -> String {
+            "BEGIN BATCH \(insert) (\(keys.0)); \(insert) (\(keys.1)); APPLY BATCH"
+        }
+        guard case .error(let answer)? = ring.ask([(0, batch((1, 2)))], .one)[0],
+            case .unavailable(_, let level, let required, let alive) = answer.error
+        else {
+            Issue.record("it was not refused")
+            return
+        }
+        #expect(level == .two && required == 2 && alive == 0)
+        #expect(ring.rows("SELECT p FROM k.t", .one) == [])
+        // One of one partition needs no log, and at ANY its coordinator keeps it.
+        ring.prepare([batch((3, 3))], .one)
+        ring.prepare([batch((4, 5))], .any)
+        #expect(ring.rows("SELECT p FROM k.t", .one).sorted() == ["3", "4", "5"])
+        expectSound(ring)
+    }
+
     /// The bytes of hints that a node keeps.
     private func hintBytes(_ node: Int, of ring: DivergentRing) -> Int {
         var bytes: Int?

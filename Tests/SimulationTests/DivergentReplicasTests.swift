@@ -120,6 +120,28 @@ final class DivergentRing {
         return all
     }
 
+    /// How many repairs of replicas a node has sent while it carried out `action`, as its traces tell.
+    func repairs(node: Int, during action: () -> Void) -> Int {
+        func trace(_ probability: String) {
+            world.command(["settraceprobability", probability], node: node) { _ in }
+            world.run(until: world.now + .milliseconds(1))
+        }
+        prepare(["TRUNCATE system_traces.events"])
+        trace("1")
+        action()
+        trace("0")
+        world.run(until: world.now + .seconds(2))
+        let text = "SELECT activity FROM system_traces.events"
+        guard case .rows(let rows)? = ask([(node, text)], .all)[0], rows.rowCount > 0 else {
+            problems.append("there are no traces")
+            return -1
+        }
+        return (0..<rows.rowCount).count {
+            let activity = String(decoding: rows.value(row: $0, column: 0) ?? [], as: UTF8.self)
+            return activity.hasPrefix("Digest mismatch: repairing")
+        }
+    }
+
     /// Integers as such, and other values as bytes.
     private static func text(_ value: [UInt8]?) -> String {
         guard let value else { return "null" }
@@ -223,11 +245,17 @@ final class DivergentRing {
     }
 
     /// A ring with `k.d`, whose replicas differ, and `k.r`, whose replicas do not. Each statement is on so many at
-    /// least.
+    /// least, of three nodes and of as many more as are in another datacenter.
     private func ring(
-        seed: UInt64, statements: Int, atLeast least: Int, _ options: String
+        seed: UInt64, statements: Int, atLeast least: Int, _ options: String, far: Int = 0
     ) -> DivergentRing {
-        let ring = DivergentRing(seed: seed) {
+        let ring = DivergentRing(
+            seed: seed, factors: far > 0 ? "'near': 3, 'far': \(far)" : nil
+        ) {
+            if far > 0 {
+                $0.nodeCount = 3 + far
+                $0.datacenters = (0..<3 + far).map { $0 < 3 ? "near" : "far" }
+            }
             if seed % 3 == 0 { $0.configuration.requests.tombstonePageLimit = Int(2 + seed % 5) }
         }
         ring.prepare([
@@ -242,15 +270,17 @@ final class DivergentRing {
             let timestamp = timestamps.remove(at: draw.below(timestamps.count))
             let text = draw.statement(timestamp: timestamp)
             whole.append(text.replacing("$t", with: "k.r"))
-            for node in draw.nodes(atLeast: least) {
-                given.append((node, text.replacing("$t", with: "k.d")))
-            }
+            var nodes = draw.nodes(atLeast: least)
+            if far > 0 { nodes += draw.nodes(atLeast: least).map { $0 + 3 } }
+            for node in nodes { given.append((node, text.replacing("$t", with: "k.d"))) }
         }
         ring.apart(given)
         ring.settle("k.r")
         ring.prepare(whole)
         if draw.below(2) == 0 {
-            for node in 0..<3 { ring.world.command(["flush"], node: node) { _ in } }
+            for node in ring.clients.indices {
+                ring.world.command(["flush"], node: node) { _ in }
+            }
             ring.world.run(until: ring.world.now + .seconds(3))
         }
         return ring
@@ -258,18 +288,21 @@ final class DivergentRing {
 
     private func compare(
         _ ring: DivergentRing, _ draw: inout Draw, queries: Int, _ level: ConsistencyLevel,
-        seed: UInt64
+        seed: UInt64, of reference: ConsistencyLevel = .all,
+        tables: (d: String, r: String) = ("k.d", "k.r")
     ) {
         for _ in 0..<queries {
-            let query = draw.query()
+            var query = draw.query()
+            // Only one partition can be settled at a time.
+            if level.isSerial, query.contains("IN (0, 2, 3)") { query = "SELECT * FROM $t" }
             let pageSize = draw.below(2) == 0 ? nil : 1 + draw.below(5)
             let node = draw.below(3)
-            let expected = ring.rows(query.replacing("$t", with: "k.r"), .all, node: node)
+            let expected = ring.rows(query.replacing("$t", with: tables.r), reference, node: node)
             let actual = ring.rows(
-                query.replacing("$t", with: "k.d"), level, node: node, pageSize: pageSize)
+                query.replacing("$t", with: tables.d), level, node: node, pageSize: pageSize)
             #expect(
                 actual == expected,
-                "seed \(seed), page \(String(describing: pageSize)), n\(node): \(query)")
+                "seed \(seed), \(level), page \(pageSize ?? 0), n\(node): \(query)")
         }
     }
 
@@ -283,9 +316,12 @@ final class DivergentRing {
 
     @Test(arguments: 21...28 as ClosedRange<UInt64>)
     func quorumSeesWhatAQuorumWasGiven(_ seed: UInt64) {
-        let ring = ring(seed: seed, statements: 60, atLeast: 2, "read_repair = 'NONE'")
+        let ring = ring(
+            seed: seed, statements: 60, atLeast: 2,
+            "read_repair = 'NONE' AND speculative_retry = '\(seed % 2 == 0 ? "ALWAYS" : "99p")'")
         var draw = Draw(seed: seed, "queries")
         compare(ring, &draw, queries: 60, .quorum, seed: seed)
+        compare(ring, &draw, queries: 20, .serial, seed: seed)
         #expect(ring.problems.isEmpty && ring.world.failures.isEmpty, "\(ring.problems)")
     }
 
@@ -296,11 +332,54 @@ final class DivergentRing {
         compare(ring, &draw, queries: 20, .all, seed: seed)
         let whole = ring.rows("SELECT * FROM k.r")
         #expect(ring.rows("SELECT * FROM k.d", pageSize: 3) == whole)
+        // And it is the same to the last deletion, so that no later read repairs it again.
+        let repairs = ring.repairs(node: 0) {
+            for _ in 0..<10 {
+                let pageSize = draw.below(2) == 0 ? nil : 1 + draw.below(5)
+                _ = ring.rows(draw.query().replacing("$t", with: "k.d"), pageSize: pageSize)
+            }
+        }
+        #expect(repairs == 0, "seed \(seed)")
         ring.world.install((0..<3).map { Fault(at: ring.world.now, .isolate(node: $0)) })
         ring.world.run(until: ring.world.now + .seconds(1))
         for node in 0..<3 {
             let own = ring.rows("SELECT * FROM k.d", .one, node: node)
             #expect(own == whole, "seed \(seed), n\(node)")
+        }
+        #expect(ring.problems.isEmpty && ring.world.failures.isEmpty, "\(ring.problems)")
+    }
+
+    @Test(arguments: 61...66 as ClosedRange<UInt64>)
+    func levelsSeeWhatTheirDatacentersWereGiven(_ seed: UInt64) {
+        let ring = ring(seed: seed, statements: 40, atLeast: 2, "read_repair = 'NONE'", far: 3)
+        var draw = Draw(seed: seed, "queries")
+        for level in [ConsistencyLevel.localQuorum, .eachQuorum, .quorum, .localSerial] {
+            compare(ring, &draw, queries: 15, level, seed: seed)
+        }
+        #expect(ring.problems.isEmpty && ring.world.failures.isEmpty, "\(ring.problems)")
+    }
+
+    @Test(arguments: 81...84 as ClosedRange<UInt64>)
+    func rangesOfDifferentReplicasAreReadAroundADeadNode(_ seed: UInt64) {
+        let ring = DivergentRing(seed: seed) { $0.nodeCount = 5 }
+        ring.prepare([
+            "CREATE KEYSPACE two WITH replication = "
+                + "{'class': 'SimpleStrategy', 'replication_factor': 2}",
+            "CREATE KEYSPACE all WITH replication = "
+                + "{'class': 'SimpleStrategy', 'replication_factor': 5}",
+            "CREATE TABLE two.d \(Self.columns)", "CREATE TABLE all.r \(Self.columns)",
+        ])
+        var draw = Draw(seed: seed, "statements")
+        for timestamp in 1...60 {
+            let text = draw.statement(timestamp: timestamp)
+            ring.prepare(["two.d", "all.r"].map { text.replacing("$t", with: $0) })
+        }
+        let tables = (d: "two.d", r: "all.r")
+        compare(ring, &draw, queries: 30, .two, seed: seed, tables: tables)
+        ring.world.kill(4)
+        ring.world.run(until: ring.world.now + .seconds(20))
+        for level in [ConsistencyLevel.one, .localOne] {
+            compare(ring, &draw, queries: 20, level, seed: seed, of: .one, tables: tables)
         }
         #expect(ring.problems.isEmpty && ring.world.failures.isEmpty, "\(ring.problems)")
     }
@@ -380,6 +459,82 @@ final class DivergentRing {
             }
         }
         #expect(ring.rows("SELECT DISTINCT p FROM k.t") == ["1", "0"])
+        #expect(ring.problems.isEmpty, "\(ring.problems)")
+    }
+
+    @Test func countersAddUpWhatEachReplicaHasCounted() {
+        let ring = DivergentRing(seed: 4)
+        ring.prepare([
+            "CREATE TABLE k.t (p int, a int, c counter, s counter static, PRIMARY KEY (p, a))"
+        ])
+        func count(_ by: Int, _ key: String, _ column: String = "c") -> String {
+            "UPDATE k.t SET \(column) = \(column) + \(by) WHERE \(key)"
+        }
+        ring.prepare([count(1, "p = 1 AND a = 1"), count(1, "p = 1 AND a = 2")])
+        ring.apart(
+            (0..<3).flatMap { node in
+                [
+                    (node, count(10 << node, "p = 1 AND a = 1")),
+                    (node, count(100 << node, "p = 1", "s")),
+                    (node, count(3, "p = 2 AND a = \(node)")),
+                ]
+            } + [(1, "DELETE FROM k.t WHERE p = 1 AND a = 2")])
+        ring.settle("k.t")
+        for node in 0..<3 {
+            let one = ring.rows("SELECT a, c, s FROM k.t WHERE p = 1", node: node)
+            #expect(one == ["1|71|700"], "n\(node)")
+            let two = ring.rows("SELECT a, c FROM k.t WHERE p = 2 LIMIT 2", node: node)
+            #expect(two == ["0|3", "1|3"], "n\(node)")
+        }
+        #expect(ring.rows("SELECT sum(c) FROM k.t", pageSize: 1) == ["80"])
+        for node in 0..<3 {
+            #expect(ring.rows("SELECT sum(c) FROM k.t", .one, node: node) == ["80"], "n\(node)")
+        }
+        #expect(ring.problems.isEmpty, "\(ring.problems)")
+    }
+
+    @Test func deletionsThatMayBeForgottenAreNotSpreadAgain() {
+        let ring = DivergentRing(seed: 5)
+        let deletions = [
+            (0, "DELETE FROM $t WHERE p = 1 AND a > 3"), (0, "DELETE FROM $t WHERE p = 2"),
+            (1, "DELETE FROM $t WHERE p = 1 AND a = 2"), (1, "DELETE s FROM $t WHERE p = 3"),
+        ]
+        var given: [(node: Int, text: String)] = []
+        for (table, grace) in [("k.t", 2), ("k.kept", 2000)] {
+            ring.prepare([
+                "CREATE TABLE \(table) \(Self.simple) WITH gc_grace_seconds = \(grace)",
+                "INSERT INTO \(table) (p, a, s) VALUES (1, 1, 1)",
+            ])
+            given += deletions.map { ($0, $1.replacing("$t", with: table)) }
+        }
+        ring.apart(given)
+        ring.settle("k.t")
+        ring.world.run(until: ring.world.now + .seconds(5))
+        for (table, isSpread) in [("k.t", false), ("k.kept", true)] {
+            let repairs = ring.repairs(node: 2) {
+                #expect(ring.rows("SELECT * FROM \(table)", node: 2) == ["1|1|1"])
+                #expect(ring.rows("SELECT * FROM \(table) WHERE p = 1", node: 2) == ["1|1|1"])
+            }
+            #expect((repairs > 0) == isSpread, "\(table): \(repairs)")
+        }
+        #expect(ring.problems.isEmpty, "\(ring.problems)")
+    }
+
+    @Test func aReplicaThatAKeyspaceGetsLaterIsRepairedByReading() {
+        let ring = DivergentRing(seed: 7)
+        func factor(_ count: Int) -> String {
+            "KEYSPACE one WITH replication = "
+                + "{'class': 'SimpleStrategy', 'replication_factor': \(count)}"
+        }
+        ring.prepare(["CREATE \(factor(1))", "CREATE TABLE one.t \(Self.simple)"])
+        ring.prepare((0..<10).map { "INSERT INTO one.t (p, a, s) VALUES (\($0), 1, 2)" })
+        ring.prepare(["ALTER \(factor(3))"])
+        ring.world.run(until: ring.world.now + .seconds(2))
+        #expect(ring.rows("SELECT * FROM one.t WHERE p = 3", node: 1) == ["3|1|2"])
+        #expect(ring.rows("SELECT count(*) FROM one.t", node: 2) == ["10"])
+        for node in 0..<3 {
+            #expect(ring.rows("SELECT count(*) FROM one.t", .one, node: node) == ["10"])
+        }
         #expect(ring.problems.isEmpty, "\(ring.problems)")
     }
 

@@ -115,6 +115,14 @@ extension Shard {
         hintReplays[target] = replay
     }
 
+    /// An operator wants the hints of these nodes forgotten, or with none named all.
+    func forgetHints(of hosts: [HostID]) {
+        for target in hosts.isEmpty ? hints.targets : hosts {
+            hintReplays[target] = nil
+            hints.removeAll(of: target, outbox: outbox)
+        }
+    }
+
     /// A replayed hint was answered; false if the request is no hint.
     func hintAcknowledged(_ id: RequestID, by replica: HostID, applied: Bool) -> Bool {
         guard var replay = hintReplays[replica], replay.outstanding.remove(id) != nil else {

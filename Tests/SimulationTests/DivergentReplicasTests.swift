@@ -265,7 +265,8 @@ final class DivergentRing {
         var draw = Draw(seed: seed, "statements")
         var given: [(node: Int, text: String)] = []
         var whole: [String] = []
-        var timestamps = Array(1...statements)
+        // Each is of two statements: what wins is the same on all replicas then, too.
+        var timestamps = (1...statements).map { $0 / 2 }
         while !timestamps.isEmpty {
             let timestamp = timestamps.remove(at: draw.below(timestamps.count))
             let text = draw.statement(timestamp: timestamp)

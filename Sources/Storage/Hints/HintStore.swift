@@ -376,6 +376,22 @@ package final class HintStore {
         outbox.effects.append(.runJob(id, RemoveFilesJob(names)))
     }
 
+    /// Forgets all that is kept for a host; what is on its way may still arrive.
+    package func removeAll(of host: HostID, outbox: Outbox) {
+        guard let target = targetsByHost[host] else { return }
+        let names = target.files.filter(\.isCreated).map(\.name)
+        // A file that is being made stays, empty, as the active one.
+        target.files.removeAll(where: \.isCreated)
+        target.hasActive = !target.files.isEmpty
+        target.unwritten.removeAll()
+        target.delivered = 0
+        target.block = []
+        target.reading = nil
+        target.batch = nil
+        target.oldest = nil
+        if !names.isEmpty { remove(names, outbox) }
+    }
+
     /// The batch on its way has arrived; returns how many hints it had.
     package func batchDelivered(_ host: HostID, outbox: Outbox) -> Int {
         guard let target = targetsByHost[host], let batch = target.batch else { return 0 }

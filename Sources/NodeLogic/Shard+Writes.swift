@@ -270,7 +270,11 @@ extension Shard {
         {
             settle(id, write, write.operation.hintStored())
         }
-        settle(id, write, write.operation.refused(by: node, address: address, reason: reason))
+        settle(
+            id, write,
+            write.operation.refused(by: node, address: address, reason: reason) {
+                write.topology.datacenter(of: $0)
+            })
     }
 
     private func settle(_ id: RequestID, _ write: PendingWrite, _ outcome: WriteOperation.Outcome) {

@@ -197,7 +197,7 @@ import Testing
             $0.storage.diskUsageCheckInterval = .seconds(1)
         }
         let disk = ring.world.nodes[2].disk
-        disk.capacityBytes = disk.usedBytes + (1 << 16)
+        disk.capacityBytes = disk.usedBytes * 5 / 4
         run(ring, seconds: 3)
         #expect(!succeeds("INSERT INTO k.t (p) VALUES (0)", .all, of: ring))
         ring.prepare(["INSERT INTO k.t (p) VALUES (1)"], .quorum)
@@ -225,7 +225,7 @@ import Testing
             outcomes.contains(true) && outcomes.contains(false)
         }
         let disk = ring.world.nodes[2].disk
-        disk.capacityBytes = disk.usedBytes + (1 << 16)
+        disk.capacityBytes = disk.usedBytes * 5 / 4
         run(ring, seconds: 3)
         #expect(fails(write(0..<10, .one)))
         #expect(write(10..<20, .any).allSatisfy { $0 })
@@ -236,6 +236,36 @@ import Testing
         rejoin(2, of: ring)
         run(ring, seconds: 20)
         #expect(ring.rows("SELECT p FROM one.t", .one).count == 24)
+        expectSound(ring)
+    }
+
+    @Test func aWriteFailsWhenItsOwnDatacenterRefusesItWhateverOthersDo() {
+        let ring = DivergentRing(seed: 11, factors: "'near': 3, 'far': 3") {
+            $0.nodeCount = 6
+            $0.datacenters = ["near", "near", "near", "far", "far", "far"]
+            $0.configuration.storage.diskUsageFailPercentage = 50
+            $0.configuration.storage.diskUsageCheckInterval = .seconds(1)
+        }
+        ring.prepare(["CREATE TABLE k.t (p int PRIMARY KEY)"])
+        for node in 1...2 {
+            let disk = ring.world.nodes[node].disk
+            disk.capacityBytes = disk.usedBytes * 5 / 4
+        }
+        run(ring, seconds: 3)
+        let insert = "INSERT INTO k.t (p) VALUES (1)"
+        for (level, needed) in [(ConsistencyLevel.localQuorum, 2), (.eachQuorum, 4), (.all, 6)] {
+            guard case .error(let answer)? = ring.ask([(0, insert)], level)[0],
+                case .writeFailure(_, level, let received, needed, let failures, .simple) =
+                    answer.error
+            else {
+                Issue.record("\(level) was not refused")
+                continue
+            }
+            // ALL fails with the first refusal.
+            #expect(received < needed && failures.count == (level == .all ? 1 : 2), "\(level)")
+        }
+        ring.prepare([insert], .quorum)
+        ring.prepare([insert], .localOne)
         expectSound(ring)
     }
 

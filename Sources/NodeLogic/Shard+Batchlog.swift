@@ -177,7 +177,7 @@ extension Shard {
     ) throws(CQLError) {
         for mutation in mutations { try checkAvailable(mutation, consistency) }
         let keepers = try batchKeepers(consistency)
-        let id = timeUUID()
+        let id = timeUUID(at: agreedNow)
         let batch = LoggedBatch(
             client: client, id: id, keepers: keepers, mutations: mutations,
             consistency: consistency,

@@ -47,7 +47,7 @@ extension Shard {
     /// Whether a copy of a write that began then may still be sent.
     func isTimely(_ table: TableID, begun: WallTime) -> Bool {
         guard let grace = hintGrace(of: table) else { return false }
-        if let truncated = truncatedAt[table], begun <= truncated { return false }
+        if isTruncated(table, since: begun) { return false }
         return begun.microseconds + grace > now.wall.microseconds
     }
 

@@ -1,5 +1,9 @@
 // TRUNCATE: every node empties the table, and all must be there, because a node that is down would bring
 // its rows back.
+//
+// **What came before.** Hints, logged batches and proposals of conditional writes may bring a write to a replica
+// later; those from before the truncation are not applied. Both have times of the hybrid clock: the truncation's
+// is its coordinator's, and whoever has carried it out stamps nothing older any more, whatever the wall clocks say.
 
 internal import Encoding
 internal import Environment
@@ -49,12 +53,24 @@ extension Shard {
         }
     }
 
+    /// Now, by the hybrid clock: not before anything that this node has heard of.
+    var agreedNow: WallTime {
+        WallTime(microseconds: max(now.wall.microseconds, clock.latest))
+    }
+
+    /// Whether something of that time was there before the table was emptied.
+    func isTruncated(_ table: TableID, since time: WallTime) -> Bool {
+        truncatedAt[table].map { time < $0 } ?? false
+    }
+
     /// Empties the table in this shard, after a snapshot of it unless that is switched off. The
     /// timestamp names the snapshot: it is the same for all shards.
     func truncateOwn(
         _ table: UniqueID, _ timestamp: Int64, _ sender: HostID, _ request: RequestID
     ) {
-        truncatedAt[TableID(table)] = now.wall
+        // A stamp too far ahead has been rejected, and is not to outdate what comes for as long.
+        truncatedAt[TableID(table)] = WallTime(
+            microseconds: min(timestamp, agreedNow.microseconds))
         do {
             let snapshot = automaticSnapshot(
                 "truncated-\(timestamp)", of: TableID(table), in: cluster.schema)
@@ -70,7 +86,7 @@ extension Shard {
     func truncatedOwn(
         _ table: UniqueID, _ completed: CompletedMaintenance, _ sender: HostID, _ request: RequestID
     ) {
-        let time = truncatedAt[TableID(table)] ?? now.wall
+        let time = truncatedAt[TableID(table)] ?? agreedNow
         commit(
             [
                 .putTruncation(

@@ -154,7 +154,7 @@ extension Shard {
             operation: WriteOperation(
                 consistency: consistency, type: type, replicas: living, quota: quota),
             mutation: mutation, table: table, token: token, timestamp: timestamp,
-            topology: topology, completion: completion, client: client, begun: begun ?? now.wall,
+            topology: topology, completion: completion, client: client, begun: begun ?? agreedNow,
             commit: commit)
         let id = requestIDs.next()
         writes[id] = write
@@ -354,7 +354,7 @@ extension Shard {
                 consistency: .one, type: .simple, replicas: [repair.node], quota: quota),
             mutation: repair.mutation, table: view.table, token: Token(view.token),
             timestamp: noTimestamp, topology: topology,
-            completion: .repair(read, number: repair.number), client: nil, begun: now.wall)
+            completion: .repair(read, number: repair.number), client: nil, begun: agreedNow)
         writes[id] = write
         deadlines.add(.write(id), span: configuration.requests.writeTimeout, now: now.monotonic)
         observe(

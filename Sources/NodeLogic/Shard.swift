@@ -58,7 +58,7 @@ package final class Shard {
     var health = ReplicaHealth()
     /// Since when gossip has not heard a node that it once heard.
     var silentSince: [HostID: Instant] = [:]
-    /// When a table was emptied (or dropped) last: copies of older writes are not sent any more.
+    /// When a table was emptied (or dropped) last, by the hybrid clock: older writes are not applied any more.
     var truncatedAt: [TableID: WallTime] = [:]
     /// The epochs that peers have installed, by gossip.
     var peerEpochs: [HostID: UInt64] = [:]

@@ -3,6 +3,7 @@
 import Environment
 import Model
 import NativeProtocol
+import PeerProtocol
 import Testing
 
 @testable import Simulation
@@ -88,6 +89,57 @@ import Testing
         ring.settle("k.u")
         ring.prepare(["INSERT INTO k.t (p) VALUES (2)"])
         #expect(own(2, "t", of: ring) == ["2"])
+        expectSound(ring)
+    }
+
+    @Test func whatWasDecidedBeforeATruncationIsNotCommittedAfterIt() {
+        let ring = DivergentRing(seed: 12) {
+            $0.shardCounts = [1, 1, 1]
+            // Commits to other nodes are late.
+            $0.network.delays = [1_000_000, 30_000_000_000].map { .constant(nanoseconds: $0) }
+            $0.network.classify = {
+                $0.count > 2 && $0[2] == PeerMessageKind.conditionalCommit.rawValue ? 1 : 0
+            }
+        }
+        ring.prepare(["CREATE TABLE k.t (p int PRIMARY KEY, v int)"])
+        func insert(_ value: Int) -> String {
+            "INSERT INTO k.t (p, v) VALUES (1, \(value)) IF NOT EXISTS"
+        }
+        #expect(ring.rows(insert(1), .one) == ["[1]"])
+        #expect(ring.rows("SELECT v FROM k.t", .one) == ["1"])
+        #expect(ring.rows("SELECT v FROM k.t", .one, node: 1) == [])
+        ring.prepare(["TRUNCATE k.t"])
+        // A majority that knows of no commit finishes what was accepted, and finds the table empty.
+        isolate(0, of: ring)
+        #expect(ring.rows(insert(2), .one, node: 1) == ["[1]"])
+        rejoin(0, of: ring)
+        run(ring, seconds: 70)
+        // Node 0 has missed the second, and there are no hints.
+        for node in 0..<3 {
+            let own = ring.rows("SELECT v FROM k.t", .one, node: node)
+            #expect(own == (node == 0 ? [] : ["2"]), "n\(node)")
+        }
+        #expect(ring.rows("SELECT v FROM k.t") == ["2"])
+        expectSound(ring)
+    }
+
+    @Test(arguments: [-3_000_000, 3_000_000] as [Int64])
+    func whatIsWrittenAfterATruncationIsNotTakenForOlder(_ microseconds: Int64) {
+        let ring = ring(seed: 13, tables: ["t (p int PRIMARY KEY)"])
+        // The clock of who truncates and those of who writes differ.
+        ring.world.install([
+            Fault(at: ring.world.now, .jumpClock(node: 0, microseconds: microseconds))
+        ])
+        run(ring, seconds: 1)
+        ring.prepare(["TRUNCATE k.t"])
+        isolate(2, of: ring)
+        let insert = "INSERT INTO k.t (p) VALUES"
+        #expect(succeeds("\(insert) (1)", .quorum, node: 0, of: ring))
+        #expect(succeeds("\(insert) (2)", .quorum, node: 1, of: ring))
+        #expect(ring.rows("\(insert) (3) IF NOT EXISTS", .quorum, node: 1) == ["[1]"])
+        rejoin(2, of: ring)
+        run(ring, seconds: 10)
+        #expect(own(2, "t", of: ring) == ["1", "2", "3"])
         expectSound(ring)
     }
 

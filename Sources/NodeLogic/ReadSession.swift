@@ -75,16 +75,26 @@ final class ReadSession {
 
     /// Takes in the live part of a piece.
     func append(_ piece: ReadResultView) throws(MalformedBytes) {
-        var live = gathered ?? LiveRows(nowInSeconds: command.nowInSeconds, into: output)
+        var live = gathered ?? emptyRows
         gathered = nil
         defer { gathered = live }
         try live.append(piece)
     }
 
-    /// Ends the result, which is then in `output`.
-    func finish(isExhausted: Bool) {
-        var live = gathered ?? LiveRows(nowInSeconds: command.nowInSeconds, into: output)
-        live.finish(isExhausted: isExhausted)
+    private var emptyRows: LiveRows {
+        var resumed: [UInt8]?
+        if case .range(let range) = command.scope, let after = range.after,
+            after.clustering != nil
+        {
+            resumed = after.key
+        }
+        return LiveRows(nowInSeconds: command.nowInSeconds, resumed: resumed, into: output)
+    }
+
+    /// Ends the result, which is then in `output`. `inside`: the partition behind a row of which it ends.
+    func finish(isExhausted: Bool, inside: [UInt8]?) {
+        var live = gathered ?? emptyRows
+        live.finish(isExhausted: isExhausted, inside: inside)
         gathered = live
     }
 

@@ -106,12 +106,18 @@ final class PendingWrite {
     let client: ClientRequest?
     /// What was decided about it, if it is the value of a conditional write.
     let commit: (ballot: PartitionBallot, origin: PartitionBallot)?
+    /// When the write began: a truncation later than that concerns its hints too.
+    let begun: WallTime
+    /// Some replica has not applied it, and there is no hint for it.
+    var isMissedForGood = false
 
     init(
         operation: WriteOperation, mutation: [UInt8], table: TableID, token: Token,
         timestamp: Int64, topology: PlacementSnapshot, completion: WriteCompletion,
-        client: ClientRequest?, commit: (ballot: PartitionBallot, origin: PartitionBallot)? = nil
+        client: ClientRequest?, begun: WallTime,
+        commit: (ballot: PartitionBallot, origin: PartitionBallot)? = nil
     ) {
+        self.begun = begun
         self.completion = completion
         self.commit = commit
         self.operation = operation
@@ -121,6 +127,14 @@ final class PendingWrite {
         self.timestamp = timestamp
         self.topology = topology
         self.client = client
+    }
+
+    /// Whether every replica is to have it in the end, rather than those that a read asked.
+    var isForEveryReplica: Bool {
+        switch completion {
+        case .repair, .conditionalRepair: false
+        default: true
+        }
     }
 }
 

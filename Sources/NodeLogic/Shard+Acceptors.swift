@@ -253,12 +253,18 @@ extension Shard {
         _ entry: AcceptorEntry, fromShard: Bool
     ) throws {
         let view = try MutationView(request.mutation)
-        let position = try storage.apply(view, clock: now)
+        // What was proposed before the table was emptied is settled, and gone with it.
+        let isOutdated = isTruncated(
+            key.table, since: WallTime(microseconds: request.origin.microseconds))
+        let position =
+            isOutdated ? storage.logPosition : try storage.apply(view, clock: now)
         traceReplica(header, "Committing proposal \(request.ballot.timeUUID)")
-        observe(
-            .mutationApplied(
-                table: view.table.value, token: view.token,
-                timestamp: request.origin.microseconds, request: header.request.value))
+        if !isOutdated {
+            observe(
+                .mutationApplied(
+                    table: view.table.value, token: view.token,
+                    timestamp: request.origin.microseconds, request: header.request.value))
+        }
         if entry.acceptor.commit(request.ballot, origin: request.origin) {
             durabilityWaiters.append(
                 DurabilityWaiter(position: position, waiter: .commitRecord(key)))

@@ -6,7 +6,9 @@
 //
 // An entry is a row of `system.batches`, of the node's own and of the shard whose slice has the id's
 // token; it travels as a mutation like any other. Removing is not waited for: an entry that stays is
-// sent again, and its writes have their old timestamps.
+// sent again, and its writes have their old timestamps. What was written to a table that was truncated or dropped
+// meanwhile is left out, and what is older than `gc_grace_seconds`: its deletion may be forgotten. An entry is
+// done with when each of its writes has reached a replica, or is kept in hints for all of them.
 
 internal import CQL
 internal import Encoding
@@ -174,8 +176,8 @@ extension Shard {
         _ client: ClientRequest
     ) throws(CQLError) {
         for mutation in mutations { try checkAvailable(mutation, consistency) }
-        let keepers = batchKeepers()
-        let id = timeUUID()
+        let keepers = try batchKeepers(consistency)
+        let id = timeUUID(at: agreedNow)
         let batch = LoggedBatch(
             client: client, id: id, keepers: keepers, mutations: mutations,
             consistency: consistency,
@@ -220,16 +222,21 @@ extension Shard {
         }
     }
 
-    /// Two other living nodes of our datacenter, of two other racks where there are; only ourselves if
-    /// there is nobody else.
-    private func batchKeepers() -> [HostID] {
+    /// Two other living nodes of our datacenter, of two other racks where there are, or the only one. Ourselves
+    /// if we are its only node, or at ANY: otherwise the batch would be lost with us.
+    private func batchKeepers(_ consistency: ConsistencyLevel) throws(CQLError) -> [HostID] {
         let topology = cluster.topology
         let ownRack = topology.node(host)?.rack
-        let others = topology.nodes.indices.map { NodeIndex($0) }.filter {
-            topology.host(at: $0) != host && isAlive($0, topology)
-                && topology.datacenter(of: $0) == cluster.ownDatacenter
+        let neighbours = topology.nodes.indices.map { NodeIndex($0) }.filter {
+            topology.host(at: $0) != host && topology.datacenter(of: $0) == cluster.ownDatacenter
         }
-        guard !others.isEmpty else { return [host] }
+        let others = neighbours.filter { isAlive($0, topology) }
+        guard !others.isEmpty else {
+            if neighbours.isEmpty || consistency == .any { return [host] }
+            throw .unavailable(
+                "Cannot achieve consistency level TWO for the batch log", consistency: .two,
+                required: 2, alive: 0)
+        }
         nextKeeper += 1
         let turn = others.indices.map { others[($0 + nextKeeper) % others.count] }
         var chosen: [NodeIndex] = []
@@ -346,14 +353,14 @@ extension Shard {
             for entry in entries where replayedBatches[entry.id] == nil {
                 let writtenAt = PartitionBallot(timeUUID: entry.id).microseconds
                 guard writtenAt + patience < now.wall.microseconds else { continue }
-                replay(entry.id, entry.mutations)
+                replay(entry.id, entry.mutations, writtenAt: WallTime(microseconds: writtenAt))
             }
         } catch {
             stop("system.batches cannot be read: \(error)")
         }
     }
 
-    private func replay(_ id: UniqueID, _ mutations: [[UInt8]]) {
+    private func replay(_ id: UniqueID, _ mutations: [[UInt8]], writtenAt: WallTime) {
         replayedBatches[id] = ReplayedBatch(outstanding: mutations.count)
         for mutation in mutations {
             do throws(MalformedBytes) {
@@ -361,15 +368,16 @@ extension Shard {
                     let view = try MutationView(raw)
                     return (view.table, Token(view.token))
                 }
-                guard let route = cluster.route(of: table) else {
-                    // The table is gone, and the write with it.
+                guard let route = cluster.route(of: table), isTimely(table, begun: writtenAt) else {
+                    // The table is gone or was emptied, and the write with it; or it comes too late.
                     batchReplayed(id, wasApplied: true)
                     continue
                 }
                 replicate(
                     mutation, table: table, token: token, placement: route.placement,
                     topology: cluster.topology, consistency: .all, type: .batch,
-                    timestamp: noTimestamp, completion: .batchReplay(id), client: nil)
+                    timestamp: noTimestamp, completion: .batchReplay(id), client: nil,
+                    begun: writtenAt)
             } catch {
                 batchReplayed(id, wasApplied: true)
             }

@@ -307,7 +307,7 @@ extension Shard {
                 consistency: .one, type: .simple, replicas: [repair.node], quota: quota),
             mutation: repair.mutation, table: run.table.id, token: run.token,
             timestamp: noTimestamp, topology: run.topology,
-            completion: .conditionalRepair(run.id), client: nil)
+            completion: .conditionalRepair(run.id), client: nil, begun: agreedNow)
         writes[id] = write
         deadlines.add(.write(id), span: configuration.requests.writeTimeout, now: now.monotonic)
         observe(

@@ -95,11 +95,13 @@ extension Shard {
     /// later. Committed before an entry that makes one can be.
     func forgetRecords(of tables: [TableID]) {
         guard !tables.isEmpty else { return }
+        let time = WallTime(microseconds: clock.next(wall: now.wall))
+        for table in tables { truncatedAt[table] = time }
         let position = storage.logPosition.description
         commit(
             tables.sorted().map { table in
                 .putTruncation(
-                    table: table.value, shard: index.value, microseconds: now.wall.microseconds,
+                    table: table.value, shard: index.value, microseconds: time.microseconds,
                     position: position)
             }, then: .nothing)
     }

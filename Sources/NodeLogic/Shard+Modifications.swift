@@ -238,7 +238,7 @@ extension Shard {
         _ order: WriteOrder,
         _ client: ClientRequest
     ) throws(CQLError) {
-        guard order.consistency != .any, order.consistency != .eachQuorum else {
+        guard order.consistency != .any else {
             throw .invalid(
                 "Write operation require a read but consistency \(order.consistency) is not supported"
                     + " on reads")

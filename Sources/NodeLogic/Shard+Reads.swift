@@ -199,7 +199,7 @@ extension Shard {
     }
 
     /// Living replicas of a token, ourselves first, then those of our datacenter; for local levels only
-    /// those.
+    /// those, for EACH_QUORUM a quorum of each.
     private func preferredReplicas(of token: Token, _ session: ReadSession) -> [NodeIndex] {
         let topology = session.topology
         let own = cluster.ownDatacenter
@@ -220,7 +220,20 @@ extension Shard {
         where node != ownIndex && topology.datacenter(of: node) != own && isAlive(node, topology) {
             living.append(node)
         }
+        if session.consistency == .eachQuorum, session.placement.knowsDatacenters {
+            return quorums(of: living, session)
+        }
         return living
+    }
+
+    /// Of each datacenter as many as make a quorum, or as are there: nobody stands in for another datacenter's.
+    private func quorums(of living: [NodeIndex], _ session: ReadSession) -> [NodeIndex] {
+        var missing = session.placement.datacenterFactors.map { BlockFor.quorum(of: $0) }
+        return living.filter { node in
+            let datacenter = session.topology.datacenter(of: node)
+            missing[datacenter] -= 1
+            return missing[datacenter] >= 0
+        }
     }
 
     /// How far neighbouring ranges have the same replicas.
@@ -427,7 +440,12 @@ extension Shard {
             pausedAt = position
         }
         if isDone || session.isFull || pausedAt != nil {
-            session.finish(isExhausted: isDone)
+            // A select that is told where it was paused knows what is whole.
+            var inside: [UInt8]?
+            if !isDone, pausedAt == nil, case .position(let last) = stop, last.clustering != nil {
+                inside = last.key
+            }
+            session.finish(isExhausted: isDone, inside: inside)
             do throws(MalformedBytes) {
                 readFinished(
                     session.client, try ReadResultView(session.output.bytes), pausedAt: pausedAt,

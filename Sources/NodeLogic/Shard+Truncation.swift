@@ -1,5 +1,9 @@
 // TRUNCATE: every node empties the table, and all must be there, because a node that is down would bring
 // its rows back.
+//
+// **What came before.** Hints, logged batches and proposals of conditional writes may bring a write to a replica
+// later; those from before the truncation are not applied. Both have times of the hybrid clock: the truncation's
+// is its coordinator's, and whoever has carried it out stamps nothing older any more, whatever the wall clocks say.
 
 internal import Encoding
 internal import Environment
@@ -49,11 +53,24 @@ extension Shard {
         }
     }
 
+    /// Now, by the hybrid clock: not before anything that this node has heard of.
+    var agreedNow: WallTime {
+        WallTime(microseconds: max(now.wall.microseconds, clock.latest))
+    }
+
+    /// Whether something of that time was there before the table was emptied.
+    func isTruncated(_ table: TableID, since time: WallTime) -> Bool {
+        truncatedAt[table].map { time < $0 } ?? false
+    }
+
     /// Empties the table in this shard, after a snapshot of it unless that is switched off. The
     /// timestamp names the snapshot: it is the same for all shards.
     func truncateOwn(
         _ table: UniqueID, _ timestamp: Int64, _ sender: HostID, _ request: RequestID
     ) {
+        // A stamp too far ahead has been rejected, and is not to outdate what comes for as long.
+        truncatedAt[TableID(table)] = WallTime(
+            microseconds: min(timestamp, agreedNow.microseconds))
         do {
             let snapshot = automaticSnapshot(
                 "truncated-\(timestamp)", of: TableID(table), in: cluster.schema)
@@ -65,14 +82,15 @@ extension Shard {
     }
 
     /// The manifest no longer names the table's files: now the position is kept, so that the log's
-    /// mutations up to it stay away too.
+    /// mutations up to it stay away too, and the time, for hints and logged batches.
     func truncatedOwn(
         _ table: UniqueID, _ completed: CompletedMaintenance, _ sender: HostID, _ request: RequestID
     ) {
+        let time = truncatedAt[TableID(table)] ?? agreedNow
         commit(
             [
                 .putTruncation(
-                    table: table, shard: index.value, microseconds: now.wall.microseconds,
+                    table: table, shard: index.value, microseconds: time.microseconds,
                     position: completed.position.description)
             ], then: .truncated(sender: sender, request: request))
     }

@@ -151,13 +151,13 @@ extension Shard {
     }
 
     /// Sends a mutation to all living replicas, and keeps hints for the others; `completion` is told what
-    /// becomes of it. `isAppliedHere`: our own replica has it, synced.
+    /// becomes of it. `isAppliedHere`: our own replica has it, synced. `begun`: when, if not now.
     func replicate(
         _ mutation: [UInt8], table: TableID, token: Token, placement: Placement,
         topology: PlacementSnapshot, consistency: ConsistencyLevel, type: WriteType,
         timestamp: Int64, completion: WriteCompletion, client: ClientRequest?,
         commit: (ballot: PartitionBallot, origin: PartitionBallot)? = nil,
-        isAppliedHere: Bool = false
+        isAppliedHere: Bool = false, begun: WallTime? = nil
     ) {
         let replicas = replicas(of: token, in: placement)
         let living = replicas.filter { isAlive($0, topology) }
@@ -167,7 +167,8 @@ extension Shard {
             operation: WriteOperation(
                 consistency: consistency, type: type, replicas: living, quota: quota),
             mutation: mutation, table: table, token: token, timestamp: timestamp,
-            topology: topology, completion: completion, client: client, commit: commit)
+            topology: topology, completion: completion, client: client, begun: begun ?? agreedNow,
+            commit: commit)
         let id = requestIDs.next()
         writes[id] = write
         deadlines.add(
@@ -178,8 +179,9 @@ extension Shard {
                 table: table.value, token: token.value, timestamp: timestamp,
                 replicas: living.map { topology.host(at: $0) }, request: id.value))
         for node in replicas where !living.contains(node) {
-            storeHint(for: topology.host(at: node), write)
-            settle(id, write, write.operation.hintStored())
+            if storeHint(for: topology.host(at: node), write) {
+                settle(id, write, write.operation.hintStored())
+            }
         }
         for node in living {
             if isAppliedHere, topology.host(at: node) == host {
@@ -275,7 +277,17 @@ extension Shard {
         }
         guard let write = writes[id], let node = write.topology.index(of: replica) else { return }
         let address = write.topology.nodes[node.index].clientAddress.address
-        settle(id, write, write.operation.refused(by: node, address: address, reason: reason))
+        // It may be able to later: its disk is full, or it does not know the table yet.
+        if write.isForEveryReplica, write.operation.waiting.contains(node),
+            storeHint(for: replica, write)
+        {
+            settle(id, write, write.operation.hintStored())
+        }
+        settle(
+            id, write,
+            write.operation.refused(by: node, address: address, reason: reason) {
+                write.topology.datacenter(of: $0)
+            })
     }
 
     private func settle(_ id: RequestID, _ write: PendingWrite, _ outcome: WriteOperation.Outcome) {
@@ -315,23 +327,20 @@ extension Shard {
     /// No replica is left to wait for.
     private func ended(_ write: PendingWrite) {
         guard case .batchReplay(let id) = write.completion else { return }
-        batchReplayed(id, wasApplied: !write.operation.acknowledgedBy.isEmpty)
+        batchReplayed(
+            id, wasApplied: !write.operation.acknowledgedBy.isEmpty || !write.isMissedForGood)
     }
 
     /// The write's time is over: a hint for each replica that is silent, and the truth for the client.
     func writeExpired(_ id: RequestID) {
         guard let write = writes.removeValue(forKey: id) else { return }
-        switch write.completion {
-        case .repair(let read, _):
-            readExpired(read)
-            return
-        case .conditionalRepair: return
-        default: break
+        if case .repair(let read, _) = write.completion { readExpired(read) }
+        guard write.isForEveryReplica else { return }
+        for node in write.operation.waiting
+        where storeHint(for: write.topology.host(at: node), write) {
+            settle(id, write, write.operation.hintStored())
         }
         let (silent, error) = write.operation.timedOut()
-        for node in silent where write.topology.host(at: node) != host {
-            storeHint(for: write.topology.host(at: node), write)
-        }
         defer { ended(write) }
         guard let error else { return }
         observe(
@@ -358,7 +367,7 @@ extension Shard {
                 consistency: .one, type: .simple, replicas: [repair.node], quota: quota),
             mutation: repair.mutation, table: view.table, token: Token(view.token),
             timestamp: noTimestamp, topology: topology,
-            completion: .repair(read, number: repair.number), client: nil)
+            completion: .repair(read, number: repair.number), client: nil, begun: agreedNow)
         writes[id] = write
         deadlines.add(.write(id), span: configuration.requests.writeTimeout, now: now.monotonic)
         observe(

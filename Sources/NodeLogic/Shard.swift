@@ -48,9 +48,18 @@ package final class Shard {
 
     // What is agreed (the fold of the metadata log), and what is known of the others' health.
     var cluster: ClusterView
-    var liveHosts: Set<HostID> = [] { didSet { health = ReplicaHealth() } }
+    var liveHosts: Set<HostID> = [] {
+        didSet {
+            health = ReplicaHealth()
+            noteSilence(after: oldValue)
+        }
+    }
     var linkedHosts: Set<HostID> = [] { didSet { health = ReplicaHealth() } }
     var health = ReplicaHealth()
+    /// Since when gossip has not heard a node that it once heard.
+    var silentSince: [HostID: Instant] = [:]
+    /// When a table was emptied (or dropped) last, by the hybrid clock: older writes are not applied any more.
+    var truncatedAt: [TableID: WallTime] = [:]
     /// The epochs that peers have installed, by gossip.
     var peerEpochs: [HostID: UInt64] = [:]
     var metadataFollowUps: [EffectID: MetadataFollowUp] = [:]
@@ -218,6 +227,10 @@ package final class Shard {
             throw ShardStartFailure(conflict)
         }
         cluster = try ClusterView(loading: start.metadata, host: start.host)
+        for (key, truncation) in start.metadata.truncations {
+            let time = WallTime(microseconds: truncation.microseconds)
+            truncatedAt[TableID(key.table)] = max(truncatedAt[TableID(key.table)] ?? time, time)
+        }
         do {
             storage = try StorageEngine.open(
                 Node.storageStart(start, schema: cluster.schema, effectIDs: effectIDs),

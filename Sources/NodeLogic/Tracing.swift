@@ -104,10 +104,11 @@ extension Shard {
         source_elapsed, thread) VALUES (?, ?, ?, ?, ?, ?, ?) USING TTL 86400
         """
 
-    func timeUUID() -> UniqueID {
+    /// A new id of now, or of that time.
+    func timeUUID(at time: WallTime? = nil) -> UniqueID {
         nextTimeUUID += 1
         return TimeUUID.make(
-            microseconds: now.wall.microseconds, sequence: nextTimeUUID,
+            microseconds: (time ?? now.wall).microseconds, sequence: nextTimeUUID,
             node: host.value.low &+ UInt64(index.value))
     }
 

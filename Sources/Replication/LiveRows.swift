@@ -7,7 +7,7 @@ package import Model
 /// Gathers the live rows of successive pieces of one read into one read result without deletions.
 ///
 /// A partition may come in several pieces; its rows then continue in order. It counts as one row if it
-/// shows only a static row.
+/// shows only a static row, unless rows of it were shown before the first piece.
 package struct LiveRows {
     private let nowInSeconds: Int64
     private let output: ByteWriter
@@ -18,6 +18,8 @@ package struct LiveRows {
     private var openStatic: [UInt8] = []
     private var rowsInOpen = 0
     private let row = ByteWriter(capacity: 512)
+    /// The partition inside of which the first piece begins.
+    private let resumed: [UInt8]?
     /// Live rows so far.
     package private(set) var count = 0
     /// Bytes of live rows so far.
@@ -25,9 +27,10 @@ package struct LiveRows {
     /// Deletions, and cells that have expired, that were taken out.
     package private(set) var tombstones = 0
 
-    /// Begins a result in `output`.
-    package init(nowInSeconds: Int64, into output: ByteWriter) {
+    /// Begins a result in `output`. `resumed`: the partition inside of which the first piece begins.
+    package init(nowInSeconds: Int64, resumed: [UInt8]? = nil, into output: ByteWriter) {
         self.nowInSeconds = nowInSeconds
+        self.resumed = resumed
         self.output = output
         start = ReadResultWriter.begin(into: output)
     }
@@ -67,7 +70,7 @@ package struct LiveRows {
 
     private mutating func closePartition() {
         if let key = openKey, rowsInOpen > 0 || !openStatic.isEmpty {
-            if rowsInOpen == 0 { count += 1 }
+            if rowsInOpen == 0, key != resumed { count += 1 }
             let partition = ByteWriter(capacity: openRows.count + openStatic.count + 16)
             openStatic.withUnsafeBytes {
                 PartitionWriter.begin(staticRow: $0, into: partition)
@@ -135,8 +138,11 @@ package struct LiveRows {
         }
     }
 
-    /// Ends the result: `isExhausted` if nothing of the scope lies behind it.
-    package mutating func finish(isExhausted: Bool) {
+    /// Ends the result: `isExhausted` if nothing of the scope lies behind it. `inside`: the partition behind
+    /// a row of which the last piece ended; if it shows no row so far it is left out, for it may have some: a
+    /// partition without rows is taken for whole.
+    package mutating func finish(isExhausted: Bool, inside: [UInt8]? = nil) {
+        if rowsInOpen == 0, let inside, inside == openKey { openStatic = [] }
         closePartition()
         ReadResultWriter.finish(start: start, isExhausted: isExhausted, into: output)
     }

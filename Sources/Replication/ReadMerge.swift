@@ -3,6 +3,11 @@
 // An answer that stopped at a limit says nothing about what lies behind its last row. So the merge is
 // cut at the nearest such place of all answers (`Stop`), and whoever wants more asks again from there:
 // that is short-read protection, and scans and single partitions are treated alike.
+//
+// A scan with a limit for each partition goes on behind one that reached it, so that an answer has gaps: behind
+// the last row of every such partition. As long as the merged rows in front of the nearest gap are as many as
+// are wanted of the partition, nobody misses what lies in it. If they are not, because a row is deleted on
+// another replica, the merge is cut there.
 
 package import Encoding
 package import Model
@@ -101,7 +106,7 @@ package enum ReadMerge {
     /// Walks over all answers' partitions in ring order.
     private struct Merger {
         let command: ReadCommand
-        let cut: ReadStop?
+        var cut: ReadStop?
         var cursors: [ReadResultCursor]
         var heads: [Head?] = []
         var repairs: [[[UInt8]]]
@@ -179,7 +184,7 @@ package enum ReadMerge {
             let whole = ByteWriter(capacity: 1024)
             try PartitionMerge.merge(sources.map(\.view), reversed: command.reversed, into: whole)
             let view = try PartitionView(whole.bytes)
-            let last = lastRow(of: head)
+            let last = try endOfKnown(head, sources, view)
             PartitionWriter.begin(
                 deletion: view.deletion, staticRow: view.staticRow, ranges: view.ranges,
                 into: merged)
@@ -194,6 +199,44 @@ package enum ReadMerge {
                 let own = sources.first { $0.index == index }?.view
                 if let repair = try repair(head, own, last) { repairs[index].append(repair) }
             }
+        }
+
+        /// The row behind which nothing of that partition is known, or wanted. If some of it is wanted, the merge
+        /// ends there.
+        mutating func endOfKnown(
+            _ head: Head, _ sources: [(index: Int, view: PartitionView)], _ whole: PartitionView
+        ) throws(MalformedBytes) -> [UInt8]? {
+            let last = lastRow(of: head)
+            let limit = command.partitionRowLimit
+            guard limit != .max, case .range = command.scope else { return last }
+            var gap: UnsafeRawBufferPointer?
+            for source in sources {
+                guard let end = try liveRow(number: limit, of: source.view) else { continue }
+                if let nearest = gap, !isBefore(end, nearest) { continue }
+                gap = end
+            }
+            guard let gap, last.map({ !isBehind(gap, $0) }) ?? true else { return last }
+            let end = [UInt8](gap)
+            let wanted = try liveRow(number: limit, of: whole)
+            if wanted.map({ isBehind($0, end) }) ?? true {
+                cut = .position(
+                    ReadCommand.Position(
+                        token: head.token, key: [UInt8](head.key), clustering: end))
+            }
+            return end
+        }
+
+        /// The key of that live row, counted from 1; nil if there are not so many.
+        func liveRow(
+            number: Int, of partition: PartitionView
+        ) throws(MalformedBytes) -> UnsafeRawBufferPointer? {
+            var live = 0
+            var rows = partition.rows
+            while let (key, row) = try rows.next() {
+                if try RowView(row).isLive(nowInSeconds: command.nowInSeconds) { live += 1 }
+                if live >= number { return key }
+            }
+            return nil
         }
 
         func isBehind(_ key: UnsafeRawBufferPointer, _ last: [UInt8]) -> Bool {

@@ -32,8 +32,6 @@ package struct WriteOperation {
     private var quota: AnswerQuota
     private var failures: [CQLError.ReplicaFailure] = []
     private var isDecided = false
-    /// How many replicas may fail before the level is out of reach.
-    private var failuresAllowed: Int
 
     /// Begins with the replicas that will be sent the mutation.
     package init(
@@ -43,7 +41,6 @@ package struct WriteOperation {
         self.type = type
         self.waiting = replicas
         self.quota = quota
-        self.failuresAllowed = max(0, replicas.count - quota.required)
     }
 
     /// Whether no replica is left to wait for.
@@ -75,14 +72,17 @@ package struct WriteOperation {
         return .acknowledged
     }
 
-    /// A replica refused the mutation.
+    /// A replica refused the mutation: it has failed if those that have not answered, with their datacenters,
+    /// cannot satisfy the level any more.
     package mutating func refused(
-        by node: NodeIndex, address: [UInt8], reason: UInt16
+        by node: NodeIndex, address: [UInt8], reason: UInt16, datacenter: (NodeIndex) -> Int
     ) -> Outcome {
         guard let index = waiting.firstIndex(of: node) else { return .none }
         waiting.remove(at: index)
         failures.append(CQLError.ReplicaFailure(address: address, reason: reason))
-        guard failures.count > failuresAllowed, !isDecided else { return .none }
+        var best = quota
+        for other in waiting { _ = best.count(answerFromDatacenter: datacenter(other)) }
+        guard !best.isSatisfied, !isDecided else { return .none }
         isDecided = true
         return .failed(
             .writeFailure(

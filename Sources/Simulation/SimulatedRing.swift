@@ -30,7 +30,8 @@ package enum SimulatedRing {
         let members = hosts.indices.map { index in
             ClusterBirth.Member(
                 host: hosts[index], clientAddress: SimulatedNode.clientAddress(index),
-                peerAddress: SimulatedNode.peerAddress(index), datacenter: cluster.datacenter,
+                peerAddress: SimulatedNode.peerAddress(index),
+                datacenter: settings.datacenters?[index] ?? cluster.datacenter,
                 rack: cluster.rack, shardCount: settings.shardCount(ofNode: index))
         }
         do {

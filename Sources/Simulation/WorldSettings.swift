@@ -9,6 +9,8 @@ package struct WorldSettings: Sendable {
     package var nodeCount = 3
     /// Shards of each node; nil: one to three by the seed.
     package var shardCounts: [Int]?
+    /// The datacenter of each node; nil: that of the configuration.
+    package var datacenters: [String]?
     package var configuration: Configuration
     package var network = Network()
     package var disk = Disk()

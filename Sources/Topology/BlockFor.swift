@@ -111,8 +111,12 @@ package struct AnswerQuota: Sendable {
     /// answer must be counted once.
     package mutating func count(answerFromDatacenter datacenter: Int) -> Bool {
         if let localDatacenter, localDatacenter != datacenter { return isSatisfied }
+        if !missing.isEmpty {
+            // More than a quorum of one datacenter is no part of another's.
+            guard missing[datacenter] > 0 else { return isSatisfied }
+            missing[datacenter] -= 1
+        }
         received += 1
-        if !missing.isEmpty, missing[datacenter] > 0 { missing[datacenter] -= 1 }
         return isSatisfied
     }
 

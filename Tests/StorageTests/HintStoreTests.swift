@@ -14,6 +14,7 @@ final class HintWorld {
     var microseconds: Int64 = 2_000_000
     var fileBytes = 4 << 20
     var maximumBytes = 1 << 30
+    var isWanted: (WallTime, [UInt8]) -> Bool = { _, _ in true }
     private var incarnation: UInt32 = 0
     private let outbox = Outbox()
     private var reads: [(EffectID, FileName, Int, Int)] = []
@@ -78,12 +79,16 @@ final class HintWorld {
     /// One batch, read from disk if need be.
     func nextBatch(_ host: HostID, maximum: Int = 5) throws -> [[UInt8]] {
         for _ in 0..<4 {
-            let batch = store?.nextBatch(host, maximum: maximum, clock: clock, outbox: outbox) ?? []
+            let batch =
+                store?.nextBatch(
+                    host, maximum: maximum, clock: clock, outbox: outbox, isWanted: isWanted) ?? []
             if !batch.isEmpty { return batch }
             try settle()
         }
         return []
     }
+
+    func forget(_ host: HostID) { store?.removeAll(of: host, outbox: outbox) }
 
     /// Delivers everything.
     func takeAll(_ host: HostID) throws -> [[UInt8]] {
@@ -164,6 +169,54 @@ final class HintWorld {
         world.microseconds = 6_000_000
         let found = try world.takeAll(host)
         #expect(found == numbers(0..<20).enumerated().filter { $0.offset % 2 == 1 }.map(\.element))
+    }
+
+    @Test func hintsThatAreNotWantedArePassedOverAndTheOldestIsKnown() throws {
+        let world = HintWorld()
+        try world.open()
+        #expect(world.store?.oldest(for: host) == nil)
+        for number in 0..<20 {
+            world.microseconds = 1_000_000 + Int64(number)
+            world.add(host, number)
+        }
+        try world.settle()
+        try world.open()
+        #expect(world.store?.oldest(for: host) == WallTime(microseconds: 1_000_000))
+        var asked: [Int64] = []
+        world.isWanted = { created, mutation in
+            asked.append(created.microseconds - 1_000_000)
+            return mutation[1] % 4 == 3
+        }
+        #expect(try world.nextBatch(host, maximum: 2) == [[0, 3], [0, 7]])
+        #expect(asked == Array(0..<8))
+        _ = world.store?.batchDelivered(host, outbox: Outbox())
+        #expect(try world.nextBatch(host, maximum: 1) == [[0, 11]])
+        #expect(world.store?.oldest(for: host) == WallTime(microseconds: 1_000_008))
+        world.store?.abandonBatch(host)
+        #expect(try world.takeAll(host) == [[0, 11], [0, 15], [0, 19]])
+        #expect(world.store?.oldest(for: host) == nil)
+    }
+
+    @Test func whatIsForgottenIsGoneAndWhatComesLaterIsNot() throws {
+        for isSettled in [false, true] {
+            let world = HintWorld()
+            world.fileBytes = 200
+            try world.open()
+            for number in 0..<40 {
+                world.add(host, number)
+                world.add(other, number)
+                if isSettled { try world.settle() }
+            }
+            _ = try isSettled ? world.nextBatch(host) : []
+            world.forget(host)
+            #expect(world.store?.targets == [other] && world.store?.oldest(for: host) == nil)
+            for number in 40..<44 { world.add(host, number) }
+            try world.settle()
+            #expect(try world.takeAll(host) == numbers(40..<44))
+            #expect(try world.takeAll(other) == numbers(0..<40))
+            try world.settle()
+            #expect(world.files.names.isEmpty)
+        }
     }
 
     @Test func aTargetHasABound() throws {

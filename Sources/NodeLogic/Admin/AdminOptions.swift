@@ -103,13 +103,12 @@ package enum AdminVerbs {
         "disablebinary", "disablehandoff", "drain", "enableautocompaction", "enablebinary",
         "enablehandoff", "failuredetector", "flush", "garbagecollect",
         "getcompactionthroughput",
-        "getendpoints", "getsstables", "gettimeout", "gettraceprobability", "gossipinfo", "import",
-        "info", "listpendinghints", "listsnapshots", "pausehandoff",
-        "proxyhistograms", "refresh",
-        "resumehandoff", "ring", "scrub", "setcompactionthroughput", "settimeout",
-        "settraceprobability", "snapshot", "status", "statusbinary", "statushandoff", "stop",
-        "tablehistograms", "tablestats", "toppartitions", "tpstats", "upgradesstables", "verify",
-        "version",
+        "getendpoints", "getmaxhintwindow", "getsstables", "gettimeout", "gettraceprobability",
+        "gossipinfo", "import", "info", "listpendinghints", "listsnapshots", "pausehandoff",
+        "proxyhistograms", "refresh", "resumehandoff", "ring", "scrub", "setcompactionthroughput",
+        "setmaxhintwindow", "settimeout", "settraceprobability", "snapshot", "status",
+        "statusbinary", "statushandoff", "stop", "tablehistograms", "tablestats", "toppartitions",
+        "tpstats", "truncatehints", "upgradesstables", "verify", "version",
     ]
 
     /// Other spellings that nodetool takes.

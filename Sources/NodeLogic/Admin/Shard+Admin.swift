@@ -173,11 +173,14 @@ extension Shard {
         case "tablestats", "info", "tpstats", "compactionstats", "listpendinghints",
             "clientstats":
             return [request.verb]
-        case "settimeout", "setcompactionthroughput", "enablehandoff", "disablehandoff":
+        case "settimeout", "setcompactionthroughput", "setmaxhintwindow", "enablehandoff",
+            "disablehandoff":
             return try settingTask(request)
         case "pausehandoff", "resumehandoff":
             try AdminOptions(request).expect(0...0, request.verb)
             return [request.verb]
+        case "truncatehints":
+            return [request.verb] + (try nodes(AdminOptions(request).arguments))
         case "settraceprobability":
             let options = try AdminOptions(request)
             try options.expect(1...1, "settraceprobability <trace_probability>")
@@ -187,6 +190,21 @@ extension Shard {
             return ["traceprobability", String(value)]
         default: throw AdminRefusal(AdminVerbs.unknown(request.verb))
         }
+    }
+
+    /// The ids of nodes that are named by their addresses, with or without the port.
+    private func nodes(_ addresses: [String]) throws(AdminRefusal) -> [String] {
+        var ids: [String] = []
+        for text in addresses {
+            let found = cluster.topology.nodes.first {
+                $0.peerAddress.host == text || $0.peerAddress.description == text
+            }
+            guard let found else {
+                throw AdminRefusal("Can't truncate hints for unknown endpoint: \(text)")
+            }
+            ids.append(found.hostID.description)
+        }
+        return ids
     }
 
     /// The tables that `tablehistograms` is about, as `keyspace.table`.

@@ -36,6 +36,9 @@ extension Shard {
                 "enabled": .bool(configuration.requests.hintedHandoffEnabled),
                 "paused": .bool(isHandoffPaused),
             ]
+        case "getmaxhintwindow":
+            let window = configuration.requests.maximumHintWindow
+            return ["milliseconds": .integer(window.nanoseconds / 1_000_000)]
         case "gettraceprobability": return ["probability": .number(traceProbability)]
         case "getcompactionthroughput":
             let bytes = configuration.storage.compactionThroughputBytesPerSecond

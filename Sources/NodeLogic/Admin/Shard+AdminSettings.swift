@@ -29,6 +29,12 @@ extension Shard {
                 throw AdminRefusal("\(options.arguments[0]) is no whole number of MiB/s")
             }
             return ["setting", "compaction_throughput", "\(mebibytes)MiB/s"]
+        case "setmaxhintwindow":
+            try options.expect(1...1, "setmaxhintwindow <value_in_ms>")
+            guard let milliseconds = Int(options.arguments[0]), milliseconds >= 0 else {
+                throw AdminRefusal("\(options.arguments[0]) is no whole number of milliseconds")
+            }
+            return ["setting", "max_hint_window", "\(milliseconds)ms"]
         default:
             try options.expect(2...2, "settimeout <timeout_type> <timeout_in_ms>")
             guard let milliseconds = Int(options.arguments[1]), milliseconds > 0 else {
@@ -85,6 +91,9 @@ extension Shard {
         case "resumehandoff":
             isHandoffPaused = false
             continueHintReplays()
+            return [:]
+        case "truncatehints":
+            forgetHints(of: words.dropFirst().compactMap { UniqueID($0).map { HostID($0) } })
             return [:]
         default: return try figures(words)
         }

@@ -16,6 +16,9 @@
 //
 // Bounds: a target's files together have at most `maximumBytesPerHost` bytes; what comes then is dropped
 // and counted. In memory there are only the bytes of the current step and one block for each target.
+//
+// What has become of a hint's table since it was made is the caller's to know: it says of each hint whether it
+// is still wanted, and one that is not is passed over like one that has expired.
 
 internal import Encoding
 package import Environment
@@ -68,6 +71,8 @@ package final class HintStore {
         var reading: EffectID?
         /// Where the batch on its way ends, counted from `delivered`, and how many hints it has.
         var batch: (bytes: Int, count: Int)?
+        /// When the first hint was made that is kept, or at the latest.
+        var oldest: WallTime?
 
         init(host: HostID) { self.host = host }
 
@@ -103,8 +108,30 @@ package final class HintStore {
                 File(number: number, name: name, size: size, isCreated: true))
             store.nextNumber = max(store.nextNumber, number + 1)
         }
-        for target in store.targetsByHost.values { target.files.sort { $0.number < $1.number } }
+        for target in store.targetsByHost.values {
+            target.files.sort { $0.number < $1.number }
+            if let file = target.files.first {
+                target.oldest = try firstTime(in: file.name, size: file.size, files)
+            }
+        }
         return store
+    }
+
+    /// When the first hint of a file was made; nil for one without hints. Nothing but the window goes by it, so
+    /// that the record need not be checked here.
+    private static func firstTime(
+        in name: FileName, size: Int, _ files: any FileSystem
+    ) throws(StorageError) -> WallTime? {
+        let offset = fileHeaderBytes + headerBytes
+        guard size >= offset + stampBytes else { return nil }
+        let stamp = ByteWriter(capacity: 8)
+        try storing { () throws(DiskFailure) in
+            try files.read(name, at: offset, count: 8, into: stamp)
+        }
+        guard stamp.count == 8 else { return nil }
+        return WallTime(
+            microseconds: Int64(
+                littleEndian: stamp.bytes.loadUnaligned(fromByteOffset: 0, as: Int64.self)))
     }
 
     static func refuseNewer(
@@ -168,22 +195,30 @@ package final class HintStore {
     /// Files kept for a host.
     package func fileCount(for host: HostID) -> Int { targetsByHost[host]?.files.count ?? 0 }
 
+    /// When the first of the hints was made that are kept for a host; nil if there are none.
+    package func oldest(for host: HostID) -> WallTime? {
+        guard let target = targetsByHost[host], target.bytes > 0 else { return nil }
+        return target.oldest
+    }
+
     /// Bytes kept for a host.
     package func bytes(for host: HostID) -> Int { targetsByHost[host]?.bytes ?? 0 }
 
     // MARK: Adding
 
-    /// Keeps a mutation; it reaches its file at the end of the step.
+    /// Keeps a mutation, which reaches its file at the end of the step; false if its target has too many.
+    @discardableResult
     package func add(
         target host: HostID, mutation: [UInt8], createdAt: WallTime, expiresAt: WallTime
-    ) {
+    ) -> Bool {
         let target = target(host)
         let size =
             Self.fileHeaderBytes + Self.headerBytes + Self.stampBytes + mutation.count
         guard target.bytes + size <= start.maximumBytesPerHost else {
             droppedCount += 1
-            return
+            return false
         }
+        if target.bytes <= 0 || target.oldest == nil { target.oldest = createdAt }
         if !target.hasActive || (target.files.last?.size ?? 0) >= start.fileBytes {
             rotate(target)
         }
@@ -204,6 +239,7 @@ package final class HintStore {
             CRC32C.checksum(
                 record[ByteRange(offset: body, count: record.count - body)],
                 seed: UInt32(truncatingIfNeeded: number)))
+        return true
     }
 
     /// Begins a new active file. Only called when nothing of the former one is unwritten.
@@ -222,9 +258,11 @@ package final class HintStore {
     // MARK: Delivering
 
     /// The next hints for a host, oldest first; empty if there are none, if a batch is on its way, or if
-    /// they must be read from disk first (`receive` then says so). Expired ones are passed over.
+    /// they must be read from disk first (`receive` then says so). Those that have expired, or are not wanted
+    /// (when they were made, and the mutation), are passed over.
     package func nextBatch(
-        _ host: HostID, maximum: Int, clock: ClockReading, outbox: Outbox
+        _ host: HostID, maximum: Int, clock: ClockReading, outbox: Outbox,
+        isWanted: (WallTime, [UInt8]) -> Bool = { _, _ in true }
     ) -> [[UInt8]] {
         guard let target = targetsByHost[host], target.batch == nil, target.reading == nil else {
             return []
@@ -235,8 +273,11 @@ package final class HintStore {
             var isDamaged = !passHeader(target, file)
             while batch.count < maximum, target.delivered > 0 {
                 switch record(in: target.block, at: offset, number: file.number) {
-                case .whole(let expires, let mutation, let next):
-                    if expires > clock.wall.microseconds { batch.append(mutation) }
+                case .whole(let created, let expires, let mutation, let next):
+                    if offset == 0 { target.oldest = created }
+                    if expires > clock.wall.microseconds, isWanted(created, mutation) {
+                        batch.append(mutation)
+                    }
                     offset = next
                     continue
                 case .partial: break
@@ -276,7 +317,7 @@ package final class HintStore {
     }
 
     private enum Record {
-        case whole(expires: Int64, mutation: [UInt8], next: Int)
+        case whole(created: WallTime, expires: Int64, mutation: [UInt8], next: Int)
         case partial
         case damaged
     }
@@ -298,10 +339,12 @@ package final class HintStore {
             guard
                 CRC32C.checksum(body, seed: UInt32(truncatingIfNeeded: number)) == expected
             else { return .damaged }
+            let created = Int64(
+                littleEndian: body.loadUnaligned(fromByteOffset: 0, as: Int64.self))
             let expires = Int64(
                 littleEndian: body.loadUnaligned(fromByteOffset: 8, as: Int64.self))
             return .whole(
-                expires: expires,
+                created: WallTime(microseconds: created), expires: expires,
                 mutation: [UInt8](UnsafeRawBufferPointer(rebasing: body[Self.stampBytes...])),
                 next: end)
         }
@@ -331,6 +374,22 @@ package final class HintStore {
         let id = start.effectIDs.next()
         removals.insert(id)
         outbox.effects.append(.runJob(id, RemoveFilesJob(names)))
+    }
+
+    /// Forgets all that is kept for a host; what is on its way may still arrive.
+    package func removeAll(of host: HostID, outbox: Outbox) {
+        guard let target = targetsByHost[host] else { return }
+        let names = target.files.filter(\.isCreated).map(\.name)
+        // A file that is being made stays, empty, as the active one.
+        target.files.removeAll(where: \.isCreated)
+        target.hasActive = !target.files.isEmpty
+        target.unwritten.removeAll()
+        target.delivered = 0
+        target.block = []
+        target.reading = nil
+        target.batch = nil
+        target.oldest = nil
+        if !names.isEmpty { remove(names, outbox) }
     }
 
     /// The batch on its way has arrived; returns how many hints it had.

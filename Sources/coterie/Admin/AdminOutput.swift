@@ -24,6 +24,8 @@ struct AdminOutput {
         case "statushandoff":
             value["enabled"].isTrue
                 ? "Hinted handoff is running\n" : "Hinted handoff is not running\n"
+        case "getmaxhintwindow":
+            "Current max hint window: \(value["milliseconds"].text) ms\n"
         case "gettraceprobability":
             "Current trace probability: \(value["probability"].number)\n"
         case "getcompactionthroughput":

@@ -605,6 +605,45 @@ def hinted_handoff_is_switched(env):
 
 
 @behaviour
+def the_window_of_hints_is_shown_and_set(env):
+    equal(ask(env, "getmaxhintwindow"), "Current max hint window: 10800000 ms\n")
+    ask(env, "setmaxhintwindow", "1000")
+    equal(ask(env, "getmaxhintwindow"), "Current max hint window: 1000 ms\n")
+    ask(env, "setmaxhintwindow", "10800000")
+    refused(env, "no whole number of milliseconds", "setmaxhintwindow", "soon")
+
+
+@behaviour
+@needs(3)
+def hints_are_forgotten_for_all_nodes_or_for_those_that_are_named(env):
+    session = filled(env, "forgotten", 5)
+    others = env.ring.addresses[1:]
+    env.ring.kill(3)
+
+    def write():
+        session.execute(SimpleStatement(
+            f"INSERT INTO {KEYSPACE}.forgotten (k, v) VALUES (100, 'hint')",
+            consistency_level=ConsistencyLevel.QUORUM))
+        true(tell(env, "listpendinghints"), "no hints")
+
+    def none():
+        equal(tell(env, "listpendinghints"), [])
+
+    try:
+        eventually(write)
+        refused(env, "unknown endpoint: 127.0.0.9", "truncatehints", "127.0.0.9")
+        ask(env, "truncatehints", others[0])
+        true(tell(env, "listpendinghints"), "hints of another node are gone")
+        ask(env, "truncatehints", others[1])
+        eventually(none)
+        eventually(write)
+        ask(env, "truncatehints")
+        eventually(none)
+    finally:
+        env.ring.heal()
+
+
+@behaviour
 @needs(3)
 def paused_hints_wait_until_they_are_resumed(env):
     session = filled(env, "hinted", 5)

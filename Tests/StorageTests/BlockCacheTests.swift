@@ -144,6 +144,30 @@ import Testing
         #expect(all.count { $0.block != nil } == cache.count)
     }
 
+    @Test func blocksOfFilesThatWentMakeRoomBeforeOthersDo() throws {
+        let (kept, bytes) = try file()
+        let leaving = SSTable(
+            ManifestEntry(number: 100, table: testTable, position: .zero, createdAt: 0),
+            kept.metadata)
+        let next = SSTable(
+            ManifestEntry(number: 101, table: testTable, position: .zero, createdAt: 0),
+            kept.metadata)
+        let cache = BlockCache(limitBytes: kept.metadata.statistics.plainBytes * 2)
+        for index in kept.metadata.blocks.indices {
+            cache.insert(try block(bytes, kept, index), kept, index)
+            cache.insert(try block(bytes, kept, index), leaving, index)
+        }
+        leaving.isObsolete = true
+        cache.forget(leaving)
+        for index in kept.metadata.blocks.indices {
+            cache.insert(try block(bytes, kept, index), next, index)
+        }
+        #expect(kept.cached.allSatisfy { $0.block != nil })
+        #expect(next.cached.allSatisfy { $0.block != nil })
+        #expect(leaving.cached.allSatisfy { $0.block == nil })
+        #expect(cache.bytes <= cache.limitBytes)
+    }
+
     private struct WeakBlock { weak var block: Block? }
 
     @Test func indexAndFiltersTakeRoomFromBlocksButNotAllOfIt() throws {

@@ -204,7 +204,7 @@ final class BlockCache {
         let size = block.bytes.count
         let room = roomBytes
         guard size <= room else { return }
-        while bytes + size > room { evictOne() }
+        makeRoom(room - size, givesBack: false)
         let isMain = ghost.remove(BlockKey(number: sstable.number, index: index))
         sstable.cached[index] = CachedBlock(block: block, view: block.view, isMain: isMain)
         append(Slot(file: sstable.places, index: index), bytes: size, isMain: isMain)
@@ -223,19 +223,27 @@ final class BlockCache {
     /// Changes the limit; blocks go at once if it is lower.
     func resize(to limitBytes: Int) {
         self.limitBytes = limitBytes
-        while bytes > roomBytes { evictOne(givesBack: true) }
+        makeRoom(roomBytes, givesBack: true)
     }
 
     /// So many bytes are held outside of the cache, and count against its limit from now on; a negative number
     /// takes that back.
     func reserve(_ bytes: Int) {
         reservedBytes += bytes
-        while self.bytes > roomBytes { evictOne(givesBack: true) }
+        makeRoom(roomBytes, givesBack: true)
+    }
+
+    /// Lets blocks go until there are at most so many bytes, those that nobody needs first. `givesBack`: no
+    /// other block takes their memory.
+    private func makeRoom(_ limit: Int, givesBack: Bool) {
+        while bytes > limit {
+            if isReleasing { release() } else { evictOne(givesBack) }
+        }
     }
 
     /// Lets one block go; there must be one. Ends because each turn takes credit from a block, moves one
-    /// to the main queue, or evicts one. `givesBack`: no other block takes its memory.
-    private func evictOne(givesBack: Bool = false) {
+    /// to the main queue, or evicts one.
+    private func evictOne(_ givesBack: Bool) {
         while true {
             if small.count > 0, main.count == 0 || small.bytes * 10 > roomBytes {
                 let slot = small.removeFirst()

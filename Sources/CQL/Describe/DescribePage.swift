@@ -3,7 +3,8 @@
 //
 //     paging state   0x44 | version of the schema 16 | rows that were shown: u64 big-endian
 
-internal import Encoding
+package import Encoding
+package import Model
 
 package struct DescribePage {
     package let rows: Range<Int>

@@ -103,10 +103,11 @@ extension Planner {
     private func operand(
         _ relation: Relation, _ type: CQLType, _ name: String, _ compiler: inout TermCompiler
     ) throws(CQLError) -> ColumnCondition.Operand {
-        var type = type
+        var (type, name) = (type, name)
         switch (relation.comparison, type) {
-        case (.contains, .map(_, let value, _)): type = value
-        case (.contains, _), (.containsKey, _): type = type.parts.first ?? type
+        case (.contains, .map(_, let value, _)): (type, name) = (value, "value(\(name))")
+        case (.contains, _): (type, name) = (type.parts.first ?? type, "value(\(name))")
+        case (.containsKey, _): (type, name) = (type.parts.first ?? type, "key(\(name))")
         default: break
         }
         switch relation.operand {

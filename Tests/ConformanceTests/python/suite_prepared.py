@@ -25,6 +25,13 @@ def markers_have_the_names_and_types_of_their_columns(env):
     equal(
         [column.name for column in statement.column_metadata],
         ["[ttl]", "[timestamp]", "v", "k", "in(c)"])
+    name = env.table("k int PRIMARY KEY, v int, l list<int>, s set<text>, m map<text, bigint>")
+    statement = env.session.prepare(
+        f"UPDATE {name} SET v = ? WHERE k = ? IF l CONTAINS ? AND s CONTAINS ? AND m CONTAINS KEY ? AND m CONTAINS ?")
+    equal(
+        [(column.name, column.type.cql_parameterized_type()) for column in statement.column_metadata],
+        [("v", "int"), ("k", "int"), ("value(l)", "int"), ("value(s)", "varchar"), ("key(m)", "varchar"),
+         ("value(m)", "bigint")])
 
 
 @behaviour

@@ -83,7 +83,6 @@ final class MergeJob: Job {
     private let expectedBlocks: Int
     private var targetIndex = 0
     private var splitIndex = 0
-    private var hasFile = false
     private var hasBegun = false
     private var isInPartition = false
     private var isFinishing = false
@@ -169,7 +168,7 @@ final class MergeJob: Job {
 
     /// Every file that there may be of it: to be removed if it is given up.
     var createdFiles: [FileName] {
-        outputs.map(\.metadata.file) + (hasFile ? [writer.file] : [])
+        outputs.map(\.metadata.file) + (writer.hasOpenFile ? [writer.file] : [])
     }
 
     /// What was written so far, and the failure if an input is damaged.
@@ -240,7 +239,7 @@ final class MergeJob: Job {
         }
         for file in createdFiles { try files.remove(file) }
         outputs.removeAll()
-        hasFile = false
+        writer.hasOpenFile = false
         if case .disk = error {
             outcome = .noRoom(neededBytes: neededBytes ?? 0, freeBytes: 0)
         } else {
@@ -423,7 +422,6 @@ final class MergeJob: Job {
         try finishFile(files)
         targetIndex += 1
         writer = Self.writer(targets[targetIndex], expectedPartitions, expectedBlocks)
-        hasFile = false
     }
 
     /// Merges `versions`, takes out what `other` (of a shadow) makes needless, and purges; nil if nothing is
@@ -582,39 +580,15 @@ final class MergeJob: Job {
     // MARK: The files
 
     private func write(_ files: any FileSystem) throws(StorageError) {
-        if !hasFile {
-            try storing { () throws(DiskFailure) in try files.create(writer.file, preallocate: 0) }
-            hasFile = true
-        }
-        if writer.output.count > 0 {
-            try storing { () throws(DiskFailure) in
-                try files.write(writer.file, at: writer.outputOffset, writer.output.bytes)
-            }
-        }
-        bytesWritten += writer.output.count
-        writer.outputWritten()
+        let before = writer.outputOffset
+        defer { bytesWritten += writer.outputOffset - before }
+        try writer.write(to: files)
     }
 
-    /// Completes the open file, durably but for its name.
     private func finishFile(_ files: any FileSystem) throws(StorageError) {
-        guard !writer.isEmpty else {
-            if hasFile {
-                try storing { () throws(DiskFailure) in try files.remove(writer.file) }
-                hasFile = false
-            }
-            return
-        }
-        let built = try writeTail(files)
-        try storing { () throws(DiskFailure) in try files.sync(writer.file) }
+        let before = writer.outputOffset
+        defer { bytesWritten += writer.outputOffset - before }
+        guard let built = try writer.finish(to: files) else { return }
         outputs.append(Output(number: targets[targetIndex].number, metadata: built))
-        hasFile = false
-    }
-
-    private func writeTail(_ files: any FileSystem) throws(StorageError) -> SSTableMetadata {
-        while true {
-            let built = writer.finish()
-            try write(files)
-            if let built { return built }
-        }
     }
 }

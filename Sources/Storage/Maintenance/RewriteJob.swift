@@ -36,7 +36,6 @@ final class RewriteJob: Job {
     private let plan: Plan
     private let writer: SSTableWriter
     private var blockIndex = 0
-    private var hasFile = false
     private let stored = ByteWriter(capacity: 1 << 15)
     private let cursor = FragmentCursor()
 
@@ -61,7 +60,8 @@ final class RewriteJob: Job {
         self.plan = plan
         writer = SSTableWriter(
             file: plan.target.file, identity: plan.target.identity, layout: plan.target.layout,
-            expectedPartitions: plan.source.statistics.partitions)
+            expectedPartitions: plan.source.statistics.partitions,
+            expectedBlocks: plan.source.blocks.count)
         report.files = 1
     }
 
@@ -81,7 +81,7 @@ final class RewriteJob: Job {
         } catch {
             if case .disk(let failure) = error { throw failure }
             failure = error
-            if hasFile { try files.remove(plan.target.file) }
+            if writer.hasOpenFile { try files.remove(plan.target.file) }
         }
         return .done(bytes: report.bytesRead + report.bytesWritten - before)
     }
@@ -284,41 +284,18 @@ final class RewriteJob: Job {
     // MARK: The file
 
     private func write(_ files: any FileSystem) throws(StorageError) {
-        try storing { () throws(DiskFailure) in
-            if !hasFile {
-                try files.create(writer.file, preallocate: 0)
-                hasFile = true
-            }
-            if writer.output.count > 0 {
-                try files.write(writer.file, at: writer.outputOffset, writer.output.bytes)
-            }
-        }
-        report.bytesWritten += writer.output.count
-        writer.outputWritten()
+        let before = writer.outputOffset
+        defer { report.bytesWritten += writer.outputOffset - before }
+        try writer.write(to: files)
     }
 
     private func finish(_ files: any FileSystem) throws(StorageError) {
         report.rewritten = 1
-        guard !writer.isEmpty else {
-            if hasFile {
-                try storing { () throws(DiskFailure) in try files.remove(writer.file) }
-            }
-            return
-        }
-        let built = try writeTail(files)
-        try storing { () throws(DiskFailure) in
-            try files.sync(writer.file)
-            try files.syncFolder()
-        }
+        let before = writer.outputOffset
+        defer { report.bytesWritten += writer.outputOffset - before }
+        guard let built = try writer.finish(to: files) else { return }
+        try storing { () throws(DiskFailure) in try files.syncFolder() }
         result = built
-    }
-
-    private func writeTail(_ files: any FileSystem) throws(StorageError) -> SSTableMetadata {
-        while true {
-            let built = writer.finish()
-            try write(files)
-            if let built { return built }
-        }
     }
 }
 

@@ -28,6 +28,8 @@ final class SSTableWriter {
     /// Bytes ready to be written at `outputOffset`.
     let output = ByteWriter(capacity: 1 << 16)
     private(set) var outputOffset = 0
+    /// The file was made and is not complete.
+    var hasOpenFile = false
 
     private let identity: UInt64
     private let layout: SSTableLayout

@@ -66,6 +66,7 @@ struct SSTableTailTests {
             let writer = writer()
             try fill(writer, tokens, every: every)
             let blocksEnd = writer.output.count
+            #expect(writer.memoryBytes > partitions * 8)
             var bytes: [UInt8] = []
             var built: SSTableMetadata?
             while built == nil {
@@ -77,6 +78,7 @@ struct SSTableTailTests {
             }
             let metadata = try #require(built)
             #expect(metadata.bytes == bytes.count)
+            #expect(writer.memoryBytes == 0)
             if partitions == 60_000 {
                 #expect(bytes.count - blocksEnd > 3 * SSTableTail.pieceBytes)
             }

@@ -44,6 +44,7 @@ final class SSTableWriter {
     private let tokenLimit: Int
     /// Once the file is being ended.
     private var tail: SSTableTail?
+    private var isComplete = false
 
     /// So many tokens are kept to make a filter of exactly the right size.
     static let usualTokenLimit = 1 << 20
@@ -93,8 +94,10 @@ final class SSTableWriter {
 
     var isEmpty: Bool { statistics.partitions == 0 }
 
-    /// What grows with the file, and the filter also before it is there.
+    /// What grows with the file, and the filter also before it is there. Nothing when the file is complete: then
+    /// it is its metadata's.
     var memoryBytes: Int {
+        if isComplete { return 0 }
         let filterBytes =
             tail?.filter.byteCount ?? filter?.byteCount
             ?? BloomFilter.byteCount(
@@ -400,6 +403,9 @@ final class SSTableWriter {
         var tail = takeTail()
         while output.count < SSTableTail.pieceBytes {
             guard tail.append(to: output) else { continue }
+            isComplete = true
+            entries = BlockIndex()
+            self.tail = nil
             return SSTableMetadata(
                 file: file, identity: identity, table: layout.table, blocks: tail.blocks,
                 filter: tail.filter, statistics: tail.statistics,
